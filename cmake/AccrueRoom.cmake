@@ -1,0 +1,38 @@
+add_library(accrue_options INTERFACE)
+target_compile_features(accrue_options INTERFACE cxx_std_20)
+target_compile_options(accrue_options INTERFACE
+  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
+  $<$<BOOL:${ACCRUE_WERROR}>:-Werror>)
+if(ACCRUE_SANITIZE)
+  target_compile_options(accrue_options INTERFACE
+    -fsanitize=${ACCRUE_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize=vptr -fno-sanitize-recover=undefined)
+  target_link_options(accrue_options INTERFACE -fsanitize=${ACCRUE_SANITIZE})
+endif()
+
+# accrue_room(<name> SOURCES … [DEPENDS rooms…] [LINK public…] [PRIVATE private…])
+#
+# One room of the house: a static library accrue_<name>, alias accrue::<name>.
+# DEPENDS lists the rooms it may include from; nothing else is on its path to
+# link, so an include in the wrong direction fails at link time at the latest.
+function(accrue_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;DEPENDS;LINK;PRIVATE" ${ARGN})
+  set(target accrue_${name})
+  add_library(${target} STATIC ${ROOM_SOURCES})
+  add_library(accrue::${name} ALIAS ${target})
+  list(TRANSFORM ROOM_DEPENDS PREPEND accrue_)
+  target_include_directories(${target}
+    PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+    PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target}
+    PUBLIC ${ROOM_DEPENDS} ${ROOM_LINK}
+    PRIVATE $<BUILD_INTERFACE:accrue_options> ${ROOM_PRIVATE})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  if(ACCRUE_PCH AND "torch" IN_LIST ROOM_LINK)
+    target_precompile_headers(${target} PRIVATE
+      ${PROJECT_SOURCE_DIR}/src/pch.h)
+  endif()
+  set_property(GLOBAL APPEND PROPERTY ACCRUE_ROOMS ${target})
+endfunction()

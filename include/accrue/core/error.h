@@ -1,0 +1,70 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace accrue {
+
+/// Base of everything accrue throws on purpose. A message has a tag, the rule,
+/// what was received and a way out:
+///   [window] total weight must be > 0, got 0 (4 micro-batches). Check that ...
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Flags or settings that are wrong or contradict each other. Exit code 2.
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Files that are missing, damaged or not what they should be, or that can't
+/// be written. Exit code 3.
+class DataError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Not even one sample fits the memory budget. Exit code 4.
+class MemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A loss or gradient is NaN or infinite and the policy is `error`. Exit code
+/// 1. The window that threw has changed neither parameters nor optimizer.
+class NonFiniteError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Collects problems so that all of them are reported at once.
+class Problems {
+ public:
+  void add(std::string problem) {
+    list_.push_back(std::move(problem));
+  }
+  bool empty() const {
+    return list_.empty();
+  }
+  const std::vector<std::string>& list() const {
+    return list_;
+  }
+
+  /// Throws E with one line per problem if there is any.
+  template <class E>
+  void throw_if_any(const std::string& tag) const {
+    if (!list_.empty()) {
+      throw E(message(tag));
+    }
+  }
+
+ private:
+  std::string message(const std::string& tag) const;
+
+  std::vector<std::string> list_;
+};
+
+} // namespace accrue

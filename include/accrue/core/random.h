@@ -1,0 +1,53 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace accrue {
+
+/// Philox4x32-10 (Salmon et al., SC 2011, doi 10.1145/2063384.2063405): a pure
+/// function from (key, counter) to 128 random bits. There is no state, so a
+/// value depends on what it is for and never on what was drawn before.
+std::array<uint32_t, 4> philox(
+    std::array<uint32_t, 2> key,
+    std::array<uint32_t, 4> counter);
+
+/// Mixes 64-bit words into a 64-bit key (SplitMix64's finaliser per word).
+uint64_t mix(uint64_t a, uint64_t b);
+
+/// A stream of random numbers addressed by index: element i of the stream with
+/// a given key is always the same.
+class CounterRandom {
+ public:
+  explicit CounterRandom(uint64_t key) : key_(key) {}
+
+  /// Four uniform 32-bit words at `index`.
+  std::array<uint32_t, 4> bits(uint64_t index) const;
+
+  /// Two independent standard normal values at `index` (Box-Muller in fp64).
+  std::array<double, 2> normal(uint64_t index) const;
+
+  /// Uniform in [0, 1) with 53 bits at `index`.
+  double uniform(uint64_t index) const;
+
+ private:
+  uint64_t key_;
+};
+
+/// A random permutation of [0, size) evaluated one element at a time, in O(1)
+/// time and memory: a four-round Feistel network on the next even power of
+/// two, cycle-walked back into range (Black & Rogaway, CT-RSA 2002).
+class Permutation {
+ public:
+  Permutation(uint64_t size, uint64_t key);
+
+  /// Where `position` < size goes.
+  uint64_t operator()(uint64_t position) const;
+
+ private:
+  uint64_t size_;
+  uint64_t key_;
+  unsigned half_bits_;
+};
+
+} // namespace accrue

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace accrue {
+
+/// A size in bytes, kept apart from plain counts by its type.
+struct Bytes {
+  uint64_t value = 0;
+  auto operator<=>(const Bytes&) const = default;
+};
+
+namespace literals {
+constexpr Bytes operator""_MiB(unsigned long long n) {
+  return {n << 20};
+}
+constexpr Bytes operator""_GiB(unsigned long long n) {
+  return {n << 30};
+}
+} // namespace literals
+
+/// Reads "512MiB", "4GiB", "1.5GB", "2e9" or "4096". Binary suffixes are KiB,
+/// MiB, GiB, TiB; decimal ones are kB/KB, MB, GB, TB; no suffix means bytes.
+/// Throws ConfigError that names the text.
+Bytes parse_bytes(std::string_view text);
+
+/// "1.50 GiB", "312 MiB", "12 B".
+std::string format_bytes(uint64_t bytes);
+
+/// "950 ms", "12.3 s", "4m 05s", "2h 03m".
+std::string format_duration(double seconds);
+
+/// 950 -> "950", 12345 -> "12.3k", 4.2e6 -> "4.2M".
+std::string format_count(double count);
+
+} // namespace accrue

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+namespace accrue {
+
+/// Tensors by name. The map's order is the order in files.
+using TensorMap = std::map<std::string, at::Tensor>;
+
+/// Writes `tensors` in the safetensors format: sorted names, no timestamps, so
+/// equal tensors give equal files. The file appears whole or not at all.
+/// Dtypes: fp64, fp32, fp16, bf16, int64, uint8. Any device; copied tensor by
+/// tensor. Throws DataError if the file can't be written.
+void save_safetensors(
+    const std::filesystem::path& path,
+    const TensorMap& tensors);
+
+/// Reads a safetensors file into CPU tensors that own their memory. Throws
+/// DataError naming the tensor and the rule for a damaged file.
+TensorMap load_safetensors(const std::filesystem::path& path);
+
+} // namespace accrue

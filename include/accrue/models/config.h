@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace accrue {
+
+enum class Family { kGpt2, kLlama };
+enum class Activation { kGeluTanh, kGelu, kSilu };
+
+/// A decoder-only transformer as a Hugging Face config.json describes it.
+struct ModelConfig {
+  Family family = Family::kGpt2;
+  int64_t vocab_size = 0;
+  /// Width of the residual stream (C).
+  int64_t width = 0;
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  /// Key/value heads; fewer than num_heads for grouped queries.
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  /// Inner width of the MLP.
+  int64_t mlp_width = 0;
+  /// Longest sequence.
+  int64_t max_positions = 0;
+  Activation activation = Activation::kGeluTanh;
+  double norm_epsilon = 1e-5;
+  /// Standard deviation of freshly drawn weights.
+  double init_std = 0.02;
+  /// Rotary base; Llama only.
+  double rope_theta = 10000;
+  /// The output head is the token embedding.
+  bool tied_head = true;
+  bool attention_bias = true;
+  bool mlp_bias = true;
+  /// Token that separates documents, or -1 if the config names none.
+  int64_t eos_token = -1;
+  /// The config.json as it was read: written back beside trained weights.
+  std::string json;
+};
+
+/// Reads `path`, a config.json or a folder that holds one. Fields that don't
+/// touch the result are ignored; any other field that accrue does not support
+/// is an error. Throws DataError listing every problem.
+ModelConfig read_model_config(const std::filesystem::path& path);
+
+} // namespace accrue

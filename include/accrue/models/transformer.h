@@ -1,0 +1,111 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "accrue/io/safetensors.h"
+#include "accrue/models/config.h"
+#include "accrue/tensor/ops.h"
+
+namespace accrue {
+
+/// The samples of one micro-batch as one stream of T tokens, not padded.
+struct TokenBatch {
+  at::Tensor tokens; // [T] int64
+  at::Tensor targets; // [T] int64, the token after each
+  at::Tensor weights; // [T] fp64, 0 = not trained on
+  at::Tensor positions; // [T] int64, from 0 in every sample
+  std::vector<int64_t> offsets; // [S + 1]
+  std::vector<uint64_t> sample_ids; // [S]
+  double target_weight = 0; // sum of weights
+};
+
+/// How the matrix work is done. Parameters are fp64 for kFp64, else fp32.
+enum class Dtype { kFp32, kFp64, kBf16 };
+
+/// A GPT-2 or Llama language model. Parameters have the names, shapes and
+/// layout of the family's Hugging Face checkpoints. Its handles are shared:
+/// a copy is the same model.
+class Transformer {
+ public:
+  /// Parameters drawn by the family's rule. Each depends only on the seed and
+  /// its name, so it is the same on every machine and thread count.
+  Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed);
+
+  /// Logits [T, V] of every token.
+  at::Tensor logits(const TokenBatch& batch) const;
+
+  /// Σ weight · cross-entropy, an fp64 scalar with a graph.
+  at::Tensor loss_sum(
+      const TokenBatch& batch,
+      const tensor::DropoutKey& dropout = {}) const;
+
+  /// Name and tensor, in the order of the forward pass.
+  const std::vector<std::pair<std::string, at::Tensor>>& named_parameters()
+      const {
+    return parameters_;
+  }
+  std::vector<at::Tensor> parameters() const;
+  int64_t num_parameters() const;
+
+  /// Parameters under the names of the family's checkpoints.
+  TensorMap state() const;
+
+  /// Copies `state` into the parameters, converting dtypes. Throws DataError
+  /// naming every tensor that is missing, unexpected or of another shape.
+  void load_state(const TensorMap& state);
+
+  const ModelConfig& config() const {
+    return config_;
+  }
+
+ private:
+  struct Linear {
+    at::Tensor weight;
+    at::Tensor bias; // undefined = none
+    tensor::WeightLayout layout = tensor::WeightLayout::kOutIn;
+
+    at::Tensor operator()(const at::Tensor& x) const;
+  };
+  struct Norm {
+    at::Tensor weight;
+    at::Tensor bias; // undefined = RMSNorm
+    double epsilon = 0;
+  };
+  struct Block {
+    Norm attention_norm;
+    std::vector<Linear> qkv; // one fused or three
+    Linear attention_out;
+    Norm mlp_norm;
+    Linear mlp_gate; // SwiGLU only
+    Linear mlp_in;
+    Linear mlp_out;
+  };
+  class Builder;
+
+  void build_gpt2(Builder& builder);
+  void build_llama(Builder& builder);
+  at::Tensor normed(const Norm& norm, const at::Tensor& x) const;
+  at::Tensor hidden(const TokenBatch&, const tensor::DropoutKey&) const;
+  at::Tensor attend(
+      const Block& block,
+      const at::Tensor& x,
+      const TokenBatch& batch) const;
+  at::Tensor mlp(const Block& block, const at::Tensor& x) const;
+
+  ModelConfig config_;
+  Dtype dtype_;
+  std::vector<std::pair<std::string, at::Tensor>> parameters_;
+  at::Tensor token_embedding_; // [V, C]
+  at::Tensor position_embedding_; // [positions, C], GPT-2 only
+  std::vector<Block> blocks_;
+  Norm final_norm_;
+  at::Tensor head_; // [V, C]
+  tensor::RotaryTable rotary_; // Llama only
+};
+
+} // namespace accrue

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace accrue {
+
+/// Updates parameters in place from gradients that a Window has summed,
+/// divided and clipped. State is kept in fp32 (fp64 for fp64 parameters); for
+/// bf16 and fp16 parameters an fp32 master copy takes the updates.
+class Optimizer {
+ public:
+  explicit Optimizer(std::vector<at::Tensor> parameters);
+  virtual ~Optimizer() = default;
+
+  /// One update with the current learning rate. `gradients[i]` belongs to
+  /// `parameters()[i]`, in the dtype of the state; an undefined one leaves its
+  /// parameter as it is.
+  void step(std::span<const at::Tensor> gradients);
+
+  double learning_rate() const {
+    return learning_rate_;
+  }
+  void set_learning_rate(double value) {
+    learning_rate_ = value;
+  }
+  const std::vector<at::Tensor>& parameters() const {
+    return parameters_;
+  }
+  /// Updates made so far.
+  int64_t steps() const {
+    return steps_;
+  }
+
+  /// Everything beside the parameters that the next update depends on, keyed
+  /// "<index of the parameter>.<slot>". The tensors alias the live state.
+  std::map<std::string, at::Tensor> state() const;
+
+  /// Takes over what state() of an optimizer on the same parameters returned.
+  /// Throws DataError naming the first entry that is missing or has another
+  /// shape or dtype; nothing has changed then.
+  void load_state(
+      const std::map<std::string, at::Tensor>& state,
+      int64_t steps);
+
+ protected:
+  /// Zeros shaped like every parameter, saved and loaded as `slot`.
+  std::vector<at::Tensor>& add_slot(const std::string& slot);
+
+  /// Updates targets()[i] from gradients[i] for every defined gradient;
+  /// steps() already counts this update.
+  virtual void update(std::span<const at::Tensor> gradients) = 0;
+
+  /// What takes the updates: the parameter itself or its fp32 master copy.
+  const std::vector<at::Tensor>& targets() const {
+    return targets_;
+  }
+
+ private:
+  std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> targets_;
+  std::map<std::string, std::vector<at::Tensor>> slots_;
+  double learning_rate_ = 0;
+  int64_t steps_ = 0;
+};
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  /// Decoupled: lr · weight_decay is taken off the weight, not added to the
+  /// gradient.
+  double weight_decay = 0.01;
+  /// Difference from torch::optim::AdamW: tensors of fewer than two dimensions
+  /// (biases, norms) are not decayed unless this is set.
+  bool decay_vectors = false;
+};
+
+/// AdamW, arXiv 1711.05101, through LibTorch's fused operator.
+class AdamW : public Optimizer {
+ public:
+  explicit AdamW(std::vector<at::Tensor> parameters, AdamWOptions = {});
+
+ private:
+  void update(std::span<const at::Tensor> gradients) override;
+
+  AdamWOptions options_;
+  std::vector<at::Tensor>& exp_avg_;
+  std::vector<at::Tensor>& exp_avg_sq_;
+};
+
+struct SgdOptions {
+  double lr = 1e-2;
+  /// 0 = plain gradient descent.
+  double momentum = 0.9;
+  /// Added to the gradient as weight_decay · weight, as torch::optim::SGD does;
+  /// not for tensors of fewer than two dimensions.
+  double weight_decay = 0;
+};
+
+/// Stochastic gradient descent with (undamped, non-Nesterov) momentum.
+class Sgd : public Optimizer {
+ public:
+  explicit Sgd(std::vector<at::Tensor> parameters, SgdOptions = {});
+
+ private:
+  void update(std::span<const at::Tensor> gradients) override;
+
+  SgdOptions options_;
+  std::vector<at::Tensor>* momentum_ = nullptr;
+};
+
+} // namespace accrue

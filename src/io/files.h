@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace accrue::io {
+
+/// Size and CRC-32 (zlib's polynomial) of a file's bytes.
+struct Digest {
+  uint64_t size_bytes = 0;
+  uint32_t crc32 = 0;
+  bool operator==(const Digest&) const = default;
+};
+
+/// Writes `path` so that readers see the old file or the whole new one: into
+/// a temporary beside it, fsync, rename. Abandoned without commit(), it leaves
+/// nothing behind. Throws DataError with the system's reason.
+class FileWriter {
+ public:
+  explicit FileWriter(std::filesystem::path path);
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+
+  /// Flushes, syncs and renames.
+  void commit();
+
+ private:
+  void flush();
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int fd_ = -1;
+  std::string buffer_;
+};
+
+/// A whole file mapped read-only.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  std::span<const std::byte> bytes() const {
+    return bytes_;
+  }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+/// Throws DataError if the file can't be read.
+std::string read_file(const std::filesystem::path& path);
+
+/// FileWriter in one call.
+void write_file(const std::filesystem::path& path, std::string_view text);
+
+/// Digest of a file as it is on disk.
+Digest digest_file(const std::filesystem::path& path);
+
+/// Makes a rename or a new entry in `directory` survive a power cut.
+void sync_directory(const std::filesystem::path& directory);
+
+/// create_directories with a DataError that says why not.
+void make_directory(const std::filesystem::path& directory);
+
+} // namespace accrue::io

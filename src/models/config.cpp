@@ -1,0 +1,305 @@
+#include "accrue/models/config.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
+#include <type_traits>
+
+#include "accrue/core/error.h"
+#include "io/files.h"
+#include "io/json.h"
+
+namespace accrue {
+namespace {
+
+/// Fields that say nothing about the forward pass or the initial weights.
+/// Dropout comes from --dropout alone.
+const std::set<std::string> kInert{
+    "_attn_implementation_autoset",
+    "_name_or_path",
+    "architectures",
+    "attention_dropout",
+    "attn_pdrop",
+    "auto_map",
+    "bos_token_id",
+    "chunk_size_feed_forward",
+    "dtype",
+    "embd_pdrop",
+    "eos_token_id",
+    "finetuning_task",
+    "gradient_checkpointing",
+    "id2label",
+    "label2id",
+    "model_type",
+    "n_ctx",
+    "output_attentions",
+    "output_hidden_states",
+    "pad_token_id",
+    "pretraining_tp",
+    "problem_type",
+    "resid_pdrop",
+    "return_dict",
+    "summary_activation",
+    "summary_first_dropout",
+    "summary_proj_to_labels",
+    "summary_type",
+    "summary_use_proj",
+    "task_specific_params",
+    "tokenizer_class",
+    "torch_dtype",
+    "transformers_version",
+    "use_cache",
+};
+
+/// Reads fields one by one and remembers what was wrong and what was asked.
+class Fields {
+ public:
+  Fields(const io::Json& json, Problems& problems)
+      : json_(json), problems_(problems) {}
+
+  int64_t required_size(const char* name) {
+    int64_t value = get<int64_t>(name, 0);
+    if (!json_.contains(name)) {
+      problems_.add(fmt::format("\"{}\" is missing", name));
+    }
+    return value;
+  }
+
+  template <class T>
+  T get(const char* name, T fallback) {
+    used_.insert(name);
+    auto it = json_.find(name);
+    if (it == json_.end() || it->is_null()) {
+      return fallback;
+    }
+    if (!is<T>(*it)) {
+      problems_.add(
+          fmt::format(
+              "\"{}\" must be {}, got {}", name, wanted<T>(), it->dump()));
+      return fallback;
+    }
+    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
+      if (it->template get<double>() <= 0) {
+        problems_.add(
+            fmt::format("\"{}\" must be > 0, got {}", name, it->dump()));
+        return fallback;
+      }
+    }
+    return it->template get<T>();
+  }
+
+  /// A field that accrue supports at one value only.
+  void only(const char* name, const io::Json& value) {
+    used_.insert(name);
+    auto it = json_.find(name);
+    if (it != json_.end() && !it->is_null() && *it != value) {
+      problems_.add(
+          fmt::format(
+              "\"{}\": {} is not supported (only {})",
+              name,
+              it->dump(),
+              value.is_null() ? "null" : value.dump()));
+    }
+  }
+
+  void mark_used(const char* name) {
+    used_.insert(name);
+  }
+
+  void reject_unknown() {
+    for (const auto& [name, value] : json_.items()) {
+      if (!used_.contains(name) && !kInert.contains(name)) {
+        problems_.add(fmt::format("\"{}\" is not supported", name));
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  static bool is(const io::Json& value) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return value.is_boolean();
+    } else if constexpr (std::is_same_v<T, int64_t>) {
+      return value.is_number_integer();
+    } else if constexpr (std::is_same_v<T, double>) {
+      return value.is_number();
+    } else {
+      return value.is_string();
+    }
+  }
+
+  template <class T>
+  static const char* wanted() {
+    if constexpr (std::is_same_v<T, bool>) {
+      return "true or false";
+    } else if constexpr (std::is_same_v<T, int64_t>) {
+      return "a whole number";
+    } else if constexpr (std::is_same_v<T, double>) {
+      return "a number";
+    } else {
+      return "a string";
+    }
+  }
+
+  const io::Json& json_;
+  Problems& problems_;
+  std::set<std::string> used_;
+};
+
+Activation activation(
+    Fields& fields,
+    const char* name,
+    const char* fallback,
+    Problems& problems) {
+  auto value = fields.get<std::string>(name, fallback);
+  if (value == "gelu_new" || value == "gelu_pytorch_tanh") {
+    return Activation::kGeluTanh;
+  }
+  if (value == "gelu") {
+    return Activation::kGelu;
+  }
+  if (value == "silu" || value == "swish") {
+    return Activation::kSilu;
+  }
+  problems.add(
+      fmt::format(
+          "\"{}\": \"{}\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, "
+          "silu)",
+          name,
+          value));
+  return Activation::kGeluTanh;
+}
+
+ModelConfig read_gpt2(Fields& fields, Problems& problems) {
+  ModelConfig config;
+  config.family = Family::kGpt2;
+  config.vocab_size = fields.required_size("vocab_size");
+  config.max_positions = fields.required_size("n_positions");
+  config.width = fields.required_size("n_embd");
+  config.num_layers = fields.required_size("n_layer");
+  config.num_heads = fields.required_size("n_head");
+  config.num_kv_heads = config.num_heads;
+  config.head_dim =
+      config.num_heads > 0 ? config.width / config.num_heads : 0;
+  config.mlp_width = fields.get<int64_t>("n_inner", 4 * config.width);
+  config.activation =
+      activation(fields, "activation_function", "gelu_new", problems);
+  config.norm_epsilon = fields.get("layer_norm_epsilon", 1e-5);
+  config.init_std = fields.get("initializer_range", 0.02);
+  config.tied_head = fields.get("tie_word_embeddings", true);
+  fields.only("scale_attn_weights", true);
+  fields.only("scale_attn_by_inverse_layer_idx", false);
+  // Upcasting changes nothing here: softmax is never below fp32.
+  fields.get("reorder_and_upcast_attn", false);
+  fields.only("add_cross_attention", false);
+  fields.only("is_encoder_decoder", false);
+  if (config.num_heads > 0 && config.width % config.num_heads != 0) {
+    problems.add(
+        fmt::format(
+            "\"n_embd\" ({}) must be a multiple of \"n_head\" ({})",
+            config.width,
+            config.num_heads));
+  }
+  return config;
+}
+
+/// transformers 5 writes "rope_parameters", earlier versions "rope_theta" and
+/// "rope_scaling".
+double rope_theta(const io::Json& json, Fields& fields, Problems& problems) {
+  double theta = fields.get("rope_theta", 10000.0);
+  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+    auto it = json.find(name);
+    if (it == json.end() || !it->is_object()) {
+      fields.only(name, nullptr);
+      continue;
+    }
+    Fields rope(*it, problems);
+    rope.only("rope_type", "default");
+    rope.only("type", "default");
+    theta = rope.get("rope_theta", theta);
+    rope.reject_unknown();
+    fields.mark_used(name);
+  }
+  return theta;
+}
+
+ModelConfig read_llama(
+    const io::Json& json,
+    Fields& fields,
+    Problems& problems) {
+  ModelConfig config;
+  config.family = Family::kLlama;
+  config.vocab_size = fields.required_size("vocab_size");
+  config.width = fields.required_size("hidden_size");
+  config.mlp_width = fields.required_size("intermediate_size");
+  config.num_layers = fields.required_size("num_hidden_layers");
+  config.num_heads = fields.required_size("num_attention_heads");
+  config.max_positions = fields.required_size("max_position_embeddings");
+  config.num_kv_heads =
+      fields.get<int64_t>("num_key_value_heads", config.num_heads);
+  int64_t even_share =
+      config.num_heads > 0 ? config.width / config.num_heads : 0;
+  config.head_dim = fields.get<int64_t>("head_dim", even_share);
+  config.activation = activation(fields, "hidden_act", "silu", problems);
+  config.norm_epsilon = fields.get("rms_norm_eps", 1e-6);
+  config.init_std = fields.get("initializer_range", 0.02);
+  config.tied_head = fields.get("tie_word_embeddings", false);
+  config.attention_bias = fields.get("attention_bias", false);
+  config.mlp_bias = fields.get("mlp_bias", false);
+  config.rope_theta = rope_theta(json, fields, problems);
+  fields.only("is_encoder_decoder", false);
+  if (config.num_kv_heads > 0 && config.num_heads % config.num_kv_heads != 0) {
+    problems.add(
+        fmt::format(
+            "\"num_attention_heads\" ({}) must be a multiple of "
+            "\"num_key_value_heads\" ({})",
+            config.num_heads,
+            config.num_kv_heads));
+  }
+  if (config.head_dim % 2 != 0) {
+    problems.add(
+        fmt::format(
+            "\"head_dim\" must be even for rotary positions, got {}",
+            config.head_dim));
+  }
+  return config;
+}
+
+} // namespace
+
+ModelConfig read_model_config(const std::filesystem::path& path) {
+  auto file =
+      std::filesystem::is_directory(path) ? path / "config.json" : path;
+  io::Json json = io::read_json(file);
+  Problems problems;
+  ModelConfig config;
+  if (!json.is_object()) {
+    problems.add(
+        fmt::format("must be an object, got {}", io::type_name(json)));
+  } else {
+    Fields fields(json, problems);
+    auto type = fields.get<std::string>("model_type", "");
+    if (type == "gpt2") {
+      config = read_gpt2(fields, problems);
+      fields.reject_unknown();
+    } else if (type == "llama") {
+      config = read_llama(json, fields, problems);
+      fields.reject_unknown();
+    } else {
+      problems.add(
+          fmt::format(
+              "\"model_type\" must be \"gpt2\" or \"llama\", got \"{}\"",
+              type));
+    }
+    auto eos = json.find("eos_token_id");
+    if (eos != json.end() && eos->is_number_integer()) {
+      config.eos_token = eos->get<int64_t>();
+    }
+  }
+  problems.throw_if_any<DataError>("model config " + file.string());
+  config.json = io::read_file(file);
+  return config;
+}
+
+} // namespace accrue

@@ -1,0 +1,48 @@
+#include "accrue/window/split.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "accrue/core/error.h"
+
+namespace accrue {
+namespace {
+
+void require_positive(int64_t value, const char* what) {
+  if (value <= 0) {
+    throw ConfigError(
+        fmt::format("[split] {} must be > 0, got {}.", what, value));
+  }
+}
+
+} // namespace
+
+std::vector<Range> split_range(int64_t num_samples, int64_t micro_batch) {
+  require_positive(micro_batch, "micro-batch");
+  std::vector<Range> ranges;
+  for (int64_t begin = 0; begin < num_samples; begin += micro_batch) {
+    ranges.push_back({begin, std::min(begin + micro_batch, num_samples)});
+  }
+  return ranges;
+}
+
+std::vector<Range> split_by_tokens(
+    std::span<const int64_t> lengths,
+    int64_t max_tokens) {
+  require_positive(max_tokens, "token limit of a micro-batch");
+  std::vector<Range> ranges;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < static_cast<int64_t>(lengths.size()); ++i) {
+    int64_t length = lengths[static_cast<size_t>(i)];
+    if (ranges.empty() || tokens + length > max_tokens) {
+      ranges.push_back({i, i});
+      tokens = 0;
+    }
+    ranges.back().end = i + 1;
+    tokens += length;
+  }
+  return ranges;
+}
+
+} // namespace accrue

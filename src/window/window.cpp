@@ -1,0 +1,279 @@
+#include "accrue/window/window.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <fmt/format.h>
+#include <torch/optim/optimizer.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "accrue/core/error.h"
+
+namespace accrue {
+namespace {
+
+/// Added to the norm when the clip factor is computed, as
+/// torch.nn.utils.clip_grad_norm_ does.
+constexpr double kClipEpsilon = 1e-6;
+
+double norm(const at::Tensor& tensor) {
+  return at::linalg_vector_norm(tensor).item<double>();
+}
+
+double global_norm(const std::vector<at::Tensor>& tensors) {
+  double squares = 0;
+  for (const at::Tensor& tensor : tensors) {
+    if (tensor.defined()) {
+      double value = norm(tensor);
+      squares += value * value;
+    }
+  }
+  return std::sqrt(squares);
+}
+
+std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined() && !std::isfinite(norm(gradients[i]))) {
+      return fmt::format("parameter {}", i);
+    }
+  }
+  return "their global norm";
+}
+
+} // namespace
+
+Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
+    : parameters_(std::move(parameters)), options_(options) {
+  std::erase_if(
+      parameters_, [](const at::Tensor& p) { return !p.requires_grad(); });
+  if (parameters_.empty()) {
+    throw Error(
+        "[window] no parameter requires a gradient. Nothing can be trained; "
+        "call requires_grad_() on what should be.");
+  }
+  accumulators_.resize(parameters_.size());
+  begin();
+}
+
+void Window::begin() {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& grad = parameters_[i].mutable_grad();
+    if (!direct(i)) {
+      grad.reset();
+    }
+    at::Tensor& accumulator = direct(i) ? grad : accumulators_[i];
+    if (accumulator.defined()) {
+      accumulator.zero_();
+    }
+  }
+  state_ = State::kOpen;
+  loss_sum_ = weight_ = 0;
+  micro_batches_ = skipped_ = 0;
+}
+
+bool Window::direct(size_t i) const {
+  // Skipping must be able to drop a micro-batch after its backward, so its
+  // gradients are kept apart until they are known to be finite.
+  auto dtype = parameters_[i].scalar_type();
+  return (dtype == at::kFloat || dtype == at::kDouble) &&
+      options_.on_nonfinite == OnNonFinite::kError;
+}
+
+void Window::add(const LossSum& loss) {
+  if (state_ != State::kOpen) {
+    throw Error(
+        fmt::format(
+            "[window] add() after {}. Call begin() and repeat the window.",
+            state_ == State::kFailed ? "an error" : "normalize()"));
+  }
+  state_ = State::kFailed; // until this micro-batch is in
+  double weight = loss.weight.value;
+  double sum = loss.sum.numel() == 1 ? loss.sum.item<double>() : 0;
+  check(loss, sum);
+  ++micro_batches_;
+  if (weight > 0) {
+    bool finite = std::isfinite(sum) && backward(loss.sum);
+    if (!finite && options_.on_nonfinite == OnNonFinite::kError) {
+      throw NonFiniteError(
+          fmt::format(
+              "[window] the loss of micro-batch {} is {}. Lower the learning "
+              "rate, look at its samples, or choose to skip such "
+              "micro-batches.",
+              micro_batches_,
+              sum));
+    }
+    if (finite) {
+      loss_sum_ += sum;
+      weight_ += weight;
+    } else {
+      ++skipped_;
+    }
+  }
+  state_ = State::kOpen;
+}
+
+void Window::check(const LossSum& loss, double sum) const {
+  double weight = loss.weight.value;
+  if (loss.sum.numel() != 1) {
+    throw Error(
+        fmt::format(
+            "[window] a loss sum must have one element, got {}. Sum it over "
+            "the micro-batch.",
+            loss.sum.numel()));
+  }
+  if (!(weight >= 0) || std::isinf(weight)) {
+    throw Error(
+        fmt::format(
+            "[window] weight must be a finite number >= 0, got {}.", weight));
+  }
+  if (weight == 0 && std::isfinite(sum) && sum != 0) {
+    throw Error(
+        fmt::format(
+            "[window] a micro-batch of weight 0 has the loss sum {}. Give the "
+            "sum of weight x loss with the sum of the same weights.",
+            sum));
+  }
+  if (weight > 0 && !loss.sum.requires_grad()) {
+    throw Error(
+        "[window] the loss sum has no graph to the parameters. Compute it "
+        "with gradients enabled and don't detach it.");
+  }
+}
+
+/// False if the policy is to skip and the gradients are not finite.
+bool Window::backward(const at::Tensor& sum) {
+  sum.backward();
+  if (options_.on_nonfinite == OnNonFinite::kSkip) {
+    std::vector<at::Tensor> grads;
+    for (const at::Tensor& parameter : parameters_) {
+      grads.push_back(parameter.grad());
+    }
+    if (!std::isfinite(global_norm(grads))) {
+      for (at::Tensor& parameter : parameters_) {
+        parameter.mutable_grad().reset();
+      }
+      return false;
+    }
+  }
+  fold();
+  return true;
+}
+
+/// Moves gradients that autograd did not accumulate in place.
+void Window::fold() {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& grad = parameters_[i].mutable_grad();
+    if (direct(i) || !grad.defined()) {
+      continue;
+    }
+    at::Tensor& accumulator = accumulators_[i];
+    if (accumulator.defined()) {
+      accumulator.add_(grad);
+    } else {
+      bool wide = grad.scalar_type() == at::kDouble;
+      accumulator = grad.to(wide ? at::kDouble : at::kFloat);
+    }
+    grad.reset();
+  }
+}
+
+std::vector<at::Tensor> Window::gradients() const {
+  std::vector<at::Tensor> gradients;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    gradients.push_back(direct(i) ? parameters_[i].grad() : accumulators_[i]);
+  }
+  return gradients;
+}
+
+StepReport Window::normalize(const CommitOptions& options) {
+  if (state_ != State::kOpen || micro_batches_ == 0) {
+    throw Error(
+        fmt::format(
+            "[window] commit {}. {}",
+            state_ == State::kFailed         ? "after an error"
+                : state_ == State::kNormalized ? "after normalize()"
+                                               : "without add()",
+            state_ == State::kOpen ? "Add at least one micro-batch."
+                                   : "Call begin() and repeat the window."));
+  }
+  StepReport report{
+      .loss = loss_sum_ / weight_,
+      .weight = weight_,
+      .micro_batches = micro_batches_,
+      .skipped = skipped_};
+  if (weight_ == 0 && skipped_ == 0) {
+    state_ = State::kFailed;
+    throw Error(
+        fmt::format(
+            "[window] total weight must be > 0, got 0 ({} micro-batches). "
+            "Check that the batch has target tokens with a weight.",
+            micro_batches_));
+  }
+  state_ = State::kNormalized;
+  if (weight_ == 0) {
+    return report; // everything was skipped
+  }
+  // |G / W| = |G| / W, so that one pass divides and clips.
+  report.grad_norm = global_norm(gradients()) / weight_;
+  if (!std::isfinite(report.grad_norm)) {
+    state_ = State::kFailed;
+    throw NonFiniteError(
+        fmt::format(
+            "[window] the summed gradients are not finite ({}). Lower the "
+            "learning rate or choose to skip such micro-batches.",
+            first_nonfinite(gradients())));
+  }
+  double clip = 1;
+  if (options.clip_norm > 0) {
+    clip = std::min(1.0, options.clip_norm / (report.grad_norm + kClipEpsilon));
+  }
+  scale(weight_ / clip);
+  return report;
+}
+
+void Window::scale(double divisor) {
+  at::NoGradGuard no_grad;
+  for (at::Tensor& gradient : gradients()) {
+    if (gradient.defined()) {
+      gradient.div_(divisor);
+    }
+  }
+}
+
+StepReport Window::commit(Optimizer& optimizer, const CommitOptions& options) {
+  StepReport report = normalize(options);
+  if (report.weight > 0) {
+    optimizer.step(gradients());
+  }
+  begin();
+  return report;
+}
+
+StepReport Window::commit(
+    torch::optim::Optimizer& optimizer,
+    const CommitOptions& options) {
+  StepReport report = normalize(options);
+  if (report.weight > 0) {
+    expose_gradients();
+    optimizer.step();
+  }
+  begin();
+  return report;
+}
+
+/// Puts the gradients where LibTorch's optimizers look for them.
+void Window::expose_gradients() {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!direct(i) && accumulators_[i].defined()) {
+      parameters_[i].mutable_grad() =
+          accumulators_[i].to(parameters_[i].scalar_type());
+    }
+  }
+}
+
+} // namespace accrue
