@@ -1,8 +1,11 @@
 add_library(accrue_options INTERFACE)
 target_compile_features(accrue_options INTERFACE cxx_std_20)
 target_compile_options(accrue_options INTERFACE
-  -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
+  -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
   $<$<BOOL:${ACCRUE_WERROR}>:-Werror>)
+# Header-only, because LibTorch's wheel carries headers of its own version of
+# fmt that hide the system's.
+target_link_libraries(accrue_options INTERFACE fmt::fmt-header-only)
 if(ACCRUE_SANITIZE)
   target_compile_options(accrue_options INTERFACE
     -fsanitize=${ACCRUE_SANITIZE} -fno-omit-frame-pointer

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <cstdio>
+
+#include "report/progress.h"
+#include "train/options.h"
+#include "train/task.h"
+
+namespace accrue::cli {
+
+/// People read stdout, unless --json gives it to machines.
+inline std::FILE* people(const TrainOptions& options) {
+  return options.json ? stderr : stdout;
+}
+
+/// Says passing things through `progress`.
+inline Say passing(report::Progress& progress) {
+  return [&progress](const std::string& text) { progress.passing(text); };
+}
+
+inline void set_threads(const TrainOptions& options) {
+  if (options.threads > 0) {
+    at::set_num_threads(static_cast<int>(options.threads));
+  }
+}
+
+} // namespace accrue::cli

@@ -1,0 +1,242 @@
+#include "cli/flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <toml++/toml.h>
+
+#include "accrue/core/error.h"
+#include "io/files.h"
+#include "train/option_text.h"
+
+namespace accrue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Texts given for settings, by flag name, before they are understood.
+using Texts = std::map<std::string, std::vector<std::string>>;
+
+/// Registers every option with CLI11 as text. Understanding is left to
+/// `apply`, so that all problems are found and TOML goes the same way.
+class FlagParser {
+ public:
+  FlagParser(const std::string& command, const std::string& description)
+      : app_(description, "accrue " + command) {
+    app_.allow_extras();
+    app_.set_help_flag("-h,--help", "show this help");
+    app_.get_formatter()->column_width(34);
+    TrainOptions defaults;
+    group_ = "What decides the result";
+    visit_logical(defaults, *this);
+    group_ = "How far to go";
+    visit_extent(defaults, *this);
+    group_ = "What decides only the time, and what is kept";
+    visit_physical(defaults, *this);
+    group_ = "This call";
+    visit_invocation(defaults, *this);
+  }
+
+  template <class T>
+  void operator()(
+      const char* name,
+      const T& fallback,
+      const char* placeholder,
+      const char* help) {
+    std::string flag = fmt::format("--{}", name);
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<T, bool>) {
+      const std::string description = help;
+      option = app_.add_flag(flag, description);
+    } else {
+      std::string text = option_text::to_toml(fallback);
+      std::string shown = text.empty() || text == "[]" || text == "\"\""
+          ? help
+          : fmt::format("{} [{}]", help, unquoted(text));
+      option = app_.add_option(flag, texts_[name], shown);
+      option->type_name(placeholder);
+      option->expected(1, std::is_same_v<T, std::vector<std::string>> ? 4096 : 1);
+    }
+    options_[name] = option->group(group_);
+  }
+
+  /// Exits after --help. Unknown flags go to `problems`.
+  Texts parse(std::vector<std::string> arguments, Problems& problems) {
+    std::reverse(arguments.begin(), arguments.end()); // as CLI11 wants it
+    try {
+      app_.parse(arguments);
+    } catch (const CLI::CallForHelp&) {
+      fmt::print("{}", app_.help());
+      std::exit(0);
+    } catch (const CLI::ParseError& error) {
+      problems.add(error.what());
+    }
+    for (const std::string& extra : app_.remaining()) {
+      problems.add(fmt::format("unknown argument \"{}\"", extra));
+    }
+    Texts given;
+    for (const auto& [name, option] : options_) {
+      if (option->count() > 0) {
+        given[name] = texts_.contains(name) ? texts_[name]
+                                            : std::vector<std::string>{"true"};
+      }
+    }
+    return given;
+  }
+
+ private:
+  static std::string unquoted(const std::string& text) {
+    return text.front() == '"' ? text.substr(1, text.size() - 2) : text;
+  }
+
+  CLI::App app_;
+  std::string group_;
+  std::map<std::string, CLI::Option*> options_;
+  Texts texts_;
+};
+
+/// Settings of a TOML file by flag name.
+Texts read_toml(const std::string& path) {
+  toml::table table;
+  try {
+    table = toml::parse(io::read_file(path));
+  } catch (const toml::parse_error& error) {
+    throw ConfigError(
+        fmt::format(
+            "[config] line {} of {}: {}",
+            error.source().begin.line,
+            path,
+            error.description()));
+  }
+  Texts texts;
+  for (const auto& [key, node] : table) {
+    std::string name(key.str());
+    std::replace(name.begin(), name.end(), '_', '-');
+    std::vector<std::string>& values = texts[name];
+    auto add = [&](const toml::node& value) {
+      if (auto text = value.value_exact<std::string>()) {
+        values.push_back(*text);
+      } else {
+        std::ostringstream out;
+        value.visit([&](const auto& typed) { out << typed; });
+        values.push_back(out.str());
+      }
+    };
+    if (const toml::array* array = node.as_array()) {
+      for (const toml::node& value : *array) {
+        add(value);
+      }
+    } else {
+      add(node);
+    }
+  }
+  return texts;
+}
+
+/// Sets the options that `texts` names; `source` is where they stand.
+void apply(
+    const Texts& texts,
+    const std::string& source,
+    TrainOptions& options,
+    Problems& problems) {
+  std::map<std::string, bool> known;
+  auto set = [&](const char* name, auto& field, const char*, const char*) {
+    known[name] = true;
+    auto it = texts.find(name);
+    if (it == texts.end()) {
+      return;
+    }
+    const std::vector<std::string>& values = it->second;
+    using Field = std::decay_t<decltype(field)>;
+    try {
+      if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
+        field = values;
+      } else if (values.size() != 1) {
+        throw ConfigError("expected one value");
+      } else {
+        option_text::parse(values.front(), field);
+      }
+    } catch (const ConfigError& error) {
+      problems.add(fmt::format("{}{}: {}", source, name, error.what()));
+    }
+  };
+  visit_settings(options, set);
+  visit_invocation(options, set);
+  for (const auto& [name, values] : texts) {
+    if (!known.contains(name)) {
+      problems.add(fmt::format("{}{} is not a setting", source, name));
+    }
+  }
+}
+
+bool gives_any(const Texts& texts, std::initializer_list<const char*> names) {
+  return std::any_of(names.begin(), names.end(), [&](const char* name) {
+    return texts.contains(name);
+  });
+}
+
+/// One way of saying something replaces the other way that the run used.
+void drop_replaced(const Texts& given, TrainOptions& options) {
+  if (gives_any(given, {"steps", "epochs"})) {
+    options.steps.reset();
+    options.epochs.reset();
+  }
+  if (gives_any(given, {"memory", "micro-batch"})) {
+    options.memory.reset();
+    options.micro_batch.reset();
+  }
+}
+
+} // namespace
+
+ParsedFlags parse_flags(
+    const std::string& command,
+    const std::string& description,
+    const std::vector<std::string>& arguments) {
+  Problems problems;
+  Texts flags = FlagParser(command, description).parse(arguments, problems);
+  Texts file;
+  if (flags.contains("config")) {
+    file = read_toml(flags["config"].front());
+  }
+  ParsedFlags parsed;
+  TrainOptions& options = parsed.options;
+  auto text = [&](const char* name) {
+    const Texts& from = flags.contains(name) ? flags : file;
+    auto it = from.find(name);
+    return it == from.end() || it->second.empty() ? "" : it->second.front();
+  };
+  if (flags.contains("resume")) {
+    fs::path saved = fs::path(text("out")) / "config.toml";
+    if (!text("out").empty() && !fs::exists(saved)) {
+      throw DataError(
+          fmt::format(
+              "[resume] {} holds no run to resume (no config.toml). Check "
+              "--out, or leave --resume out to start there.",
+              text("out")));
+    }
+    if (!text("out").empty()) {
+      apply(read_toml(saved), saved.string() + ": ", options, problems);
+      parsed.saved = options;
+      drop_replaced(file, options);
+      drop_replaced(flags, options);
+    }
+  }
+  apply(file, flags.contains("config") ? text("config") + ": " : "", options,
+        problems);
+  apply(flags, "--", options, problems);
+  if (parsed.saved) {
+    for (const std::string& change :
+         logical_differences(*parsed.saved, options)) {
+      problems.add(
+          fmt::format(
+              "{}; a resumed run keeps what decides its result", change));
+    }
+  }
+  problems.throw_if_any<ConfigError>("config");
+  return parsed;
+}
+
+} // namespace accrue::cli

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "train/options.h"
+
+namespace accrue::cli {
+
+/// What the command line of train, plan or verify says.
+struct ParsedFlags {
+  TrainOptions options;
+  /// With --resume: the settings that the run in --out was started with.
+  std::optional<TrainOptions> saved;
+};
+
+/// Reads defaults, then the settings of the run in --out (with --resume), then
+/// --config, then the flags. Prints help and exits for --help. Throws
+/// ConfigError with every problem.
+ParsedFlags parse_flags(
+    const std::string& command,
+    const std::string& description,
+    const std::vector<std::string>& arguments);
+
+/// The commands: exit codes of design. Each parses its own flags.
+int run_train(const std::vector<std::string>& arguments);
+int run_plan(const std::vector<std::string>& arguments);
+int run_verify(const std::vector<std::string>& arguments);
+int run_generate(const std::vector<std::string>& arguments);
+int run_report(const std::vector<std::string>& arguments);
+
+} // namespace accrue::cli

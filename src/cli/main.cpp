@@ -1,0 +1,90 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "accrue/core/error.h"
+#include "accrue/core/version.h"
+#include "cli/flags.h"
+#include "memory/meter.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    R"(accrue {}: train at the batch size you want on the memory you have
+
+The logical batch decides the result; micro-batches and memory only the time.
+
+usage: accrue COMMAND [FLAGS]
+
+  train      train a language model
+               accrue train --model configs/llama-3m --data book.txt \
+                 --global-batch 64 --memory 1GiB --steps 100 --out runs/first
+  plan       what fits, how fast, what a run needs: the same flags, probes only
+  verify     one window split as planned against the same window unsplit
+  generate   continue a prompt
+               accrue generate --model runs/first/model --prompt "Once"
+  report     rebuild report.html of a run directory
+
+accrue COMMAND --help explains the flags and shows their defaults.
+)";
+
+using Command = std::function<int(const std::vector<std::string>&)>;
+
+int dispatch(const std::vector<std::string>& arguments) {
+  namespace cli = accrue::cli;
+  static const std::map<std::string, Command> kCommands{
+      {"train", cli::run_train},
+      {"plan", cli::run_plan},
+      {"verify", cli::run_verify},
+      {"generate", cli::run_generate},
+      {"report", cli::run_report},
+  };
+  if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {
+    fmt::print(fmt::runtime(kUsage), ACCRUE_VERSION);
+    return arguments.empty() ? 2 : 0;
+  }
+  if (arguments[0] == "--version") {
+    fmt::print("accrue {}\n", ACCRUE_VERSION);
+    return 0;
+  }
+  auto it = kCommands.find(arguments[0]);
+  if (it == kCommands.end()) {
+    throw accrue::ConfigError(
+        fmt::format(
+            "[accrue] unknown command \"{}\". accrue --help lists them.",
+            arguments[0]));
+  }
+  return it->second({arguments.begin() + 1, arguments.end()});
+}
+
+int report(const std::exception& error, int code) {
+  fmt::print(stderr, "error: {}\n", error.what());
+  return code;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  accrue::memory::install_meter();
+  try {
+    return dispatch({argv + 1, argv + argc});
+  } catch (const accrue::ConfigError& error) {
+    return report(error, 2);
+  } catch (const accrue::DataError& error) {
+    return report(error, 3);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(error, 3);
+  } catch (const accrue::MemoryError& error) {
+    return report(error, 4);
+  } catch (const std::bad_alloc& error) {
+    return report(error, 4);
+  } catch (const std::exception& error) {
+    return report(error, 1);
+  }
+}

@@ -1,0 +1,99 @@
+#include <fmt/format.h>
+
+#include "accrue/core/units.h"
+#include "cli/console.h"
+#include "cli/flags.h"
+#include "io/json.h"
+#include "train/trainer.h"
+
+namespace accrue::cli {
+namespace {
+
+void warn_about_horizon(
+    const ParsedFlags& flags,
+    const Task& task,
+    report::Progress& progress) {
+  const TrainOptions& options = flags.options;
+  bool changed = flags.saved &&
+      (flags.saved->steps != options.steps ||
+       flags.saved->epochs != options.epochs);
+  if (changed && options.schedule != ScheduleKind::kConstant) {
+    progress.line(
+        fmt::format(
+            "note: the schedule now ends at step {}; learning rates differ "
+            "from those of a run planned for it from the start",
+            task.total_steps()));
+  }
+}
+
+io::OrderedJson to_json(const TrainOptions& options, const TrainSummary& s) {
+  io::OrderedJson json;
+  json["steps"] = s.steps;
+  json["first_loss"] = s.first_loss ? io::OrderedJson(*s.first_loss) : nullptr;
+  json["last_loss"] = s.last_loss ? io::OrderedJson(*s.last_loss) : nullptr;
+  json["seconds"] = s.seconds;
+  json["micro_batch"] = s.micro_batch;
+  json["resident_peak_bytes"] = s.resident_peak_bytes;
+  json["unsplit_bytes"] =
+      s.unsplit_bytes > 0 ? io::OrderedJson(s.unsplit_bytes) : nullptr;
+  json["interrupted"] = s.signal != 0;
+  json["out"] = options.out;
+  return {{"summary", json}};
+}
+
+void print_result(const TrainOptions& options, const TrainSummary& s) {
+  if (s.first_loss) {
+    fmt::print(
+        "\nloss {:.4f} -> {:.4f} in {}\n",
+        *s.first_loss,
+        *s.last_loss,
+        format_duration(s.seconds));
+  } else {
+    fmt::print("nothing left to do: {} steps are done\n", s.steps);
+  }
+  if (s.unsplit_bytes > 0) {
+    fmt::print(
+        "the unsplit batch would have needed {}\n",
+        format_bytes(s.unsplit_bytes));
+  }
+  fmt::print(
+      "this run took                      {}\n",
+      format_bytes(s.resident_peak_bytes));
+  if (s.signal != 0) {
+    fmt::print(
+        "interrupted after step {}; go on with: accrue train --out {} "
+        "--resume\n",
+        s.steps,
+        options.out);
+  } else {
+    fmt::print("model   {}/model\n", options.out);
+  }
+  fmt::print("report  {}/report.html\n", options.out);
+}
+
+} // namespace
+
+int run_train(const std::vector<std::string>& arguments) {
+  ParsedFlags flags = parse_flags(
+      "train", "Train a language model at a large logical batch.", arguments);
+  const TrainOptions& options = flags.options;
+  set_threads(options);
+  report::Progress progress(people(options), options.quiet);
+  Task task(options, /*needs_out=*/true, passing(progress));
+  warn_about_horizon(flags, task, progress);
+  TrainSummary summary =
+      train(task, progress, [&](const report::StepMetrics& metrics) {
+        if (options.json) {
+          fmt::print("{}\n", report::to_json(metrics));
+          std::fflush(stdout);
+        }
+      });
+  if (options.json) {
+    fmt::print("{}\n", to_json(options, summary).dump());
+  } else {
+    print_result(options, summary);
+  }
+  return summary.signal == 0 ? 0 : 128 + summary.signal;
+}
+
+} // namespace accrue::cli

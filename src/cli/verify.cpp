@@ -1,0 +1,113 @@
+#include "train/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "accrue/core/units.h"
+#include "cli/console.h"
+#include "cli/flags.h"
+#include "io/json.h"
+#include "train/probe.h"
+
+namespace accrue::cli {
+namespace {
+
+io::OrderedJson to_json(const Verification& v, int64_t micro_batch) {
+  io::OrderedJson json;
+  json["reference"] = v.reference;
+  json["reference_micro_batch"] = v.reference_micro_batch;
+  json["micro_batch"] = micro_batch;
+  json["loss"] = v.loss;
+  json["reference_loss"] = v.reference_loss;
+  json["passed"] = v.passed();
+  for (const TensorCheck& check : v.tensors) {
+    json["tensors"].push_back(
+        {{"name", check.name},
+         {"relative_error", check.relative_error},
+         {"gate", check.gate},
+         {"passed", check.passed()},
+         {"bits_equal", check.bits_equal}});
+  }
+  return json;
+}
+
+void print(const Verification& v, int64_t micro_batch) {
+  fmt::print(
+      "\nmicro-batch {} against {}\n{:<44} {:>10} {:>10}  bits\n",
+      micro_batch,
+      v.reference,
+      "gradient of",
+      "rel. error",
+      "gate");
+  size_t equal = 0;
+  for (const TensorCheck& check : v.tensors) {
+    fmt::print(
+        "{:<44} {:>10.2e} {:>10.2e}  {}{}\n",
+        check.name,
+        check.relative_error,
+        check.gate,
+        check.bits_equal ? "equal" : "differ",
+        check.passed() ? "" : "  BEYOND THE GATE");
+    equal += check.bits_equal ? 1 : 0;
+  }
+  fmt::print(
+      "loss {:.10f} against {:.10f}; bits equal in {} of {} tensors: {}\n",
+      v.loss,
+      v.reference_loss,
+      equal,
+      v.tensors.size(),
+      v.passed() ? "passed" : "FAILED");
+}
+
+} // namespace
+
+int run_verify(const std::vector<std::string>& arguments) {
+  TrainOptions options =
+      parse_flags(
+          "verify",
+          "One window split as planned against the same window unsplit (where "
+          "that fits the budget) and per sample. Exit code 1 beyond the gate.",
+          arguments)
+          .options;
+  set_threads(options);
+  report::Progress progress(people(options), options.quiet);
+  Task task(options, /*needs_out=*/false, passing(progress));
+  MemoryPlan plan = [&] {
+    Window window(task.model().parameters());
+    return plan_memory(task, window);
+  }();
+  std::vector<int64_t> references{1};
+  // The two results that are compared are held beside the gradients.
+  uint64_t copies = 2 * static_cast<uint64_t>(task.model().num_parameters()) *
+      (options.dtype == Dtype::kFp64 ? 8 : 4);
+  if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
+    references.insert(references.begin(), task.global_batch());
+  } else {
+    progress.line(
+        fmt::format(
+            "the unsplit window would need {}, more than the budget of {}; "
+            "comparing per sample only",
+            format_bytes(plan.unsplit_bytes),
+            format_bytes(plan.budget_bytes)));
+  }
+  bool passed = true;
+  io::OrderedJson json;
+  for (int64_t reference : references) {
+    Verification result =
+        verify(task, plan.micro_batch, reference, passing(progress));
+    passed = passed && result.passed();
+    if (options.json) {
+      json["checks"].push_back(to_json(result, plan.micro_batch));
+    } else {
+      print(result, plan.micro_batch);
+    }
+  }
+  if (options.json) {
+    json["passed"] = passed;
+    fmt::print("{}\n", json.dump());
+  }
+  return passed ? 0 : 1;
+}
+
+} // namespace accrue::cli

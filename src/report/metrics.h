@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace accrue::report {
+
+/// One optimizer step, one line of metrics.jsonl.
+struct StepMetrics {
+  int64_t step = 0; // optimizer steps done, this one included
+  double loss = 0; // mean per target token over the window
+  std::optional<double> valid_loss; // on steps that evaluated
+  double lr = 0;
+  double grad_norm = 0; // before clipping
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  int64_t target_tokens = 0;
+  double tokens_per_s = 0;
+  double step_s = 0;
+  int64_t micro_batch = 0; // samples
+  int64_t accumulation_steps = 0;
+  int64_t world_size = 1;
+  uint64_t peak_bytes = 0; // tensors, during this step
+  uint64_t resident_peak_bytes = 0; // process, since its start
+  int64_t skipped = 0; // micro-batches
+};
+
+/// The object on one line. Numbers that are not finite become null.
+std::string to_json(const StepMetrics& metrics);
+
+/// Reads metrics.jsonl. A last line cut short by a crash is left out; any
+/// other damaged line throws DataError.
+std::vector<StepMetrics> read_metrics(const std::filesystem::path& path);
+
+/// Appends steps to metrics.jsonl, each on disk before the next step starts.
+class MetricsFile {
+ public:
+  /// Keeps what `path` holds of the first `steps_done` steps; later ones are
+  /// about to be repeated.
+  MetricsFile(std::filesystem::path path, int64_t steps_done);
+
+  void append(const StepMetrics& metrics);
+
+ private:
+  std::filesystem::path path_;
+};
+
+} // namespace accrue::report

@@ -1,0 +1,69 @@
+#include "report/progress.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "accrue/core/units.h"
+
+namespace accrue::report {
+
+using std::chrono::steady_clock;
+
+std::string step_line(
+    const StepMetrics& m,
+    int64_t total_steps,
+    double eta_s) {
+  std::string total = fmt::format("{}", total_steps);
+  std::string text = fmt::format(
+      "step {:>{}}/{}  loss {:.4f}  lr {:.2e}  |g| {:.3f}  {} tok/s  {} x {}  "
+      "peak {}",
+      m.step,
+      total.size(),
+      total,
+      m.loss,
+      m.lr,
+      m.grad_norm,
+      format_count(m.tokens_per_s),
+      m.accumulation_steps,
+      m.micro_batch,
+      format_bytes(m.peak_bytes));
+  if (m.valid_loss) {
+    text += fmt::format("  valid {:.4f}", *m.valid_loss);
+  }
+  if (m.skipped > 0) {
+    text += fmt::format("  skipped {}", m.skipped);
+  }
+  return text + "  ETA " + format_duration(eta_s);
+}
+
+Progress::Progress(std::FILE* stream, bool quiet)
+    : stream_(stream), quiet_(quiet), terminal_(isatty(fileno(stream)) != 0) {}
+
+void Progress::clear() {
+  if (passing_shown_) {
+    fmt::print(stream_, "\r\033[K");
+    passing_shown_ = false;
+  }
+}
+
+void Progress::line(const std::string& text) {
+  if (!quiet_) {
+    clear();
+    fmt::print(stream_, "{}\n", text);
+    std::fflush(stream_);
+  }
+}
+
+void Progress::passing(const std::string& text) {
+  auto now = steady_clock::now();
+  if (quiet_ || !terminal_ || now < next_) {
+    return;
+  }
+  next_ = now + std::chrono::milliseconds(200);
+  clear();
+  fmt::print(stream_, "{}", text);
+  std::fflush(stream_);
+  passing_shown_ = true;
+}
+
+} // namespace accrue::report

@@ -1,0 +1,149 @@
+#include "train/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "accrue/core/error.h"
+#include "accrue/io/safetensors.h"
+#include "io/files.h"
+#include "io/json.h"
+
+namespace accrue {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFormat = 1;
+constexpr const char* kManifest = "manifest.json";
+constexpr const char* kState = "state.json";
+constexpr const char* kModel = "model.safetensors";
+constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr std::array kFiles{"config.json", kModel, kOptimizer, kState};
+
+void write_manifest(const fs::path& folder) {
+  io::OrderedJson manifest;
+  for (const char* name : kFiles) {
+    io::Digest digest = io::digest_file(folder / name);
+    manifest[name] = {
+        {"size_bytes", digest.size_bytes}, {"crc32", digest.crc32}};
+  }
+  io::write_file(folder / kManifest, manifest.dump(2) + "\n");
+}
+
+/// Throws DataError naming the first file that is not what was written.
+void check_manifest(const fs::path& folder) {
+  io::Json manifest = io::read_json(folder / kManifest);
+  for (const char* name : kFiles) {
+    io::Digest digest = io::digest_file(folder / name);
+    io::Json want = {
+        {"size_bytes", digest.size_bytes}, {"crc32", digest.crc32}};
+    if (!manifest.is_object() || manifest.value(name, io::Json()) != want) {
+      throw DataError(
+          fmt::format(
+              "[checkpoint] {} is damaged: its bytes are not those that were "
+              "written.",
+              (folder / name).string()));
+    }
+  }
+}
+
+} // namespace
+
+Checkpoints::Checkpoints(fs::path folder) : folder_(std::move(folder)) {}
+
+fs::path Checkpoints::path(int64_t step) const {
+  return folder_ / fmt::format("step-{}", step);
+}
+
+std::vector<int64_t> Checkpoints::steps() const {
+  std::vector<int64_t> steps;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(folder_, code)) {
+    std::string name = entry.path().filename().string();
+    int64_t step = 0;
+    const char* end = name.data() + name.size();
+    if (name.starts_with("step-") &&
+        std::from_chars(name.data() + 5, end, step).ptr == end) {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void Checkpoints::save(
+    int64_t step,
+    const Transformer& model,
+    const Optimizer& optimizer,
+    int64_t keep) const {
+  fs::path temporary = folder_ / fmt::format(".step-{}.tmp", step);
+  try {
+    fs::remove_all(temporary);
+    io::make_directory(temporary);
+    save_model(temporary, model);
+    save_safetensors(temporary / kOptimizer, optimizer.state());
+    io::OrderedJson state;
+    state["format"] = kFormat;
+    state["step"] = step;
+    state["optimizer_steps"] = optimizer.steps();
+    io::write_file(temporary / kState, state.dump(2) + "\n");
+    write_manifest(temporary);
+    io::sync_directory(temporary);
+    fs::remove_all(path(step)); // saved before by a run that was resumed
+    fs::rename(temporary, path(step));
+    io::sync_directory(folder_);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+  std::vector<int64_t> all = steps();
+  for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) {
+    fs::remove_all(path(all[i]));
+  }
+}
+
+int64_t Checkpoints::load_newest(
+    Transformer& model,
+    Optimizer& optimizer,
+    std::vector<std::string>& warnings) const {
+  std::vector<int64_t> all = steps();
+  for (auto it = all.rbegin(); it != all.rend(); ++it) {
+    fs::path folder = path(*it);
+    try {
+      check_manifest(folder);
+      io::Json state = io::read_json(folder / kState);
+      TensorMap weights = load_safetensors(folder / kModel);
+      optimizer.load_state(
+          load_safetensors(folder / kOptimizer),
+          state.at("optimizer_steps").get<int64_t>());
+      model.load_state(weights);
+      return state.at("step").get<int64_t>();
+    } catch (const DataError& error) {
+      warnings.push_back(
+          fmt::format("passing over {}: {}", folder.string(), error.what()));
+    }
+  }
+  std::string reasons;
+  for (const std::string& warning : warnings) {
+    reasons += "\n  - " + warning;
+  }
+  throw DataError(
+      fmt::format(
+          "[checkpoint] no good checkpoint in {}. Start again without --resume "
+          "in another --out.{}",
+          folder_.string(),
+          reasons));
+}
+
+void save_model(const fs::path& folder, const Transformer& model) {
+  io::make_directory(folder);
+  io::write_file(folder / "config.json", model.config().json);
+  save_safetensors(folder / kModel, model.state());
+  io::sync_directory(folder);
+}
+
+} // namespace accrue

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "accrue/models/transformer.h"
+#include "accrue/optim/optimizer.h"
+
+namespace accrue {
+
+/// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
+/// holds config.json, model.safetensors (so it is a model folder), the
+/// optimizer's state, state.json, and manifest.json with every file's size and
+/// CRC-32.
+class Checkpoints {
+ public:
+  explicit Checkpoints(std::filesystem::path folder);
+
+  /// Saves the state after `step` optimizer steps and removes all but the
+  /// newest `keep`.
+  void save(
+      int64_t step,
+      const Transformer& model,
+      const Optimizer& optimizer,
+      int64_t keep) const;
+
+  /// Loads the newest checkpoint whose files are what the manifest says, and
+  /// returns its step. Damaged ones are passed over and described in
+  /// `warnings`. Throws DataError if no good one is left; nothing has changed
+  /// then.
+  int64_t load_newest(
+      Transformer& model,
+      Optimizer& optimizer,
+      std::vector<std::string>& warnings) const;
+
+ private:
+  std::vector<int64_t> steps() const; // oldest first
+  std::filesystem::path path(int64_t step) const;
+
+  std::filesystem::path folder_;
+};
+
+/// Writes config.json and model.safetensors into `folder`: a model folder for
+/// this program and for transformers.
+void save_model(const std::filesystem::path& folder, const Transformer& model);
+
+} // namespace accrue

@@ -1,0 +1,73 @@
+#include "train/probe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "accrue/core/error.h"
+#include "accrue/core/units.h"
+#include "memory/meter.h"
+
+namespace accrue {
+namespace {
+
+constexpr double kDefaultShare = 0.8;
+
+memory::Probe probe(const Task& task, Window& window, int64_t micro_batch) {
+  memory::reset_peak_resident();
+  auto start = std::chrono::steady_clock::now();
+  window.add(task.longest_loss(micro_batch));
+  std::chrono::duration<double> elapsed =
+      std::chrono::steady_clock::now() - start;
+  window.begin();
+  return {
+      .micro_batch = micro_batch,
+      .peak_bytes = memory::peak_resident_bytes(),
+      .seconds = elapsed.count()};
+}
+
+} // namespace
+
+uint64_t budget_bytes(const TrainOptions& options) {
+  if (options.memory) {
+    return options.memory->value;
+  }
+  return static_cast<uint64_t>(
+      static_cast<double>(memory::machine_bytes()) * kDefaultShare);
+}
+
+MemoryPlan plan_memory(const Task& task, Window& window) {
+  MemoryPlan plan;
+  plan.budget_bytes = budget_bytes(task.options());
+  probe(task, window, 1); // first use: gradients and libraries' own buffers
+  memory::Probe one = probe(task, window, 1);
+  // A small sample says little about the slope; take enough of them.
+  int64_t length = task.train_set().max_length();
+  int64_t more = std::clamp<int64_t>(1024 / length, 2, 16);
+  memory::Probe several = probe(task, window, more);
+  plan.line = memory::fit(one, several);
+  plan.probed_samples = more;
+  plan.seconds_per_sample = several.seconds / static_cast<double>(more);
+  plan.unsplit_bytes = plan.line.peak(task.global_batch());
+  int64_t limit = std::min(
+      task.global_batch(), std::max<int64_t>(kEnoughTokens / length, 1));
+  int64_t largest =
+      memory::largest_that_fits(plan.line, plan.budget_bytes, limit);
+  plan.micro_batch =
+      std::min(task.options().micro_batch.value_or(largest),
+               task.global_batch());
+  if (plan.line.peak(plan.micro_batch) > plan.budget_bytes) {
+    throw MemoryError(
+        fmt::format(
+            "[memory] --micro-batch {} needs {}, the budget is {}. The largest "
+            "that fits is {}; leave the flag out to have it planned.",
+            plan.micro_batch,
+            format_bytes(plan.line.peak(plan.micro_batch)),
+            format_bytes(plan.budget_bytes),
+            largest));
+  }
+  return plan;
+}
+
+} // namespace accrue

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "accrue/models/transformer.h"
+#include "accrue/optim/optimizer.h"
+#include "accrue/window/split.h"
+#include "accrue/window/window.h"
+#include "text/dataset.h"
+#include "text/order.h"
+#include "train/options.h"
+
+namespace accrue {
+
+/// A line for people about something that takes a while.
+using Say = std::function<void(const std::string&)>;
+
+/// What a run works on: everything that the settings name, checked and loaded.
+/// train, plan and verify all start from one.
+class Task {
+ public:
+  /// Checks everything before it allocates anything. Throws ConfigError with
+  /// all problems of the settings, DataError for files.
+  Task(const TrainOptions& options, bool needs_out, const Say& say);
+
+  const TrainOptions& options() const {
+    return options_;
+  }
+  const Transformer& model() const {
+    return *model_;
+  }
+  Transformer& model() {
+    return *model_;
+  }
+  const Dataset& train_set() const {
+    return *train_set_;
+  }
+  /// nullptr without validation data.
+  const Dataset* valid_set() const {
+    return valid_set_ ? &*valid_set_ : nullptr;
+  }
+  /// Samples of a full window.
+  int64_t global_batch() const {
+    return global_batch_;
+  }
+  int64_t total_steps() const {
+    return total_steps_;
+  }
+  uint64_t skipped_lines() const {
+    return skipped_lines_;
+  }
+
+  /// Positions in the sample order that the window of `step` (from 0) covers.
+  Range window_range(int64_t step) const;
+
+  /// Sample at a position of the sample order.
+  Sample sample_at(int64_t position) const;
+
+  /// Loss of the samples at these positions, with a graph, in window `step`.
+  LossSum loss(Range positions, int64_t step) const;
+
+  /// Loss of `count` copies of the longest training sample: the worst case in
+  /// memory and time.
+  LossSum longest_loss(int64_t count) const;
+
+  /// Mean loss per target token over the validation set, without a graph.
+  double valid_loss(int64_t micro_batch) const;
+
+  /// A fresh optimizer over the model's parameters.
+  std::unique_ptr<Optimizer> make_optimizer() const;
+
+  /// Learning rate of `step`.
+  double learning_rate(int64_t step) const;
+
+ private:
+  ModelConfig check_settings(bool needs_out);
+  void load_data(const Say& say);
+  void load_model(const ModelConfig& config);
+  LossSum loss_of(std::span<const Sample> samples, int64_t step) const;
+  std::shared_ptr<const Corpus> open_corpus(
+      const std::vector<std::string>& paths,
+      const Say& say);
+
+  TrainOptions options_;
+  std::optional<Dataset> train_set_;
+  std::optional<Dataset> valid_set_;
+  std::optional<SampleOrder> order_;
+  std::optional<Transformer> model_;
+  int64_t global_batch_ = 0;
+  int64_t total_samples_ = 0;
+  int64_t total_steps_ = 0;
+  uint64_t skipped_lines_ = 0;
+};
+
+/// Lays samples end to end. Every target has weight 1.
+TokenBatch make_batch(std::span<const Sample> samples);
+
+/// Weights for `generate` and fine-tuning: the folder's model.safetensors.
+/// Throws DataError if the folder holds weights that can't be read yet.
+TensorMap load_weights(const std::string& folder);
+
+/// True if `model` is a folder with weights, not only a config.
+bool has_weights(const std::string& model);
+
+} // namespace accrue

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "report/metrics.h"
+#include "report/progress.h"
+#include "train/probe.h"
+#include "train/task.h"
+
+namespace accrue {
+
+/// How a run ended.
+struct TrainSummary {
+  int64_t steps = 0; // done in all
+  std::optional<double> first_loss; // of this process; none if nothing was left
+  std::optional<double> last_loss;
+  double seconds = 0;
+  int64_t micro_batch = 0;
+  uint64_t resident_peak_bytes = 0;
+  /// Predicted for the whole global batch at once; 0 if it was not probed.
+  uint64_t unsplit_bytes = 0;
+  /// SIGINT or SIGTERM if that ended the run early, else 0.
+  int signal = 0;
+};
+
+/// Called after every optimizer step.
+using OnStep = std::function<void(const report::StepMetrics&)>;
+
+/// Trains `task` in its run directory, from the newest good checkpoint if the
+/// options say resume. SIGINT and SIGTERM finish the window, save and return.
+TrainSummary train(
+    Task& task,
+    report::Progress& progress,
+    const OnStep& on_step);
+
+/// Rebuilds `run`/report.html from its config.toml and metrics.jsonl.
+void write_report(const std::string& run);
+
+} // namespace accrue
