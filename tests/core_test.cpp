@@ -1,0 +1,117 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "accrue/core/error.h"
+#include "accrue/core/random.h"
+#include "accrue/core/units.h"
+#include "support.h"
+
+namespace accrue {
+namespace {
+
+using testing::expect_contains;
+using testing::message_of;
+
+TEST(UnitsTest, SizesOfEverySpelling) {
+  EXPECT_EQ(parse_bytes("4096").value, 4096U);
+  EXPECT_EQ(parse_bytes("2e9").value, 2'000'000'000U);
+  EXPECT_EQ(parse_bytes("512MiB").value, 512U << 20);
+  EXPECT_EQ(parse_bytes("1.5GiB").value, 3U << 29);
+  EXPECT_EQ(parse_bytes("4 GB").value, 4'000'000'000U);
+  EXPECT_EQ(parse_bytes("2G").value, 2ULL << 30);
+}
+
+TEST(UnitsTest, BadSizesNameTheText) {
+  for (const char* text : {"", "MiB", "-1GiB", "4XiB", "1e30", "nan", "0x10"}) {
+    auto message = message_of<ConfigError>([&] { parse_bytes(text); });
+    expect_contains(message, std::string("\"") + text + "\"");
+  }
+}
+
+TEST(UnitsTest, FormatsForPeople) {
+  EXPECT_EQ(format_bytes(12), "12 B");
+  EXPECT_EQ(format_bytes(312ULL << 20), "312 MiB");
+  EXPECT_EQ(format_bytes(3ULL << 29), "1.50 GiB");
+  EXPECT_EQ(format_duration(0.25), "250 ms");
+  EXPECT_EQ(format_duration(245), "4m 05s");
+  EXPECT_EQ(format_duration(7380), "2h 03m");
+  EXPECT_EQ(format_count(950), "950");
+  EXPECT_EQ(format_count(12345), "12.3k");
+}
+
+TEST(ProblemsTest, AllAreReportedAtOnce) {
+  Problems problems;
+  problems.throw_if_any<ConfigError>("config"); // none: nothing happens
+  problems.add("one");
+  problems.add("two");
+  auto message = message_of<ConfigError>(
+      [&] { problems.throw_if_any<ConfigError>("config"); });
+  expect_contains(message, "[config] 2 problems");
+  expect_contains(message, "- one");
+  expect_contains(message, "- two");
+}
+
+// kat_vectors of Random123 (Salmon et al.), philox4x32 with 10 rounds.
+TEST(PhiloxTest, PublishedVectors) {
+  using Block = std::array<uint32_t, 4>;
+  EXPECT_EQ(
+      philox({0, 0}, {0, 0, 0, 0}),
+      (Block{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(
+      philox(
+          {0xffffffff, 0xffffffff},
+          {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}),
+      (Block{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(
+      philox(
+          {0xa4093822, 0x299f31d0},
+          {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}),
+      (Block{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(CounterRandomTest, NormalHasMeanZeroAndVarianceOne) {
+  CounterRandom random(3);
+  double sum = 0;
+  double squares = 0;
+  constexpr int kPairs = 50'000;
+  for (uint64_t i = 0; i < kPairs; ++i) {
+    for (double value : random.normal(i)) {
+      sum += value;
+      squares += value * value;
+    }
+  }
+  // Five standard errors of 100,000 draws.
+  EXPECT_NEAR(sum / (2 * kPairs), 0, 5 / std::sqrt(2.0 * kPairs));
+  EXPECT_NEAR(squares / (2 * kPairs), 1, 5 * std::sqrt(1.0 / kPairs));
+}
+
+TEST(PermutationTest, IsABijectionForEverySize) {
+  for (uint64_t size : {1, 2, 3, 4, 5, 15, 16, 17, 100, 1023, 4096}) {
+    Permutation permutation(size, 11);
+    std::set<uint64_t> seen;
+    for (uint64_t i = 0; i < size; ++i) {
+      uint64_t to = permutation(i);
+      EXPECT_LT(to, size);
+      seen.insert(to);
+    }
+    EXPECT_EQ(seen.size(), size) << "size " << size;
+  }
+}
+
+TEST(PermutationTest, DiffersByKeyAndMovesThings) {
+  Permutation a(1000, 1);
+  Permutation b(1000, 2);
+  int same = 0;
+  int fixed = 0;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    same += a(i) == b(i) ? 1 : 0;
+    fixed += a(i) == i ? 1 : 0;
+  }
+  EXPECT_LT(same, 10); // 1 expected
+  EXPECT_LT(fixed, 10);
+}
+
+} // namespace
+} // namespace accrue

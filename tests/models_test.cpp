@@ -1,0 +1,323 @@
+#include <ATen/ops/full.h>
+#include <torch/types.h>
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "accrue/core/error.h"
+#include "accrue/core/random.h"
+#include "accrue/models/transformer.h"
+#include "accrue/optim/optimizer.h"
+#include "accrue/optim/schedule.h"
+#include "accrue/window/split.h"
+#include "accrue/window/window.h"
+#include "support.h"
+
+namespace accrue {
+namespace {
+
+using testing::expect_contains;
+using testing::expect_near;
+using testing::max_relative_error;
+using testing::message_of;
+using testing::TemporaryFolder;
+
+const std::filesystem::path kOracle = ACCRUE_ORACLE_DIR;
+
+/// Ragged samples with token weights; any consecutive part is a micro-batch.
+struct RaggedBatch {
+  at::Tensor tokens, targets, weights;
+  std::vector<int64_t> lengths;
+
+  int64_t size() const {
+    return static_cast<int64_t>(lengths.size());
+  }
+
+  TokenBatch part(Range samples) const {
+    TokenBatch batch;
+    batch.offsets = {0};
+    std::vector<at::Tensor> positions;
+    int64_t begin = 0;
+    for (int64_t i = 0; i < samples.end; ++i) {
+      int64_t length = lengths[static_cast<size_t>(i)];
+      if (i < samples.begin) {
+        begin += length;
+        continue;
+      }
+      batch.offsets.push_back(batch.offsets.back() + length);
+      batch.sample_ids.push_back(static_cast<uint64_t>(i));
+      positions.push_back(torch::arange(length));
+    }
+    int64_t end = begin + batch.offsets.back();
+    batch.tokens = tokens.slice(0, begin, end);
+    batch.targets = targets.slice(0, begin, end);
+    batch.weights = weights.slice(0, begin, end);
+    batch.positions = torch::cat(positions);
+    batch.target_weight = batch.weights.sum().item<double>();
+    return batch;
+  }
+};
+
+RaggedBatch random_batch(const ModelConfig& config, int64_t samples) {
+  RaggedBatch batch;
+  int64_t total = 0;
+  for (int64_t i = 0; i < samples; ++i) {
+    batch.lengths.push_back(1 + (i * 7 + 3) % config.max_positions);
+    total += batch.lengths.back();
+  }
+  batch.tokens = torch::randint(config.vocab_size, {total});
+  batch.targets = torch::randint(config.vocab_size, {total});
+  batch.weights = torch::rand({total}, torch::kDouble) * 2;
+  batch.weights.index_put_({torch::rand({total}) < 0.25}, 0);
+  return batch;
+}
+
+LossSum loss(const Transformer& model, const TokenBatch& batch) {
+  return {.sum = model.loss_sum(batch), .weight = batch.target_weight};
+}
+
+class FamilyTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  ModelConfig config_ =
+      read_model_config(kOracle / (std::string(GetParam()) + ".json"));
+  TensorMap oracle_ =
+      load_safetensors(kOracle / (std::string(GetParam()) + ".safetensors"));
+
+  Transformer oracle_model() const {
+    Transformer model(config_, Dtype::kFp64, 0);
+    TensorMap weights;
+    for (const auto& [name, tensor] : oracle_) {
+      if (name.starts_with("weight.")) {
+        weights[name.substr(7)] = tensor;
+      }
+    }
+    model.load_state(weights);
+    return model;
+  }
+
+  RaggedBatch oracle_batch(int64_t index) const {
+    std::string prefix = "batch." + std::to_string(index) + ".";
+    at::Tensor lengths = oracle_.at(prefix + "lengths");
+    const auto* data = lengths.const_data_ptr<int64_t>();
+    return {
+        oracle_.at(prefix + "tokens"),
+        oracle_.at(prefix + "targets"),
+        oracle_.at(prefix + "weights"),
+        {data, data + lengths.numel()}};
+  }
+
+  std::vector<at::Tensor> gradients(
+      const Transformer& model,
+      const RaggedBatch& batch,
+      int64_t micro_batch) const {
+    Window window(model.parameters());
+    for (Range part : split_range(batch.size(), micro_batch)) {
+      window.add(loss(model, batch.part(part)));
+    }
+    window.normalize();
+    std::vector<at::Tensor> copies;
+    for (const at::Tensor& gradient : window.gradients()) {
+      copies.push_back(gradient.clone());
+    }
+    return copies;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Families,
+    FamilyTest,
+    ::testing::Values("gpt2", "llama", "llama_bias"),
+    [](const auto& family) { return std::string(family.param); });
+
+TEST_P(FamilyTest, LossAndEveryGradientAgreeWithTransformers) {
+  Transformer model = oracle_model();
+  RaggedBatch batch = oracle_batch(0);
+  at::Tensor sum = model.loss_sum(batch.part({0, batch.size()}));
+  expect_near(sum.reshape(1), oracle_.at("loss_sum"), 1e-9, "loss");
+  auto got = gradients(model, batch, batch.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    const std::string& name = model.named_parameters()[i].first;
+    expect_near(got[i], oracle_.at("gradient." + name), 1e-9, name);
+  }
+}
+
+TEST_P(FamilyTest, TenStepsOfAdamWFollowTheOracle) {
+  Transformer model = oracle_model();
+  // The constants of tests/oracle/generate.py.
+  AdamW adamw(
+      model.parameters(),
+      {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1});
+  Schedule schedule{.lr = 3e-3, .warmup_steps = 3, .total_steps = 10};
+  Window window(model.parameters());
+  const auto* curve = oracle_.at("curve").const_data_ptr<double>();
+  const auto* norms = oracle_.at("norms").const_data_ptr<double>();
+  for (int64_t step = 0; step < 10; ++step) {
+    adamw.set_learning_rate(schedule.at(step));
+    RaggedBatch batch = oracle_batch(step);
+    for (Range part : split_range(batch.size(), 2)) {
+      window.add(loss(model, batch.part(part)));
+    }
+    StepReport report = window.commit(adamw, {.clip_norm = 0.5});
+    EXPECT_NEAR(report.loss / curve[step], 1, 1e-7) << "step " << step;
+    EXPECT_NEAR(report.grad_norm / norms[step], 1, 1e-7) << "step " << step;
+  }
+}
+
+TEST_P(FamilyTest, EverySplitOfRaggedSamplesGivesTheSameGradients) {
+  torch::manual_seed(3);
+  Transformer model(config_, Dtype::kFp64, 1);
+  RaggedBatch batch = random_batch(config_, 12);
+  auto whole = gradients(model, batch, 12);
+  for (int64_t micro_batch : {1, 2, 3, 5, 12}) {
+    auto split = gradients(model, batch, micro_batch);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      const std::string& name = model.named_parameters()[i].first;
+      expect_near(split[i], whole[i], 1e-10, name);
+    }
+  }
+}
+
+TEST_P(FamilyTest, ControlsFailTheGateOfTheSplit) {
+  torch::manual_seed(3);
+  Transformer model(config_, Dtype::kFp64, 1);
+  RaggedBatch batch = random_batch(config_, 12);
+  auto whole = gradients(model, batch, 12);
+  auto parts = split_range(12, 5);
+  for (const at::Tensor& parameter : model.parameters()) {
+    parameter.mutable_grad().reset();
+  }
+  for (Range part : parts) {
+    LossSum l = loss(model, batch.part(part));
+    (l.sum / l.weight.value / static_cast<double>(parts.size())).backward();
+  }
+  for (size_t i = 0; i < whole.size(); ++i) {
+    const auto& [name, parameter] = model.named_parameters()[i];
+    EXPECT_GT(max_relative_error(parameter.grad(), whole[i]), 1e-10)
+        << "mean of means passes for " << name;
+    at::Tensor rolled = whole[i].flatten().roll(1).view_as(whole[i]);
+    EXPECT_GT(max_relative_error(rolled, whole[i]), 1e-10)
+        << "rolled gradient passes for " << name;
+  }
+}
+
+TEST_P(FamilyTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
+  torch::manual_seed(4);
+  Transformer model(config_, Dtype::kFp64, 1);
+  RaggedBatch batch = random_batch(config_, 6);
+  tensor::DropoutKey key{.probability = 0.3, .seed = 9, .step = 4};
+  double whole = model.loss_sum(batch.part({0, 6}), key).item<double>();
+  double split = 0;
+  for (Range part : split_range(6, 1)) {
+    split += model.loss_sum(batch.part(part), key).item<double>();
+  }
+  EXPECT_NEAR(split / whole, 1, 1e-12);
+  EXPECT_NE(whole, model.loss_sum(batch.part({0, 6})).item<double>());
+  key.step = 5;
+  EXPECT_NE(whole, model.loss_sum(batch.part({0, 6}), key).item<double>());
+}
+
+TEST_P(FamilyTest, Bf16IsNearFp32) {
+  torch::manual_seed(5);
+  RaggedBatch batch = random_batch(config_, 6);
+  Transformer fp32(config_, Dtype::kFp32, 1);
+  Transformer bf16(config_, Dtype::kBf16, 1);
+  auto want = gradients(fp32, batch, 6);
+  auto got = gradients(bf16, batch, 2);
+  for (size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(got[i].scalar_type(), at::kFloat);
+    double error = ((got[i] - want[i]).norm() / want[i].norm()).item<double>();
+    // bf16 keeps eight bits (0.4 %); rounding errors add up over the layers,
+    // most where gradients cancel, as in the keys' bias.
+    EXPECT_LT(error, 0.1) << bf16.named_parameters()[i].first;
+    EXPECT_GT(error, 0) << "bf16 was not used";
+  }
+}
+
+TEST_P(FamilyTest, SameSeedSameWeightsOtherSeedOther) {
+  Transformer a(config_, Dtype::kFp32, 1);
+  Transformer b(config_, Dtype::kFp32, 1);
+  Transformer c(config_, Dtype::kFp32, 2);
+  at::Tensor wa = a.parameters()[0];
+  EXPECT_TRUE(wa.equal(b.parameters()[0]));
+  EXPECT_FALSE(wa.equal(c.parameters()[0]));
+}
+
+TEST_P(FamilyTest, ForeignWeightsAreListed) {
+  Transformer model(config_, Dtype::kFp32, 1);
+  TensorMap state = model.state();
+  std::string first = state.begin()->first;
+  std::string last = state.rbegin()->first;
+  state.erase(first);
+  state[last] = torch::zeros({1, 2, 3});
+  state["extra"] = torch::zeros({1});
+  auto message = message_of<DataError>([&] { model.load_state(state); });
+  expect_contains(message, "\"" + first + "\" is missing");
+  expect_contains(message, "\"" + last + "\" must have the shape");
+  expect_contains(message, "\"extra\" is not part of the model");
+}
+
+TEST(InitTest, Gpt2ScalesTheResidualWeights) {
+  ModelConfig config = read_model_config(kOracle / "gpt2.json");
+  config.width = 64;
+  config.head_dim = 32;
+  config.mlp_width = 256;
+  Transformer model(config, Dtype::kFp32, 1);
+  for (const auto& [name, tensor] : model.named_parameters()) {
+    double std = tensor.detach().std().item<double>();
+    if (name.find("c_proj.weight") != std::string::npos) {
+      EXPECT_NEAR(std, 0.02 / std::sqrt(2.0 * 2), 0.001) << name;
+    } else if (tensor.dim() == 2) {
+      EXPECT_NEAR(std, 0.02, 0.002) << name;
+    } else {
+      EXPECT_EQ(std, 0) << name; // norms 1, biases 0
+    }
+  }
+}
+
+std::string config_message(const std::string& json) {
+  TemporaryFolder folder;
+  std::string path = folder.write("config.json", json);
+  auto message = message_of<DataError>([&] { read_model_config(path); });
+  expect_contains(message, path);
+  return message;
+}
+
+TEST(ConfigTest, EveryProblemIsNamed) {
+  auto message = config_message(R"({
+    "model_type": "llama", "vocab_size": "many", "hidden_size": 16,
+    "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 2,
+    "max_position_embeddings": -8, "hidden_act": "relu", "head_dim": 5,
+    "rope_scaling": {"rope_type": "yarn", "factor": 4},
+    "sliding_window": 4096, "attention_bias": 1})");
+  for (const char* part :
+       {"\"vocab_size\" must be a whole number, got \"many\"",
+        "\"intermediate_size\" is missing",
+        "\"num_attention_heads\" (3) must be a multiple",
+        "\"max_position_embeddings\" must be > 0, got -8",
+        "\"hidden_act\": \"relu\" is not supported",
+        "\"head_dim\" must be even",
+        "\"rope_type\": \"yarn\" is not supported",
+        "\"factor\" is not supported",
+        "\"sliding_window\" is not supported",
+        "\"attention_bias\" must be true or false, got 1"}) {
+    expect_contains(message, part);
+  }
+}
+
+TEST(ConfigTest, DamagedFilesAreRefused) {
+  expect_contains(config_message("[1]"), "must be an object, got an array");
+  expect_contains(config_message("{"), "line 1 is not valid JSON");
+  expect_contains(config_message("{}"), "\"model_type\" must be");
+  expect_contains(
+      config_message(R"({"model_type": "bert"})"), "got \"bert\"");
+  expect_contains(
+      config_message(R"({"model_type": "gpt2", "n_embd": 10, "n_head": 3,
+        "n_layer": 1, "n_positions": 8, "vocab_size": 300,
+        "scale_attn_by_inverse_layer_idx": true})"),
+      "scale_attn_by_inverse_layer_idx");
+  EXPECT_THROW(read_model_config("/nonexistent"), DataError);
+}
+
+} // namespace
+} // namespace accrue

@@ -1,0 +1,113 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "accrue/core/error.h"
+#include "io/files.h"
+#include "report/html.h"
+#include "report/metrics.h"
+#include "report/progress.h"
+#include "support.h"
+
+namespace accrue::report {
+namespace {
+
+using accrue::testing::expect_contains;
+using accrue::testing::message_of;
+using accrue::testing::TemporaryFolder;
+
+StepMetrics example(int64_t step) {
+  return {
+      .step = step,
+      .loss = 4.0 / static_cast<double>(step),
+      .lr = 1e-3,
+      .grad_norm = 1.5,
+      .samples = 64,
+      .tokens = 16384,
+      .target_tokens = 16384,
+      .tokens_per_s = 8000,
+      .step_s = 2,
+      .micro_batch = 4,
+      .accumulation_steps = 16,
+      .peak_bytes = 300 << 20,
+      .resident_peak_bytes = 500 << 20};
+}
+
+TEST(MetricsTest, RoundTrip) {
+  TemporaryFolder folder;
+  StepMetrics full = example(3);
+  full.valid_loss = 2.5;
+  full.loss = NAN;
+  auto path = folder.write(
+      "metrics.jsonl", to_json(example(2)) + "\n" + to_json(full) + "\n{\"st");
+  auto list = read_metrics(path);
+  ASSERT_EQ(list.size(), 2U); // the line cut short is left out
+  EXPECT_EQ(to_json(list[0]), to_json(example(2)));
+  EXPECT_EQ(list[1].valid_loss, 2.5);
+  EXPECT_TRUE(std::isnan(list[1].loss));
+}
+
+TEST(MetricsTest, DamagedLineIsNamed) {
+  TemporaryFolder folder;
+  auto path = folder.write("metrics.jsonl", "{\"step\": 1}\n");
+  expect_contains(
+      message_of<DataError>([&] { read_metrics(path); }), "line 1 of");
+}
+
+TEST(MetricsTest, StepsToBeRepeatedAreDropped) {
+  TemporaryFolder folder;
+  auto path = folder / "metrics.jsonl";
+  MetricsFile first(path, 0);
+  for (int64_t step = 1; step <= 4; ++step) {
+    first.append(example(step));
+  }
+  MetricsFile resumed(path, 2);
+  resumed.append(example(3));
+  auto list = read_metrics(path);
+  ASSERT_EQ(list.size(), 3U);
+  EXPECT_EQ(list.back().step, 3);
+}
+
+TEST(ProgressTest, StepLineShowsWhatMatters) {
+  auto line = step_line(example(2), 100, 65);
+  for (const char* part :
+       {"step   2/100", "loss 2.0000", "lr 1.00e-03", "|g| 1.500", "8.0k tok/s",
+        "16 x 4", "peak 300 MiB", "ETA 1m 05s"}) {
+    expect_contains(line, part);
+  }
+}
+
+TEST(PageTest, ShowsEveryPictureAndNeedsNothingElse) {
+  std::vector<StepMetrics> metrics;
+  for (int64_t step = 1; step <= 30; ++step) {
+    metrics.push_back(example(step));
+  }
+  metrics[9].valid_loss = 1.0;
+  std::string page = render_page(
+      {.title = "a <run>",
+       .settings = {{"model", "x&y"}},
+       .budget_bytes = 1 << 30},
+      metrics);
+  for (const char* part :
+       {"Loss", "validation", "Learning rate", "Gradient norm", "Throughput",
+        "Peak memory", "budget", "a &lt;run&gt;", "x&amp;y"}) {
+    expect_contains(page, part);
+  }
+  size_t pictures = 0;
+  for (size_t at = page.find("<svg"); at != std::string::npos;
+       at = page.find("<svg", at + 1)) {
+    ++pictures;
+  }
+  EXPECT_EQ(pictures, 5U);
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_EQ(page.find("nan"), std::string::npos);
+}
+
+TEST(PageTest, OneStepAndNoStepAreShown) {
+  expect_contains(render_page({}, {}), "No step has finished");
+  expect_contains(render_page({}, {example(1)}), "<circle class=s0");
+}
+
+} // namespace
+} // namespace accrue::report
