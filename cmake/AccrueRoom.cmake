@@ -13,6 +13,14 @@ if(ACCRUE_SANITIZE)
   target_link_options(accrue_options INTERFACE -fsanitize=${ACCRUE_SANITIZE})
 endif()
 
+if(ACCRUE_PCH)
+  # Compiled once; the rooms that link torch share it.
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")
+  add_library(accrue_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
+  target_precompile_headers(accrue_pch PRIVATE ${PROJECT_SOURCE_DIR}/src/pch.h)
+  target_link_libraries(accrue_pch PRIVATE accrue_options torch)
+endif()
+
 # accrue_room(<name> SOURCES … [DEPENDS rooms…] [LINK public…] [PRIVATE private…])
 #
 # One room of the house: a static library accrue_<name>, alias accrue::<name>.
@@ -34,8 +42,6 @@ function(accrue_room name)
     PRIVATE $<BUILD_INTERFACE:accrue_options> ${ROOM_PRIVATE})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   if(ACCRUE_PCH AND "torch" IN_LIST ROOM_LINK)
-    target_precompile_headers(${target} PRIVATE
-      ${PROJECT_SOURCE_DIR}/src/pch.h)
+    target_precompile_headers(${target} REUSE_FROM accrue_pch)
   endif()
-  set_property(GLOBAL APPEND PROPERTY ACCRUE_ROOMS ${target})
 endfunction()

@@ -65,17 +65,16 @@ TEST(SafetensorsTest, DamagedFilesAreNamedNotRead) {
       {file_with_header(header("F32", "[2]", "[0, 4]"), 4), "places \"w\""},
       {file_with_header(header("F32", "[2]", "[0, 8]"), 4), "places \"w\""},
       {file_with_header(header("F32", "[1]", "[8, 4]"), 8), "places \"w\""},
-      {file_with_header(header("F32", "[-1]", "[0, 4]"), 4), "impossible shape"},
-      {file_with_header(
-           header("F32", "[4294967296, 4294967296]", "[0, 0]"), 0),
+      {file_with_header(header("F32", "[-1]", "[0, 4]"), 4),
+       "impossible shape"},
+      {file_with_header(header("F32", "[4294967296, 4294967296]", "[0, 0]"), 0),
        "impossible shape"},
       {file_with_header(header("F8", "[1]", "[0, 4]"), 4), "dtype F8"},
       {file_with_header(header("F32", "[1]", "[0, 4]"), 8), "holds 8 bytes"},
   };
   for (const auto& [bytes, what] : cases) {
     std::string path = folder.write("bad.safetensors", bytes);
-    auto message =
-        message_of<DataError>([&] { load_safetensors(path); });
+    auto message = message_of<DataError>([&] { load_safetensors(path); });
     expect_contains(message, what);
     expect_contains(message, path);
   }

@@ -309,8 +309,7 @@ TEST(ConfigTest, DamagedFilesAreRefused) {
   expect_contains(config_message("[1]"), "must be an object, got an array");
   expect_contains(config_message("{"), "line 1 is not valid JSON");
   expect_contains(config_message("{}"), "\"model_type\" must be");
-  expect_contains(
-      config_message(R"({"model_type": "bert"})"), "got \"bert\"");
+  expect_contains(config_message(R"({"model_type": "bert"})"), "got \"bert\"");
   expect_contains(
       config_message(R"({"model_type": "gpt2", "n_embd": 10, "n_head": 3,
         "n_layer": 1, "n_positions": 8, "vocab_size": 300,

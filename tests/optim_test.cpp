@@ -24,7 +24,11 @@ TEST(AdamWTest, StepsAsLibTorchDoes) {
   at::Tensor theirs = ours.detach().clone().requires_grad_();
   AdamW adamw(
       {ours},
-      {.lr = 1e-2, .beta1 = 0.8, .beta2 = 0.9, .eps = 1e-6, .weight_decay = 0.3});
+      {.lr = 1e-2,
+       .beta1 = 0.8,
+       .beta2 = 0.9,
+       .eps = 1e-6,
+       .weight_decay = 0.3});
   torch::optim::AdamW reference(
       {theirs},
       torch::optim::AdamWOptions(1e-2)
@@ -114,7 +118,8 @@ TEST(ScheduleTest, ClosedFormsAtEveryStep) {
   Schedule s{.lr = 2, .min_lr = 0.5, .warmup_steps = 4, .total_steps = 24};
   for (int64_t step = 0; step < 30; ++step) {
     double progress = std::min(1.0, static_cast<double>(step - 4) / 20);
-    double cosine = 0.5 + 1.5 * 0.5 * (1 + std::cos(std::numbers::pi * progress));
+    double cosine =
+        0.5 + 1.5 * 0.5 * (1 + std::cos(std::numbers::pi * progress));
     double wsd = 0.5 + 1.5 * std::min(1.0, (1 - progress) / 0.2);
     double warmup = 2.0 * static_cast<double>(step) / 4;
     auto at = [&](ScheduleKind kind) {
@@ -124,7 +129,8 @@ TEST(ScheduleTest, ClosedFormsAtEveryStep) {
     bool warm = step >= 4;
     EXPECT_DOUBLE_EQ(at(ScheduleKind::kConstant), warm ? 2 : warmup);
     EXPECT_DOUBLE_EQ(at(ScheduleKind::kCosine), warm ? cosine : warmup);
-    EXPECT_DOUBLE_EQ(at(ScheduleKind::kLinear), warm ? 2 - 1.5 * progress : warmup);
+    EXPECT_DOUBLE_EQ(
+        at(ScheduleKind::kLinear), warm ? 2 - 1.5 * progress : warmup);
     EXPECT_DOUBLE_EQ(at(ScheduleKind::kWsd), warm ? wsd : warmup);
   }
 }

@@ -71,8 +71,14 @@ TEST(MetricsTest, StepsToBeRepeatedAreDropped) {
 TEST(ProgressTest, StepLineShowsWhatMatters) {
   auto line = step_line(example(2), 100, 65);
   for (const char* part :
-       {"step   2/100", "loss 2.0000", "lr 1.00e-03", "|g| 1.500", "8.0k tok/s",
-        "16 x 4", "peak 300 MiB", "ETA 1m 05s"}) {
+       {"step   2/100",
+        "loss 2.0000",
+        "lr 1.00e-03",
+        "|g| 1.500",
+        "8.0k tok/s",
+        "16 x 4",
+        "peak 300 MiB",
+        "ETA 1m 05s"}) {
     expect_contains(line, part);
   }
 }
@@ -89,8 +95,15 @@ TEST(PageTest, ShowsEveryPictureAndNeedsNothingElse) {
        .budget_bytes = 1 << 30},
       metrics);
   for (const char* part :
-       {"Loss", "validation", "Learning rate", "Gradient norm", "Throughput",
-        "Peak memory", "budget", "a &lt;run&gt;", "x&amp;y"}) {
+       {"Loss",
+        "validation",
+        "Learning rate",
+        "Gradient norm",
+        "Throughput",
+        "Peak memory",
+        "budget",
+        "a &lt;run&gt;",
+        "x&amp;y"}) {
     expect_contains(page, part);
   }
   size_t pictures = 0;

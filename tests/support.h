@@ -12,7 +12,9 @@ namespace accrue::testing {
 
 /// max |got - want| / max |want|: element by element, against the tensor's
 /// largest element, so that elements near 0 don't decide.
-inline double max_relative_error(const at::Tensor& got, const at::Tensor& want) {
+inline double max_relative_error(
+    const at::Tensor& got,
+    const at::Tensor& want) {
   at::Tensor difference = (got - want).detach().abs();
   double scale = want.detach().abs().max().item<double>();
   double worst = difference.max().item<double>();
@@ -30,8 +32,7 @@ inline void expect_near(
   ASSERT_EQ(got.sizes(), want.sizes()) << what;
   double error = max_relative_error(got, want);
   if (!(error <= rtol)) {
-    auto index =
-        (got - want).detach().abs().flatten().argmax().item<int64_t>();
+    auto index = (got - want).detach().abs().flatten().argmax().item<int64_t>();
     ADD_FAILURE() << what << ": relative error " << error << " > " << rtol
                   << ", worst at flat index " << index << ": got "
                   << got.flatten()[index].item<double>() << ", want "
@@ -84,9 +85,8 @@ std::string message_of(Body body) {
 }
 
 inline void expect_contains(const std::string& text, const std::string& part) {
-  EXPECT_NE(text.find(part), std::string::npos)
-      << "no \"" << part << "\" in:\n"
-      << text;
+  EXPECT_NE(text.find(part), std::string::npos) << "no \"" << part << "\" in:\n"
+                                                << text;
 }
 
 } // namespace accrue::testing

@@ -44,7 +44,8 @@ class CorpusTest : public ::testing::Test {
 TEST_F(CorpusTest, DocumentsEndWithTheSeparator) {
   auto txt = folder_.write("a.txt", "abc");
   auto jsonl = folder_.write(
-      "b.jsonl", "{\"text\": \"d\\u00e9\"}\n\n{\"text\": \"\"}\n{\"text\":\"f\"}");
+      "b.jsonl",
+      "{\"text\": \"d\\u00e9\"}\n\n{\"text\": \"\"}\n{\"text\":\"f\"}");
   Corpus corpus = open({txt, jsonl});
   EXPECT_EQ(text_of(corpus), "abc|d\xc3\xa9|f|");
   EXPECT_EQ(corpus.num_documents(), 3U);
@@ -66,8 +67,7 @@ TEST_F(CorpusTest, CacheIsUsedUntilAFileChanges) {
   open({path});
   auto entries = [&] {
     int count = 0;
-    for (auto& entry :
-         std::filesystem::directory_iterator(folder_ / "cache")) {
+    for (auto& entry : std::filesystem::directory_iterator(folder_ / "cache")) {
       count += entry.path().extension() == ".json" ? 1 : 0;
     }
     return count;
@@ -97,8 +97,7 @@ TEST_F(CorpusTest, BadFilesAreNamed) {
   expect_contains(
       error(folder_.write("binary.txt", std::string("ab\0c", 4))),
       "byte 2 is 0x00");
-  expect_contains(
-      error(folder_.write("cut.txt", "caf\xc3")), "byte 3 is 0xc3");
+  expect_contains(error(folder_.write("cut.txt", "caf\xc3")), "byte 3 is 0xc3");
   expect_contains(error(folder_.write("latin.txt", "caf\xe9 x")), "iconv");
   expect_contains(
       error(folder_.write("blank.jsonl", "\n\n")), "no document with text");
@@ -185,8 +184,7 @@ TEST_F(DatasetTest, WithoutPackingNoSampleCrossesADocument) {
   }
   EXPECT_EQ(
       samples,
-      (std::vector<std::string>{
-          "abcde", "efghi", "ij|", "k|", "lmnop", "p|"}));
+      (std::vector<std::string>{"abcde", "efghi", "ij|", "k|", "lmnop", "p|"}));
 }
 
 TEST_F(DatasetTest, PartKeepsTheIds) {

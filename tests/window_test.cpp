@@ -25,12 +25,15 @@ using testing::message_of;
 
 // A mean can't be passed off as a sum: a tensor alone is no LossSum.
 static_assert(!std::is_convertible_v<at::Tensor, LossSum>);
-static_assert(!std::is_invocable_v<decltype(&Window::add), Window&, at::Tensor>);
+static_assert(
+    !std::is_invocable_v<decltype(&Window::add), Window&, at::Tensor>);
 
 /// A regression whose rows have weights, some of them 0.
 struct Regression {
   torch::nn::Sequential model{
-      torch::nn::Linear(5, 7), torch::nn::Tanh(), torch::nn::Linear(7, 3)};
+      torch::nn::Linear(5, 7),
+      torch::nn::Tanh(),
+      torch::nn::Linear(7, 3)};
   at::Tensor x, y, w;
 
   explicit Regression(int64_t rows = 12, at::ScalarType dtype = at::kDouble) {
@@ -78,8 +81,7 @@ std::vector<at::Tensor> gradients(
 }
 
 TEST(SplitTest, LastMicroBatchIsShort) {
-  EXPECT_EQ(
-      split_range(7, 3), (std::vector<Range>{{0, 3}, {3, 6}, {6, 7}}));
+  EXPECT_EQ(split_range(7, 3), (std::vector<Range>{{0, 3}, {3, 6}, {6, 7}}));
   EXPECT_EQ(split_range(2, 9), (std::vector<Range>{{0, 2}}));
   EXPECT_TRUE(split_range(0, 3).empty());
   EXPECT_THROW(split_range(3, 0), ConfigError);
@@ -277,8 +279,7 @@ TEST(WindowTest, MisuseIsRefused) {
       "no graph");
   window.begin();
   window.add({.sum = good.sum * 0, .weight = 0});
-  expect_contains(
-      message_of<Error>(commit), "total weight must be > 0, got 0");
+  expect_contains(message_of<Error>(commit), "total weight must be > 0, got 0");
   window.begin();
   window.add(task.loss({0, 12}));
   window.normalize();

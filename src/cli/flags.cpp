@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
-#include <toml++/toml.h>
 
 #include "accrue/core/error.h"
 #include "io/files.h"
@@ -57,7 +57,8 @@ class FlagParser {
           : fmt::format("{} [{}]", help, unquoted(text));
       option = app_.add_option(flag, texts_[name], shown);
       option->type_name(placeholder);
-      option->expected(1, std::is_same_v<T, std::vector<std::string>> ? 4096 : 1);
+      option->expected(
+          1, std::is_same_v<T, std::vector<std::string>> ? 4096 : 1);
     }
     options_[name] = option->group(group_);
   }
@@ -103,12 +104,11 @@ Texts read_toml(const std::string& path) {
   try {
     table = toml::parse(io::read_file(path));
   } catch (const toml::parse_error& error) {
-    throw ConfigError(
-        fmt::format(
-            "[config] line {} of {}: {}",
-            error.source().begin.line,
-            path,
-            error.description()));
+    throw ConfigError(fmt::format(
+        "[config] line {} of {}: {}",
+        error.source().begin.line,
+        path,
+        error.description()));
   }
   Texts texts;
   for (const auto& [key, node] : table) {
@@ -211,11 +211,10 @@ ParsedFlags parse_flags(
   if (flags.contains("resume")) {
     fs::path saved = fs::path(text("out")) / "config.toml";
     if (!text("out").empty() && !fs::exists(saved)) {
-      throw DataError(
-          fmt::format(
-              "[resume] {} holds no run to resume (no config.toml). Check "
-              "--out, or leave --resume out to start there.",
-              text("out")));
+      throw DataError(fmt::format(
+          "[resume] {} holds no run to resume (no config.toml). Check "
+          "--out, or leave --resume out to start there.",
+          text("out")));
     }
     if (!text("out").empty()) {
       apply(read_toml(saved), saved.string() + ": ", options, problems);
@@ -224,15 +223,17 @@ ParsedFlags parse_flags(
       drop_replaced(flags, options);
     }
   }
-  apply(file, flags.contains("config") ? text("config") + ": " : "", options,
-        problems);
+  apply(
+      file,
+      flags.contains("config") ? text("config") + ": " : "",
+      options,
+      problems);
   apply(flags, "--", options, problems);
   if (parsed.saved) {
     for (const std::string& change :
          logical_differences(*parsed.saved, options)) {
-      problems.add(
-          fmt::format(
-              "{}; a resumed run keeps what decides its result", change));
+      problems.add(fmt::format(
+          "{}; a resumed run keeps what decides its result", change));
     }
   }
   problems.throw_if_any<ConfigError>("config");

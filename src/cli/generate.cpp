@@ -113,7 +113,8 @@ GenerateOptions parse(std::vector<std::string> arguments) {
   GenerateOptions options;
   CLI::App app("Continue a prompt with a trained model.", "accrue generate");
   app.option_defaults()->always_capture_default();
-  app.add_option("--model", options.model, "folder with config.json and weights")
+  app.add_option(
+         "--model", options.model, "folder with config.json and weights")
       ->required()
       ->type_name("DIR");
   app.add_option("--prompt", options.prompt, "text to continue")
@@ -121,11 +122,15 @@ GenerateOptions parse(std::vector<std::string> arguments) {
   app.add_option("--max-tokens", options.max_tokens, "tokens to generate")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
-  app.add_option("--temperature", options.temperature, "0 = always the likeliest")
+  app.add_option(
+         "--temperature", options.temperature, "0 = always the likeliest")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
-  app.add_option("--top-p", options.top_p, "sample from the likeliest tokens that "
-                 "hold this probability")
+  app.add_option(
+         "--top-p",
+         options.top_p,
+         "sample from the likeliest tokens that "
+         "hold this probability")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("X");
   app.add_option("--seed", options.seed, "of the sampling")->type_name("N");
@@ -137,10 +142,8 @@ GenerateOptions parse(std::vector<std::string> arguments) {
     fmt::print("{}", app.help());
     std::exit(0);
   } catch (const CLI::ParseError& error) {
-    throw ConfigError(
-        fmt::format(
-            "[config] {}. accrue generate --help lists the flags.",
-            error.what()));
+    throw ConfigError(fmt::format(
+        "[config] {}. accrue generate --help lists the flags.", error.what()));
   }
   return options;
 }
@@ -151,12 +154,11 @@ int run_generate(const std::vector<std::string>& arguments) {
   GenerateOptions options = parse(arguments);
   ModelConfig config = read_model_config(options.model);
   if (config.vocab_size < ByteVocabulary::kSize) {
-    throw DataError(
-        fmt::format(
-            "[model] {} has a vocabulary of {}, bytes need {}.",
-            options.model,
-            config.vocab_size,
-            ByteVocabulary::kSize));
+    throw DataError(fmt::format(
+        "[model] {} has a vocabulary of {}, bytes need {}.",
+        options.model,
+        config.vocab_size,
+        ByteVocabulary::kSize));
   }
   Transformer model(config, Dtype::kFp32, 0);
   model.load_state(load_weights(options.model));

@@ -55,10 +55,9 @@ int dispatch(const std::vector<std::string>& arguments) {
   }
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
-    throw accrue::ConfigError(
-        fmt::format(
-            "[accrue] unknown command \"{}\". accrue --help lists them.",
-            arguments[0]));
+    throw accrue::ConfigError(fmt::format(
+        "[accrue] unknown command \"{}\". accrue --help lists them.",
+        arguments[0]));
   }
   return it->second({arguments.begin() + 1, arguments.end()});
 }

@@ -26,8 +26,8 @@ double flops_per_token(const Task& task) {
   const ModelConfig& config = task.model().config();
   double attention = 6.0 *
       static_cast<double>(
-          config.num_layers * config.num_heads * config.head_dim *
-          task.train_set().max_length());
+                         config.num_layers * config.num_heads *
+                         config.head_dim * task.train_set().max_length());
   return 6.0 * static_cast<double>(task.model().num_parameters()) + attention;
 }
 
@@ -75,8 +75,7 @@ void print_plan(
       plan.micro_batch,
       kEnoughTokens);
   double tokens = static_cast<double>(
-      task.total_steps() * task.global_batch() *
-      task.train_set().max_length());
+      task.total_steps() * task.global_batch() * task.train_set().max_length());
   fmt::print(
       "{} steps, at most {} tokens, {} FLOPs, about {}\n",
       task.total_steps(),
@@ -141,7 +140,8 @@ int run_plan(const std::vector<std::string>& arguments) {
   progress.passing("probing");
   MemoryPlan plan = plan_memory(task, window);
   uint64_t tensors = needs.parameters + needs.gradients + needs.optimizer;
-  needs.program = plan.line.fixed_bytes - std::min(tensors, plan.line.fixed_bytes);
+  needs.program =
+      plan.line.fixed_bytes - std::min(tensors, plan.line.fixed_bytes);
   double step_seconds =
       plan.seconds_per_sample * static_cast<double>(task.global_batch());
   if (options.json) {

@@ -7,8 +7,8 @@
 namespace accrue::cli {
 
 int run_report(const std::vector<std::string>& arguments) {
-  bool help = !arguments.empty() &&
-      (arguments[0] == "--help" || arguments[0] == "-h");
+  bool help =
+      !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h");
   if (help || arguments.size() != 1 || arguments[0].starts_with("-")) {
     constexpr const char* kUsage =
         "usage: accrue report DIR\n\n"

@@ -18,11 +18,10 @@ void warn_about_horizon(
       (flags.saved->steps != options.steps ||
        flags.saved->epochs != options.epochs);
   if (changed && options.schedule != ScheduleKind::kConstant) {
-    progress.line(
-        fmt::format(
-            "note: the schedule now ends at step {}; learning rates differ "
-            "from those of a run planned for it from the start",
-            task.total_steps()));
+    progress.line(fmt::format(
+        "note: the schedule now ends at step {}; learning rates differ "
+        "from those of a run planned for it from the start",
+        task.total_steps()));
   }
 }
 

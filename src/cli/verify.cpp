@@ -84,12 +84,11 @@ int run_verify(const std::vector<std::string>& arguments) {
   if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
     references.insert(references.begin(), task.global_batch());
   } else {
-    progress.line(
-        fmt::format(
-            "the unsplit window would need {}, more than the budget of {}; "
-            "comparing per sample only",
-            format_bytes(plan.unsplit_bytes),
-            format_bytes(plan.budget_bytes)));
+    progress.line(fmt::format(
+        "the unsplit window would need {}, more than the budget of {}; "
+        "comparing per sample only",
+        format_bytes(plan.unsplit_bytes),
+        format_bytes(plan.budget_bytes)));
   }
   bool passed = true;
   io::OrderedJson json;

@@ -84,8 +84,8 @@ uint64_t Permutation::operator()(uint64_t position) const {
     uint64_t left = x >> half_bits_;
     uint64_t right = x & mask;
     for (uint32_t round = 0; round < kFeistelRounds; ++round) {
-      auto word = philox(
-          {low(key_), high(key_)}, {low(right), high(right), round, 1});
+      auto word =
+          philox({low(key_), high(key_)}, {low(right), high(right), round, 1});
       uint64_t f = (uint64_t{word[0]} << 32 | word[1]) & mask;
       left = std::exchange(right, left ^ f);
     }

@@ -48,9 +48,8 @@ Bytes parse_bytes(std::string_view text) {
       }
     }
   }
-  throw ConfigError(
-      fmt::format(
-          "expected a size such as 512MiB, 4GiB or 2e9, got \"{}\"", text));
+  throw ConfigError(fmt::format(
+      "expected a size such as 512MiB, 4GiB or 2e9, got \"{}\"", text));
 }
 
 std::string format_bytes(uint64_t bytes) {

@@ -21,16 +21,15 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 
 [[noreturn]] void fail(const char* verb, const std::filesystem::path& path) {
   int code = errno;
-  throw DataError(
-      fmt::format(
-          "[io] cannot {} {}: {}.{}",
-          verb,
-          path.string(),
-          std::strerror(code),
-          code == ENOSPC || code == EDQUOT
-              ? " Free some space and run again with --resume; earlier "
-                "checkpoints are intact."
-              : ""));
+  throw DataError(fmt::format(
+      "[io] cannot {} {}: {}.{}",
+      verb,
+      path.string(),
+      std::strerror(code),
+      code == ENOSPC || code == EDQUOT
+          ? " Free some space and run again with --resume; earlier "
+            "checkpoints are intact."
+          : ""));
 }
 
 int open_for_reading(const std::filesystem::path& path) {
@@ -73,9 +72,8 @@ void FileWriter::write(std::string_view text) {
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
-  write(
-      std::string_view(
-          reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  write(std::string_view(
+      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
 
 void FileWriter::flush() {
@@ -159,8 +157,7 @@ Digest digest_file(const std::filesystem::path& path) {
   MappedFile file(path);
   auto bytes = file.bytes();
   auto data = reinterpret_cast<const Bytef*>(bytes.data());
-  return {
-      bytes.size(), static_cast<uint32_t>(crc32_z(0, data, bytes.size()))};
+  return {bytes.size(), static_cast<uint32_t>(crc32_z(0, data, bytes.size()))};
 }
 
 void sync_directory(const std::filesystem::path& directory) {
@@ -180,11 +177,10 @@ void make_directory(const std::filesystem::path& directory) {
   std::error_code code;
   std::filesystem::create_directories(directory, code);
   if (code || !std::filesystem::is_directory(directory)) {
-    throw DataError(
-        fmt::format(
-            "[io] cannot create the folder {}: {}.",
-            directory.string(),
-            code ? code.message() : "a file is in the way"));
+    throw DataError(fmt::format(
+        "[io] cannot create the folder {}: {}.",
+        directory.string(),
+        code ? code.message() : "a file is in the way"));
   }
 }
 

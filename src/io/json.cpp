@@ -14,12 +14,11 @@ Json read_json(const std::filesystem::path& path) {
   } catch (const Json::parse_error& error) {
     auto end = text.begin() +
         static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
-    throw DataError(
-        fmt::format(
-            "[json] {} line {} is not valid JSON ({}). Restore the file.",
-            path.string(),
-            1 + std::count(text.begin(), end, '\n'),
-            error.what()));
+    throw DataError(fmt::format(
+        "[json] {} line {} is not valid JSON ({}). Restore the file.",
+        path.string(),
+        1 + std::count(text.begin(), end, '\n'),
+        error.what()));
   }
 }
 

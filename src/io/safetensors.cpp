@@ -74,11 +74,12 @@ class Reader {
     }
     std::memcpy(&header_bytes, bytes.data(), sizeof header_bytes);
     if (header_bytes > kMaxHeaderBytes || header_bytes > bytes.size() - 8) {
-      fail(fmt::format("has a header of {} bytes, more than the file holds",
-                       header_bytes));
+      fail(fmt::format(
+          "has a header of {} bytes, more than the file holds", header_bytes));
     }
     auto text = reinterpret_cast<const char*>(bytes.data()) + 8;
-    io::Json header = io::Json::parse(text, text + header_bytes, nullptr, false);
+    io::Json header =
+        io::Json::parse(text, text + header_bytes, nullptr, false);
     if (!header.is_object()) {
       fail("has a header that is not a JSON object");
     }
@@ -94,17 +95,18 @@ class Reader {
     }
     // Without overlaps or gaps the tensors cover the data exactly.
     if (total_bytes != data_.size()) {
-      fail(fmt::format("holds {} bytes of data, its header describes {}",
-                       data_.size(), total_bytes));
+      fail(fmt::format(
+          "holds {} bytes of data, its header describes {}",
+          data_.size(),
+          total_bytes));
     }
     return tensors;
   }
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw DataError(
-        fmt::format("[safetensors] {} {}. Restore the file.", path_.string(),
-                    what));
+    throw DataError(fmt::format(
+        "[safetensors] {} {}. Restore the file.", path_.string(), what));
   }
 
   at::Tensor read_tensor(const std::string& name, const io::Json& entry) {
@@ -123,8 +125,10 @@ class Reader {
       if (extent < 0 ||
           __builtin_mul_overflow(
               size_bytes, static_cast<uint64_t>(extent), &size_bytes)) {
-        fail(fmt::format("gives \"{}\" the impossible shape [{}]", name,
-                         fmt::join(shape, ", ")));
+        fail(fmt::format(
+            "gives \"{}\" the impossible shape [{}]",
+            name,
+            fmt::join(shape, ", ")));
       }
     }
     auto [begin, end] = offsets;
@@ -132,7 +136,11 @@ class Reader {
       fail(fmt::format(
           "places \"{}\" at bytes {} to {}, but its shape needs {} bytes of "
           "the {} there are",
-          name, begin, end, size_bytes, data_.size()));
+          name,
+          begin,
+          end,
+          size_bytes,
+          data_.size()));
     }
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
     if (size_bytes > 0) {
@@ -141,7 +149,9 @@ class Reader {
     return tensor;
   }
 
-  at::ScalarType parse_dtype(const std::string& name, const std::string& dtype) {
+  at::ScalarType parse_dtype(
+      const std::string& name,
+      const std::string& dtype) {
     for (const DtypeName& known : kDtypes) {
       if (dtype == known.name) {
         return known.dtype;

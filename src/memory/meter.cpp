@@ -45,8 +45,7 @@ class CountingAllocator final : public c10::Allocator {
   static void count(size_t size) {
     uint64_t live = g_live.fetch_add(size) + size;
     uint64_t peak = g_peak.load();
-    while (peak < live && !g_peak.compare_exchange_weak(peak, live)) {
-    }
+    while (peak < live && !g_peak.compare_exchange_weak(peak, live)) {}
   }
 
   static void release(void* data) {

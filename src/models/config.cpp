@@ -74,9 +74,8 @@ class Fields {
       return fallback;
     }
     if (!is<T>(*it)) {
-      problems_.add(
-          fmt::format(
-              "\"{}\" must be {}, got {}", name, wanted<T>(), it->dump()));
+      problems_.add(fmt::format(
+          "\"{}\" must be {}, got {}", name, wanted<T>(), it->dump()));
       return fallback;
     }
     if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
@@ -94,12 +93,11 @@ class Fields {
     used_.insert(name);
     auto it = json_.find(name);
     if (it != json_.end() && !it->is_null() && *it != value) {
-      problems_.add(
-          fmt::format(
-              "\"{}\": {} is not supported (only {})",
-              name,
-              it->dump(),
-              value.is_null() ? "null" : value.dump()));
+      problems_.add(fmt::format(
+          "\"{}\": {} is not supported (only {})",
+          name,
+          it->dump(),
+          value.is_null() ? "null" : value.dump()));
     }
   }
 
@@ -162,12 +160,11 @@ Activation activation(
   if (value == "silu" || value == "swish") {
     return Activation::kSilu;
   }
-  problems.add(
-      fmt::format(
-          "\"{}\": \"{}\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, "
-          "silu)",
-          name,
-          value));
+  problems.add(fmt::format(
+      "\"{}\": \"{}\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, "
+      "silu)",
+      name,
+      value));
   return Activation::kGeluTanh;
 }
 
@@ -180,8 +177,7 @@ ModelConfig read_gpt2(Fields& fields, Problems& problems) {
   config.num_layers = fields.required_size("n_layer");
   config.num_heads = fields.required_size("n_head");
   config.num_kv_heads = config.num_heads;
-  config.head_dim =
-      config.num_heads > 0 ? config.width / config.num_heads : 0;
+  config.head_dim = config.num_heads > 0 ? config.width / config.num_heads : 0;
   config.mlp_width = fields.get<int64_t>("n_inner", 4 * config.width);
   config.activation =
       activation(fields, "activation_function", "gelu_new", problems);
@@ -195,11 +191,10 @@ ModelConfig read_gpt2(Fields& fields, Problems& problems) {
   fields.only("add_cross_attention", false);
   fields.only("is_encoder_decoder", false);
   if (config.num_heads > 0 && config.width % config.num_heads != 0) {
-    problems.add(
-        fmt::format(
-            "\"n_embd\" ({}) must be a multiple of \"n_head\" ({})",
-            config.width,
-            config.num_heads));
+    problems.add(fmt::format(
+        "\"n_embd\" ({}) must be a multiple of \"n_head\" ({})",
+        config.width,
+        config.num_heads));
   }
   return config;
 }
@@ -250,18 +245,16 @@ ModelConfig read_llama(
   config.rope_theta = rope_theta(json, fields, problems);
   fields.only("is_encoder_decoder", false);
   if (config.num_kv_heads > 0 && config.num_heads % config.num_kv_heads != 0) {
-    problems.add(
-        fmt::format(
-            "\"num_attention_heads\" ({}) must be a multiple of "
-            "\"num_key_value_heads\" ({})",
-            config.num_heads,
-            config.num_kv_heads));
+    problems.add(fmt::format(
+        "\"num_attention_heads\" ({}) must be a multiple of "
+        "\"num_key_value_heads\" ({})",
+        config.num_heads,
+        config.num_kv_heads));
   }
   if (config.head_dim % 2 != 0) {
-    problems.add(
-        fmt::format(
-            "\"head_dim\" must be even for rotary positions, got {}",
-            config.head_dim));
+    problems.add(fmt::format(
+        "\"head_dim\" must be even for rotary positions, got {}",
+        config.head_dim));
   }
   return config;
 }
@@ -269,14 +262,12 @@ ModelConfig read_llama(
 } // namespace
 
 ModelConfig read_model_config(const std::filesystem::path& path) {
-  auto file =
-      std::filesystem::is_directory(path) ? path / "config.json" : path;
+  auto file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   io::Json json = io::read_json(file);
   Problems problems;
   ModelConfig config;
   if (!json.is_object()) {
-    problems.add(
-        fmt::format("must be an object, got {}", io::type_name(json)));
+    problems.add(fmt::format("must be an object, got {}", io::type_name(json)));
   } else {
     Fields fields(json, problems);
     auto type = fields.get<std::string>("model_type", "");
@@ -287,10 +278,8 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
       config = read_llama(json, fields, problems);
       fields.reject_unknown();
     } else {
-      problems.add(
-          fmt::format(
-              "\"model_type\" must be \"gpt2\" or \"llama\", got \"{}\"",
-              type));
+      problems.add(fmt::format(
+          "\"model_type\" must be \"gpt2\" or \"llama\", got \"{}\"", type));
     }
     auto eos = json.find("eos_token_id");
     if (eos != json.end() && eos->is_number_integer()) {

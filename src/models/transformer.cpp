@@ -50,7 +50,10 @@ class Transformer::Builder {
         seed_(seed),
         dtype_(model.dtype_ == Dtype::kFp64 ? at::kDouble : at::kFloat) {}
 
-  at::Tensor normal(const std::string& name, at::IntArrayRef shape, double std) {
+  at::Tensor normal(
+      const std::string& name,
+      at::IntArrayRef shape,
+      double std) {
     at::Tensor tensor = at::empty(shape, dtype_);
     fill_normal(tensor, std, mix(seed_, hash_name(name)));
     return add(name, tensor);
@@ -112,12 +115,11 @@ Transformer::Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed)
   } else {
     build_llama(builder);
   }
-  head_ = config.tied_head
-      ? token_embedding_
-      : builder.normal(
-            "lm_head.weight",
-            {config.vocab_size, config.width},
-            config.init_std);
+  head_ = config.tied_head ? token_embedding_
+                           : builder.normal(
+                                 "lm_head.weight",
+                                 {config.vocab_size, config.width},
+                                 config.init_std);
 }
 
 /// GPT-2: normal(0, std) for every matrix, std/√(2·layers) for those that write
@@ -127,10 +129,11 @@ void Transformer::build_gpt2(Builder& builder) {
   const double std = c.init_std;
   const double residual_std =
       std / std::sqrt(2.0 * static_cast<double>(c.num_layers));
-  auto linear = [&](const std::string& name, int64_t in, int64_t out, double s) {
-    return builder.linear(
-        name, in, out, /*bias=*/true, s, tensor::WeightLayout::kInOut);
-  };
+  auto linear =
+      [&](const std::string& name, int64_t in, int64_t out, double s) {
+        return builder.linear(
+            name, in, out, /*bias=*/true, s, tensor::WeightLayout::kInOut);
+      };
   token_embedding_ =
       builder.normal("transformer.wte.weight", {c.vocab_size, c.width}, std);
   position_embedding_ =
@@ -161,15 +164,14 @@ void Transformer::build_llama(Builder& builder) {
   token_embedding_ = builder.normal(
       "model.embed_tokens.weight", {c.vocab_size, c.width}, c.init_std);
   for (int64_t i = 0; i < c.num_layers; ++i) {
-    auto linear =
-        [&](const char* part, int64_t in, int64_t out, bool bias) {
-          return builder.linear(
-              fmt::format("model.layers.{}.{}", i, part),
-              in,
-              out,
-              bias,
-              c.init_std);
-        };
+    auto linear = [&](const char* part, int64_t in, int64_t out, bool bias) {
+      return builder.linear(
+          fmt::format("model.layers.{}.{}", i, part),
+          in,
+          out,
+          bias,
+          c.init_std);
+    };
     auto norm = [&](const char* part) {
       return builder.norm(fmt::format("model.layers.{}.{}", i, part), false);
     };
@@ -307,12 +309,11 @@ void Transformer::load_state(const TensorMap& state) {
     if (it == state.end()) {
       problems.add(fmt::format("tensor \"{}\" is missing", name));
     } else if (it->second.sizes() != tensor.sizes()) {
-      problems.add(
-          fmt::format(
-              "tensor \"{}\" must have the shape [{}], got [{}]",
-              name,
-              fmt::join(tensor.sizes(), ", "),
-              fmt::join(it->second.sizes(), ", ")));
+      problems.add(fmt::format(
+          "tensor \"{}\" must have the shape [{}], got [{}]",
+          name,
+          fmt::join(tensor.sizes(), ", "),
+          fmt::join(it->second.sizes(), ", ")));
     }
   }
   for (const auto& [name, tensor] : state) {

@@ -47,12 +47,11 @@ std::vector<at::Tensor>& Optimizer::add_slot(const std::string& slot) {
 
 void Optimizer::step(std::span<const at::Tensor> gradients) {
   if (gradients.size() != parameters_.size()) {
-    throw Error(
-        fmt::format(
-            "[optimizer] got {} gradients for {} parameters. Give the window "
-            "and the optimizer the same list.",
-            gradients.size(),
-            parameters_.size()));
+    throw Error(fmt::format(
+        "[optimizer] got {} gradients for {} parameters. Give the window "
+        "and the optimizer the same list.",
+        gradients.size(),
+        parameters_.size()));
   }
   at::NoGradGuard no_grad;
   ++steps_;
@@ -82,11 +81,10 @@ void Optimizer::load_state(
     auto it = state.find(name);
     if (it == state.end() || it->second.sizes() != tensor.sizes() ||
         it->second.scalar_type() != tensor.scalar_type()) {
-      throw DataError(
-          fmt::format(
-              "[optimizer] the saved state has no \"{}\" of the right shape "
-              "and dtype. It belongs to another model or optimizer.",
-              name));
+      throw DataError(fmt::format(
+          "[optimizer] the saved state has no \"{}\" of the right shape "
+          "and dtype. It belongs to another model or optimizer.",
+          name));
     }
   }
   at::NoGradGuard no_grad;

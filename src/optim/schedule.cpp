@@ -15,8 +15,8 @@ double Schedule::at(int64_t step) const {
   if (step < warmup_steps) {
     return lr * static_cast<double>(step) / static_cast<double>(warmup_steps);
   }
-  double total = static_cast<double>(std::max<int64_t>(
-      total_steps - warmup_steps, 1));
+  double total =
+      static_cast<double>(std::max<int64_t>(total_steps - warmup_steps, 1));
   double progress =
       std::min(static_cast<double>(step - warmup_steps) / total, 1.0);
   double share = 1; // of the way from min_lr to lr

@@ -266,9 +266,10 @@ std::vector<Chart> charts(
       series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
   Chart memory{.title = "Peak memory", .format = bytes, .from_zero = true};
   memory.series = {
-      series("tensors", metrics, [](auto& m) {
-        return static_cast<double>(m.peak_bytes);
-      }),
+      series(
+          "tensors",
+          metrics,
+          [](auto& m) { return static_cast<double>(m.peak_bytes); }),
       series("process", metrics, [](auto& m) {
         return static_cast<double>(m.resident_peak_bytes);
       })};
@@ -332,8 +333,7 @@ std::string render_page(
   }
   page += "<details open><summary>Settings</summary><table>";
   for (const auto& [name, value] : info.settings) {
-    page += fmt::format(
-        "<tr><td>{}<td>{}\n", escape(name), escape(value));
+    page += fmt::format("<tr><td>{}<td>{}\n", escape(name), escape(value));
   }
   return page + "</table></details></html>\n";
 }

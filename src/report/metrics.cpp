@@ -92,12 +92,11 @@ std::vector<StepMetrics> read_metrics(const fs::path& path) {
       io::Json json = io::Json::parse(text.substr(begin, end - begin));
       visit(list.emplace_back(), Reader{json});
     } catch (const io::Json::exception& error) {
-      throw DataError(
-          fmt::format(
-              "[report] line {} of {} is damaged ({}). Remove the line.",
-              line_number,
-              path.string(),
-              error.what()));
+      throw DataError(fmt::format(
+          "[report] line {} of {} is damaged ({}). Remove the line.",
+          line_number,
+          path.string(),
+          error.what()));
     }
     begin = end + 1;
   }
@@ -122,12 +121,11 @@ void MetricsFile::append(const StepMetrics& metrics) {
   file << to_json(metrics) << '\n';
   file.flush();
   if (!file) {
-    throw DataError(
-        fmt::format(
-            "[io] cannot write {}: {}. Free some space and run again with "
-            "--resume.",
-            path_.string(),
-            std::strerror(errno)));
+    throw DataError(fmt::format(
+        "[io] cannot write {}: {}. Free some space and run again with "
+        "--resume.",
+        path_.string(),
+        std::strerror(errno)));
   }
 }
 

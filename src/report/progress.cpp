@@ -9,10 +9,7 @@ namespace accrue::report {
 
 using std::chrono::steady_clock;
 
-std::string step_line(
-    const StepMetrics& m,
-    int64_t total_steps,
-    double eta_s) {
+std::string step_line(const StepMetrics& m, int64_t total_steps, double eta_s) {
   std::string total = fmt::format("{}", total_steps);
   std::string text = fmt::format(
       "step {:>{}}/{}  loss {:.4f}  lr {:.2e}  |g| {:.3f}  {} tok/s  {} x {}  "

@@ -25,7 +25,10 @@ at::Tensor as(const at::Tensor& tensor, const at::Tensor& like) {
 }
 
 /// q [S, L, H, D] -> [S, L, H, D], one length for all samples.
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+at::Tensor attend(
+    const at::Tensor& q,
+    const at::Tensor& k,
+    const at::Tensor& v) {
   bool grouped = q.size(2) != k.size(2);
   return at::scaled_dot_product_attention(
              q.transpose(1, 2), // [S, H, L, D]
@@ -85,7 +88,8 @@ RotaryTable rotary_table(
     at::ScalarType dtype) {
   auto fp32 = at::TensorOptions().dtype(at::kFloat);
   at::Tensor exponent = at::arange(0, head_dim, 2, fp32) / head_dim; // [D/2]
-  at::Tensor frequency = exponent.new_full({}, theta).pow(exponent).reciprocal();
+  at::Tensor frequency =
+      exponent.new_full({}, theta).pow(exponent).reciprocal();
   at::Tensor angle =
       at::arange(positions, fp32).unsqueeze(1) * frequency; // [positions, D/2]
   return {angle.cos().to(dtype), angle.sin().to(dtype)};

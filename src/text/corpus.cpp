@@ -46,11 +46,10 @@ void add_folder(const fs::path& folder, std::vector<fs::path>& files) {
     }
   }
   if (found.empty()) {
-    throw DataError(
-        fmt::format(
-            "[data] the folder {} holds no .txt or .jsonl file. Name the files "
-            "themselves if they end otherwise.",
-            folder.string()));
+    throw DataError(fmt::format(
+        "[data] the folder {} holds no .txt or .jsonl file. Name the files "
+        "themselves if they end otherwise.",
+        folder.string()));
   }
   std::sort(found.begin(), found.end());
   files.insert(files.end(), found.begin(), found.end());
@@ -67,12 +66,11 @@ std::vector<fs::path> list_files(const std::vector<std::string>& paths) {
     } else if (fs::is_regular_file(status)) {
       files.push_back(path);
     } else {
-      missing.add(
-          fmt::format(
-              "{} {}. Check the path given to --data or --valid.",
-              path.string(),
-              fs::exists(status) ? "is neither a file nor a folder"
-                                 : "does not exist"));
+      missing.add(fmt::format(
+          "{} {}. Check the path given to --data or --valid.",
+          path.string(),
+          fs::exists(status) ? "is neither a file nor a folder"
+                             : "does not exist"));
     }
   }
   missing.throw_if_any<DataError>("data");
@@ -161,10 +159,9 @@ class Tokenizing {
           reinterpret_cast<const char*>(file.bytes().data()),
           file.bytes().size());
       if (text.empty()) {
-        throw DataError(
-            fmt::format(
-                "[data] {} is empty. Remove it or restore its contents.",
-                path.string()));
+        throw DataError(fmt::format(
+            "[data] {} is empty. Remove it or restore its contents.",
+            path.string()));
       }
       if (is_json_lines(path)) {
         read_lines(path, text);
@@ -184,13 +181,12 @@ class Tokenizing {
   void read_text(const fs::path& path, std::string_view text) {
     size_t bad = find_non_text(text);
     if (bad != std::string_view::npos) {
-      throw DataError(
-          fmt::format(
-              "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
-              "truncated or in another encoding (convert it with iconv).",
-              path.string(),
-              bad,
-              static_cast<unsigned char>(text[bad])));
+      throw DataError(fmt::format(
+          "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
+          "truncated or in another encoding (convert it with iconv).",
+          path.string(),
+          bad,
+          static_cast<unsigned char>(text[bad])));
     }
     for (size_t i = 0; i < text.size(); i += kBlockBytes) {
       std::string_view block = text.substr(i, kBlockBytes);
@@ -241,13 +237,12 @@ class Tokenizing {
       return;
     }
     if (!options_.skip_bad_lines) {
-      throw DataError(
-          fmt::format(
-              "[data] line {} of {}: {}. Fix the line or pass "
-              "--skip-bad-lines.",
-              line_number,
-              path.string(),
-              problem));
+      throw DataError(fmt::format(
+          "[data] line {} of {}: {}. Fix the line or pass "
+          "--skip-bad-lines.",
+          line_number,
+          path.string(),
+          problem));
     }
     ++skipped_lines_;
   }
@@ -309,26 +304,23 @@ Corpus Corpus::open(
       io::read_json(part(".json")).value("skipped_lines", uint64_t{0});
   uint64_t documents = corpus.num_documents();
   if (documents == 0) {
-    throw DataError(
-        fmt::format(
-            "[data] {} holds no document with text ({} bad lines skipped).",
-            files.front().string(),
-            corpus.skipped_lines_));
+    throw DataError(fmt::format(
+        "[data] {} holds no document with text ({} bad lines skipped).",
+        files.front().string(),
+        corpus.skipped_lines_));
   }
   if (corpus.document_end(documents - 1) != corpus.num_tokens()) {
-    throw DataError(
-        fmt::format(
-            "[data] the cached tokens {} are damaged. Remove that file; it "
-            "will be made again.",
-            part(".json").string()));
+    throw DataError(fmt::format(
+        "[data] the cached tokens {} are damaged. Remove that file; it "
+        "will be made again.",
+        part(".json").string()));
   }
   return corpus;
 }
 
 uint64_t Corpus::document_end(uint64_t index) const {
   uint64_t end = 0;
-  std::memcpy(
-      &end, documents_.bytes().data() + index * sizeof end, sizeof end);
+  std::memcpy(&end, documents_.bytes().data() + index * sizeof end, sizeof end);
   return end;
 }
 

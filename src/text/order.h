@@ -16,8 +16,8 @@ class SampleOrder {
   /// Index of the sample at `position`, counted over all epochs.
   uint64_t at(uint64_t position) const {
     uint64_t epoch = position / num_samples_;
-    return Permutation(num_samples_, mix(seed_, epoch))(
-        position % num_samples_);
+    return Permutation(
+        num_samples_, mix(seed_, epoch))(position % num_samples_);
   }
 
  private:

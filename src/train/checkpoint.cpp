@@ -41,11 +41,10 @@ void check_manifest(const fs::path& folder) {
     io::Json want = {
         {"size_bytes", digest.size_bytes}, {"crc32", digest.crc32}};
     if (!manifest.is_object() || manifest.value(name, io::Json()) != want) {
-      throw DataError(
-          fmt::format(
-              "[checkpoint] {} is damaged: its bytes are not those that were "
-              "written.",
-              (folder / name).string()));
+      throw DataError(fmt::format(
+          "[checkpoint] {} is damaged: its bytes are not those that were "
+          "written.",
+          (folder / name).string()));
     }
   }
 }
@@ -131,12 +130,11 @@ int64_t Checkpoints::load_newest(
   for (const std::string& warning : warnings) {
     reasons += "\n  - " + warning;
   }
-  throw DataError(
-      fmt::format(
-          "[checkpoint] no good checkpoint in {}. Start again without --resume "
-          "in another --out.{}",
-          folder_.string(),
-          reasons));
+  throw DataError(fmt::format(
+      "[checkpoint] no good checkpoint in {}. Start again without --resume "
+      "in another --out.{}",
+      folder_.string(),
+      reasons));
 }
 
 void save_model(const fs::path& folder, const Transformer& model) {

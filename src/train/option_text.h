@@ -36,8 +36,7 @@ inline std::string to_toml(Bytes value) {
   return fmt::format("{}", value.value);
 }
 template <class E>
-  requires std::is_enum_v<E>
-std::string to_toml(E value) {
+requires std::is_enum_v<E> std::string to_toml(E value) {
   return to_toml(std::string(EnumNames<E>::values[static_cast<size_t>(value)]));
 }
 /// Empty for a setting that was left out.
@@ -54,27 +53,26 @@ inline void parse(const std::string& text, Bytes& value) {
   value = parse_bytes(text);
 }
 template <class T>
-  requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>)
-void parse(const std::string& text, T& value) {
+requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) void parse(
+    const std::string& text,
+    T& value) {
   const char* end = text.data() + text.size();
   auto result = std::from_chars(text.data(), end, value);
   if (result.ec != std::errc() || result.ptr != end) {
-    throw ConfigError(
-        fmt::format(
-            "expected a {}number, got \"{}\"",
-            std::is_integral_v<T> ? "whole " : "",
-            text));
+    throw ConfigError(fmt::format(
+        "expected a {}number, got \"{}\"",
+        std::is_integral_v<T> ? "whole " : "",
+        text));
   }
 }
 inline void parse(const std::string& text, bool& value) {
   if (text != "true" && text != "false") {
-    throw ConfigError(
-        fmt::format("expected true or false, got \"{}\"", text));
+    throw ConfigError(fmt::format("expected true or false, got \"{}\"", text));
   }
   value = text == "true";
 }
 template <class E>
-  requires std::is_enum_v<E>
+requires std::is_enum_v<E>
 void parse(const std::string& text, E& value) {
   std::string valid;
   for (size_t i = 0; i < EnumNames<E>::values.size(); ++i) {
@@ -84,8 +82,7 @@ void parse(const std::string& text, E& value) {
     }
     valid += (i == 0 ? "" : ", ") + std::string(EnumNames<E>::values[i]);
   }
-  throw ConfigError(
-      fmt::format("expected one of {}, got \"{}\"", valid, text));
+  throw ConfigError(fmt::format("expected one of {}, got \"{}\"", valid, text));
 }
 template <class T>
 void parse(const std::string& text, std::optional<T>& value) {

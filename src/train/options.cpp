@@ -34,9 +34,8 @@ class Checker {
 
   void in(const char* flag, double value, double low, double high) {
     if (!(value >= low && value < high)) {
-      problems_.add(
-          fmt::format(
-              "{} must be in [{}, {}), got {}", flag, low, high, value));
+      problems_.add(fmt::format(
+          "{} must be in [{}, {}), got {}", flag, low, high, value));
     }
   }
 
@@ -109,13 +108,17 @@ Problems check_options(const TrainOptions& o, bool needs_out) {
   check.required(!needs_out || !o.out.empty(), "--out");
   check_numbers(o, check);
   check.exclusive(
-      "--global-batch", o.global_batch.has_value(),
-      "--global-batch-tokens", o.global_batch_tokens.has_value());
+      "--global-batch",
+      o.global_batch.has_value(),
+      "--global-batch-tokens",
+      o.global_batch_tokens.has_value());
   check.exclusive(
       "--steps", o.steps.has_value(), "--epochs", o.epochs.has_value());
   check.exclusive(
-      "--valid", !o.valid.empty(),
-      "--valid-fraction", o.valid_fraction.has_value());
+      "--valid",
+      !o.valid.empty(),
+      "--valid-fraction",
+      o.valid_fraction.has_value());
   if (o.epochs && !(*o.epochs > 0 && *o.epochs < 1e9)) {
     problems.add(fmt::format("--epochs must be > 0, got {}", *o.epochs));
   }
@@ -124,11 +127,10 @@ Problems check_options(const TrainOptions& o, bool needs_out) {
         fmt::format("--min-lr ({}) must not exceed --lr ({})", o.min_lr, o.lr));
   }
   if (o.steps && o.warmup_steps > *o.steps) {
-    problems.add(
-        fmt::format(
-            "--warmup-steps ({}) must not exceed --steps ({})",
-            o.warmup_steps,
-            *o.steps));
+    problems.add(fmt::format(
+        "--warmup-steps ({}) must not exceed --steps ({})",
+        o.warmup_steps,
+        *o.steps));
   }
   if (o.global_batch_tokens && o.packing == Packing::kOff) {
     problems.add("--global-batch-tokens needs --packing on");
@@ -141,11 +143,10 @@ Problems check_options(const TrainOptions& o, bool needs_out) {
         fmt::format("--shards {} is not supported yet, only 1", o.shards));
   }
   if (int64_t ranks = launched_ranks(); ranks > 1) {
-    problems.add(
-        fmt::format(
-            "started as one of {} ranks, but this version trains on one; run "
-            "it without mpirun",
-            ranks));
+    problems.add(fmt::format(
+        "started as one of {} ranks, but this version trains on one; run "
+        "it without mpirun",
+        ranks));
   }
   return problems;
 }
@@ -163,9 +164,8 @@ std::string to_toml(const TrainOptions& options) {
           }
         });
   };
-  section("What decides the result.", [](auto& o, auto v) {
-    visit_logical(o, v);
-  });
+  section(
+      "What decides the result.", [](auto& o, auto v) { visit_logical(o, v); });
   section("How far to go.", [](auto& o, auto v) { visit_extent(o, v); });
   section("What decides only the time and what is kept.", [](auto& o, auto v) {
     visit_physical(o, v);
@@ -190,12 +190,11 @@ std::vector<std::string> logical_differences(
   std::vector<std::string> differences;
   for (size_t i = 0; i < before.size(); ++i) {
     if (before[i].second != after[i].second) {
-      differences.push_back(
-          fmt::format(
-              "--{} was {}, now {}",
-              before[i].first,
-              before[i].second.empty() ? "not given" : before[i].second,
-              after[i].second.empty() ? "not given" : after[i].second));
+      differences.push_back(fmt::format(
+          "--{} was {}, now {}",
+          before[i].first,
+          before[i].second.empty() ? "not given" : before[i].second,
+          after[i].second.empty() ? "not given" : after[i].second));
     }
   }
   return differences;

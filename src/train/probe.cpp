@@ -54,18 +54,16 @@ MemoryPlan plan_memory(const Task& task, Window& window) {
       task.global_batch(), std::max<int64_t>(kEnoughTokens / length, 1));
   int64_t largest =
       memory::largest_that_fits(plan.line, plan.budget_bytes, limit);
-  plan.micro_batch =
-      std::min(task.options().micro_batch.value_or(largest),
-               task.global_batch());
+  plan.micro_batch = std::min(
+      task.options().micro_batch.value_or(largest), task.global_batch());
   if (plan.line.peak(plan.micro_batch) > plan.budget_bytes) {
-    throw MemoryError(
-        fmt::format(
-            "[memory] --micro-batch {} needs {}, the budget is {}. The largest "
-            "that fits is {}; leave the flag out to have it planned.",
-            plan.micro_batch,
-            format_bytes(plan.line.peak(plan.micro_batch)),
-            format_bytes(plan.budget_bytes),
-            largest));
+    throw MemoryError(fmt::format(
+        "[memory] --micro-batch {} needs {}, the budget is {}. The largest "
+        "that fits is {}; leave the flag out to have it planned.",
+        plan.micro_batch,
+        format_bytes(plan.line.peak(plan.micro_batch)),
+        format_bytes(plan.budget_bytes),
+        largest));
   }
   return plan;
 }

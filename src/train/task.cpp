@@ -50,46 +50,41 @@ ModelConfig Task::check_settings(bool needs_out) {
     if (!options_.seq_len) {
       options_.seq_len = std::min(positions, kDefaultSeqLen);
     } else if (*options_.seq_len > positions) {
-      problems.add(
-          fmt::format(
-              "--seq-len {} exceeds the {} positions of {}",
-              *options_.seq_len,
-              positions,
-              options_.model));
+      problems.add(fmt::format(
+          "--seq-len {} exceeds the {} positions of {}",
+          *options_.seq_len,
+          positions,
+          options_.model));
     }
     if (config.vocab_size < ByteVocabulary::kSize) {
-      problems.add(
-          fmt::format(
-              "{} has a vocabulary of {}, bytes need {}",
-              options_.model,
-              config.vocab_size,
-              ByteVocabulary::kSize));
+      problems.add(fmt::format(
+          "{} has a vocabulary of {}, bytes need {}",
+          options_.model,
+          config.vocab_size,
+          ByteVocabulary::kSize));
     }
     if (fs::exists(fs::path(options_.model) / "tokenizer.json")) {
-      problems.add(
-          fmt::format(
-              "{} has a tokenizer.json, which this version can't use yet; it "
-              "trains on bytes. Give a folder without one",
-              options_.model));
+      problems.add(fmt::format(
+          "{} has a tokenizer.json, which this version can't use yet; it "
+          "trains on bytes. Give a folder without one",
+          options_.model));
     }
     if (options_.global_batch_tokens) {
       global_batch_ = *options_.global_batch_tokens / *options_.seq_len;
       if (global_batch_ == 0) {
-        problems.add(
-            fmt::format(
-                "--global-batch-tokens {} holds no sample of --seq-len {}",
-                *options_.global_batch_tokens,
-                *options_.seq_len));
+        problems.add(fmt::format(
+            "--global-batch-tokens {} holds no sample of --seq-len {}",
+            *options_.global_batch_tokens,
+            *options_.seq_len));
       }
     }
   }
   if (needs_out && !options_.resume && !options_.out.empty() &&
       not_empty(options_.out)) {
-    problems.add(
-        fmt::format(
-            "--out {} is not empty; choose another folder, or pass --resume to "
-            "go on with the run in it",
-            options_.out));
+    problems.add(fmt::format(
+        "--out {} is not empty; choose another folder, or pass --resume to "
+        "go on with the run in it",
+        options_.out));
   }
   problems.throw_if_any<ConfigError>("config");
   if (options_.global_batch) {
@@ -101,17 +96,14 @@ ModelConfig Task::check_settings(bool needs_out) {
 std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
     const Say& say) {
-  auto corpus = std::make_shared<Corpus>(
-      Corpus::open(
-          {.paths = paths,
-           .skip_bad_lines = options_.skip_bad_lines,
-           .cache = default_cache()},
-          [&](uint64_t done, uint64_t total) {
-            say(fmt::format(
-                "reading text: {} of {}",
-                format_bytes(done),
-                format_bytes(total)));
-          }));
+  auto corpus = std::make_shared<Corpus>(Corpus::open(
+      {.paths = paths,
+       .skip_bad_lines = options_.skip_bad_lines,
+       .cache = default_cache()},
+      [&](uint64_t done, uint64_t total) {
+        say(fmt::format(
+            "reading text: {} of {}", format_bytes(done), format_bytes(total)));
+      }));
   skipped_lines_ += corpus->skipped_lines();
   return corpus;
 }
@@ -132,15 +124,14 @@ void Task::load_data(const Say& say) {
   }
   auto available = static_cast<int64_t>(train_set_->size());
   if (available < global_batch_) {
-    throw DataError(
-        fmt::format(
-            "[data] {} gives {} training samples of up to {} tokens, fewer "
-            "than one global batch of {}. Add text, or lower --global-batch "
-            "or --seq-len.",
-            options_.data.front(),
-            available,
-            *options_.seq_len,
-            global_batch_));
+    throw DataError(fmt::format(
+        "[data] {} gives {} training samples of up to {} tokens, fewer "
+        "than one global batch of {}. Add text, or lower --global-batch "
+        "or --seq-len.",
+        options_.data.front(),
+        available,
+        *options_.seq_len,
+        global_batch_));
   }
   order_.emplace(
       train_set_->size(),
@@ -262,7 +253,8 @@ TokenBatch make_batch(std::span<const Sample> samples) {
   auto* positions = batch.positions.mutable_data_ptr<int64_t>();
   for (const Sample& sample : samples) {
     tokens = std::copy(sample.tokens.begin(), sample.tokens.end() - 1, tokens);
-    targets = std::copy(sample.tokens.begin() + 1, sample.tokens.end(), targets);
+    targets =
+        std::copy(sample.tokens.begin() + 1, sample.tokens.end(), targets);
     for (int64_t t = 0; t < sample.length(); ++t) {
       *positions++ = t;
     }
@@ -280,12 +272,11 @@ bool has_weights(const std::string& model) {
 TensorMap load_weights(const std::string& folder) {
   fs::path file = fs::path(folder) / "model.safetensors";
   if (!fs::exists(file)) {
-    throw DataError(
-        fmt::format(
-            "[model] {} holds no model.safetensors, the one kind of weights "
-            "this version reads. Save the model with safe serialization, in "
-            "one file.",
-            folder));
+    throw DataError(fmt::format(
+        "[model] {} holds no model.safetensors, the one kind of weights "
+        "this version reads. Save the model with safe serialization, in "
+        "one file.",
+        folder));
   }
   return load_safetensors(file);
 }

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
-#include <toml++/toml.h>
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
@@ -55,14 +55,14 @@ class Run {
       evaluate(m);
       metrics.append(m);
       double pace = seconds_since(started) / static_cast<double>(step - first);
-      progress_.line(
-          report::step_line(m, total, pace * static_cast<double>(total - step)));
+      progress_.line(report::step_line(
+          m, total, pace * static_cast<double>(total - step)));
       on_step_(m);
       note_loss(m.loss);
       // Read once: a signal that comes later waits for the next window.
       signal = interrupt.signal();
-      bool due =
-          options_.checkpoint_every > 0 && step % options_.checkpoint_every == 0;
+      bool due = options_.checkpoint_every > 0 &&
+          step % options_.checkpoint_every == 0;
       if (due || step == total || signal != 0) {
         checkpoints_.save(
             step, task_.model(), *optimizer_, options_.keep_checkpoints);
@@ -109,43 +109,39 @@ class Run {
       MemoryPlan plan = plan_memory(task_, window_);
       micro_batch_ = plan.micro_batch;
       summary_.unsplit_bytes = plan.unsplit_bytes;
-      progress_.line(
-          fmt::format(
-              "memory       budget {}; unsplit would need {}; micro-batch of "
-              "{}: {}",
-              format_bytes(plan.budget_bytes),
-              format_bytes(plan.unsplit_bytes),
-              micro_batch_,
-              format_bytes(plan.line.peak(micro_batch_))));
+      progress_.line(fmt::format(
+          "memory       budget {}; unsplit would need {}; micro-batch of "
+          "{}: {}",
+          format_bytes(plan.budget_bytes),
+          format_bytes(plan.unsplit_bytes),
+          micro_batch_,
+          format_bytes(plan.line.peak(micro_batch_))));
     }
     summary_.micro_batch = micro_batch_;
   }
 
   void describe() {
-    progress_.line(
-        fmt::format(
-            "model        {} parameters in {} tensors, {}",
-            format_count(static_cast<double>(task_.model().num_parameters())),
-            task_.model().named_parameters().size(),
-            EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)]));
-    progress_.line(
-        fmt::format(
-            "data         {} samples of up to {} tokens{}{}",
-            task_.train_set().size(),
-            task_.train_set().max_length(),
-            task_.valid_set()
-                ? fmt::format(", {} for validation", task_.valid_set()->size())
-                : "",
-            task_.skipped_lines() > 0
-                ? fmt::format(", {} bad lines skipped", task_.skipped_lines())
-                : ""));
-    progress_.line(
-        fmt::format(
-            "global batch {} samples = {} x {}, {} steps",
-            task_.global_batch(),
-            (task_.global_batch() + micro_batch_ - 1) / micro_batch_,
-            micro_batch_,
-            task_.total_steps()));
+    progress_.line(fmt::format(
+        "model        {} parameters in {} tensors, {}",
+        format_count(static_cast<double>(task_.model().num_parameters())),
+        task_.model().named_parameters().size(),
+        EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)]));
+    progress_.line(fmt::format(
+        "data         {} samples of up to {} tokens{}{}",
+        task_.train_set().size(),
+        task_.train_set().max_length(),
+        task_.valid_set()
+            ? fmt::format(", {} for validation", task_.valid_set()->size())
+            : "",
+        task_.skipped_lines() > 0
+            ? fmt::format(", {} bad lines skipped", task_.skipped_lines())
+            : ""));
+    progress_.line(fmt::format(
+        "global batch {} samples = {} x {}, {} steps",
+        task_.global_batch(),
+        (task_.global_batch() + micro_batch_ - 1) / micro_batch_,
+        micro_batch_,
+        task_.total_steps()));
   }
 
   report::StepMetrics run_step(int64_t step) {
@@ -164,9 +160,8 @@ class Run {
       LossSum loss = task_.loss(part, step);
       m.tokens += static_cast<int64_t>(loss.weight.value);
       add(loss, part, step);
-      progress_.passing(
-          fmt::format(
-              "step {}: micro-batch {}/{}", step + 1, i + 1, parts.size()));
+      progress_.passing(fmt::format(
+          "step {}: micro-batch {}/{}", step + 1, i + 1, parts.size()));
     }
     StepReport report =
         window_.commit(*optimizer_, {.clip_norm = options_.clip_norm});
@@ -191,13 +186,12 @@ class Run {
       for (int64_t i = part.begin; i < part.end; ++i) {
         ids += fmt::format(" {}", task_.sample_at(i).id);
       }
-      throw NonFiniteError(
-          fmt::format(
-              "{} Step {}, samples{}. --on-nonfinite skip goes on without "
-              "them; the checkpoints are as they were.",
-              error.what(),
-              step + 1,
-              ids));
+      throw NonFiniteError(fmt::format(
+          "{} Step {}, samples{}. --on-nonfinite skip goes on without "
+          "them; the checkpoints are as they were.",
+          error.what(),
+          step + 1,
+          ids));
     }
   }
 
@@ -244,12 +238,11 @@ void write_report(const std::string& run) {
   try {
     settings = toml::parse(io::read_file(config));
   } catch (const toml::parse_error& error) {
-    throw DataError(
-        fmt::format(
-            "[report] line {} of {}: {}. Restore the file.",
-            error.source().begin.line,
-            config.string(),
-            error.description()));
+    throw DataError(fmt::format(
+        "[report] line {} of {}: {}. Restore the file.",
+        error.source().begin.line,
+        config.string(),
+        error.description()));
   }
   report::PageInfo info;
   info.title = fs::absolute(folder).lexically_normal().filename().string();

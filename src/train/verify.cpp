@@ -90,8 +90,7 @@ Verification verify(
   const Transformer& model = task.model();
   int64_t num_layers = model.config().num_layers;
   Verification result{
-      .reference =
-          reference >= task.global_batch() ? "unsplit" : "per sample",
+      .reference = reference >= task.global_batch() ? "unsplit" : "per sample",
       .reference_micro_batch = reference,
       .loss = got.loss,
       .reference_loss = want.loss};
@@ -99,8 +98,7 @@ Verification verify(
     const std::string& name = model.named_parameters()[i].first;
     result.tensors.push_back(
         {.name = name,
-         .relative_error =
-             relative_error(got.gradients[i], want.gradients[i]),
+         .relative_error = relative_error(got.gradients[i], want.gradients[i]),
          .gate = gradient_gate(
              task.options().dtype, num_layers, layer_of(name, num_layers)),
          .bits_equal = at::equal(got.gradients[i], want.gradients[i])});

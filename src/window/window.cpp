@@ -85,10 +85,9 @@ bool Window::direct(size_t i) const {
 
 void Window::add(const LossSum& loss) {
   if (state_ != State::kOpen) {
-    throw Error(
-        fmt::format(
-            "[window] add() after {}. Call begin() and repeat the window.",
-            state_ == State::kFailed ? "an error" : "normalize()"));
+    throw Error(fmt::format(
+        "[window] add() after {}. Call begin() and repeat the window.",
+        state_ == State::kFailed ? "an error" : "normalize()"));
   }
   state_ = State::kFailed; // until this micro-batch is in
   double weight = loss.weight.value;
@@ -98,13 +97,12 @@ void Window::add(const LossSum& loss) {
   if (weight > 0) {
     bool finite = std::isfinite(sum) && backward(loss.sum);
     if (!finite && options_.on_nonfinite == OnNonFinite::kError) {
-      throw NonFiniteError(
-          fmt::format(
-              "[window] the loss of micro-batch {} is {}. Lower the learning "
-              "rate, look at its samples, or choose to skip such "
-              "micro-batches.",
-              micro_batches_,
-              sum));
+      throw NonFiniteError(fmt::format(
+          "[window] the loss of micro-batch {} is {}. Lower the learning "
+          "rate, look at its samples, or choose to skip such "
+          "micro-batches.",
+          micro_batches_,
+          sum));
     }
     if (finite) {
       loss_sum_ += sum;
@@ -119,23 +117,20 @@ void Window::add(const LossSum& loss) {
 void Window::check(const LossSum& loss, double sum) const {
   double weight = loss.weight.value;
   if (loss.sum.numel() != 1) {
-    throw Error(
-        fmt::format(
-            "[window] a loss sum must have one element, got {}. Sum it over "
-            "the micro-batch.",
-            loss.sum.numel()));
+    throw Error(fmt::format(
+        "[window] a loss sum must have one element, got {}. Sum it over "
+        "the micro-batch.",
+        loss.sum.numel()));
   }
   if (!(weight >= 0) || std::isinf(weight)) {
-    throw Error(
-        fmt::format(
-            "[window] weight must be a finite number >= 0, got {}.", weight));
+    throw Error(fmt::format(
+        "[window] weight must be a finite number >= 0, got {}.", weight));
   }
   if (weight == 0 && std::isfinite(sum) && sum != 0) {
-    throw Error(
-        fmt::format(
-            "[window] a micro-batch of weight 0 has the loss sum {}. Give the "
-            "sum of weight x loss with the sum of the same weights.",
-            sum));
+    throw Error(fmt::format(
+        "[window] a micro-batch of weight 0 has the loss sum {}. Give the "
+        "sum of weight x loss with the sum of the same weights.",
+        sum));
   }
   if (weight > 0 && !loss.sum.requires_grad()) {
     throw Error(
@@ -192,14 +187,13 @@ std::vector<at::Tensor> Window::gradients() const {
 
 StepReport Window::normalize(const CommitOptions& options) {
   if (state_ != State::kOpen || micro_batches_ == 0) {
-    throw Error(
-        fmt::format(
-            "[window] commit {}. {}",
-            state_ == State::kFailed         ? "after an error"
-                : state_ == State::kNormalized ? "after normalize()"
-                                               : "without add()",
-            state_ == State::kOpen ? "Add at least one micro-batch."
-                                   : "Call begin() and repeat the window."));
+    throw Error(fmt::format(
+        "[window] commit {}. {}",
+        state_ == State::kFailed           ? "after an error"
+            : state_ == State::kNormalized ? "after normalize()"
+                                           : "without add()",
+        state_ == State::kOpen ? "Add at least one micro-batch."
+                               : "Call begin() and repeat the window."));
   }
   StepReport report{
       .loss = loss_sum_ / weight_,
@@ -208,11 +202,10 @@ StepReport Window::normalize(const CommitOptions& options) {
       .skipped = skipped_};
   if (weight_ == 0 && skipped_ == 0) {
     state_ = State::kFailed;
-    throw Error(
-        fmt::format(
-            "[window] total weight must be > 0, got 0 ({} micro-batches). "
-            "Check that the batch has target tokens with a weight.",
-            micro_batches_));
+    throw Error(fmt::format(
+        "[window] total weight must be > 0, got 0 ({} micro-batches). "
+        "Check that the batch has target tokens with a weight.",
+        micro_batches_));
   }
   state_ = State::kNormalized;
   if (weight_ == 0) {
@@ -222,11 +215,10 @@ StepReport Window::normalize(const CommitOptions& options) {
   report.grad_norm = global_norm(gradients()) / weight_;
   if (!std::isfinite(report.grad_norm)) {
     state_ = State::kFailed;
-    throw NonFiniteError(
-        fmt::format(
-            "[window] the summed gradients are not finite ({}). Lower the "
-            "learning rate or choose to skip such micro-batches.",
-            first_nonfinite(gradients())));
+    throw NonFiniteError(fmt::format(
+        "[window] the summed gradients are not finite ({}). Lower the "
+        "learning rate or choose to skip such micro-batches.",
+        first_nonfinite(gradients())));
   }
   double clip = 1;
   if (options.clip_norm > 0) {

@@ -39,10 +39,8 @@ std::vector<std::span<const Sample>> split(
   std::vector<std::span<const Sample>> parts;
   for (Range range :
        split_range(static_cast<int64_t>(batch.size()), micro_batch)) {
-    parts.push_back(
-        std::span(batch).subspan(
-            static_cast<size_t>(range.begin),
-            static_cast<size_t>(range.size())));
+    parts.push_back(std::span(batch).subspan(
+        static_cast<size_t>(range.begin), static_cast<size_t>(range.size())));
   }
   return parts;
 }
@@ -50,10 +48,10 @@ std::vector<std::span<const Sample>> split(
 /// Views along dimension 0 of a batch that has `data` and `target` tensors,
 /// such as torch::data::Example<>.
 template <class Example>
-  requires requires(const Example& e) {
-    e.data.narrow(0, 0, 1);
-    e.target.narrow(0, 0, 1);
-  }
+requires requires(const Example& e) {
+  e.data.narrow(0, 0, 1);
+  e.target.narrow(0, 0, 1);
+}
 std::vector<Example> split(const Example& batch, int64_t micro_batch) {
   std::vector<Example> parts;
   for (Range range : split_range(batch.data.size(0), micro_batch)) {

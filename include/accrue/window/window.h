@@ -20,8 +20,8 @@ struct Weight {
 
   Weight() = default;
   template <class T>
-    requires std::convertible_to<T, double>
-  Weight(T number) : value(static_cast<double>(number)) {}
+  requires std::convertible_to<T, double> Weight(T number)
+      : value(static_cast<double>(number)) {}
 };
 
 /// What a loss function returns for one micro-batch: the weighted *sum* of its

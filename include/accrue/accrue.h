@@ -1,0 +1,15 @@
+#pragma once
+
+// Everything a user may include. The parts can be included one by one.
+#include "accrue/core/error.h"
+#include "accrue/core/random.h"
+#include "accrue/core/units.h"
+#include "accrue/core/version.h"
+#include "accrue/io/safetensors.h"
+#include "accrue/models/config.h"
+#include "accrue/models/transformer.h"
+#include "accrue/optim/optimizer.h"
+#include "accrue/optim/schedule.h"
+#include "accrue/tensor/ops.h"
+#include "accrue/window/split.h"
+#include "accrue/window/window.h"

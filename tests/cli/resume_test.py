@@ -1,0 +1,142 @@
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+from support import ACCRUE, CliTest
+
+
+class ResumeTest(CliTest):
+    def straight(self, *extra):
+        self.train("straight", "--steps", 10, *extra)
+        return self.model_bytes("straight")
+
+    def resume(self, out, *extra, expect=0):
+        return self.run_accrue("train", "--out", self.path(out), "--resume", *extra,
+                               expect=expect)
+
+    def test_five_and_five_steps_are_ten(self):
+        extra = ["--dropout", 0.1, "--warmup-steps", 3]
+        want = self.straight(*extra)
+        self.train("run", "--steps", 5, *extra)
+        self.assertNotEqual(self.model_bytes("run"), want)
+        done = self.resume("run", "--steps", 10)
+        self.assertIn("resuming after step 5", done.stdout)
+        self.assertEqual(self.model_bytes("run"), want)
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, 11)))
+
+    def test_resume_with_all_flags_given_again(self):
+        want = self.straight()
+        self.train("run", "--steps", 5)
+        self.train("run", "--steps", 10, "--resume")
+        self.assertEqual(self.model_bytes("run"), want)
+
+    def test_resume_of_a_finished_run_changes_nothing(self):
+        want = self.straight()
+        done = self.resume("straight")
+        self.assertIn("nothing left to do", done.stdout)
+        self.assertEqual(self.model_bytes("straight"), want)
+
+    def start(self, out, *extra):
+        return subprocess.Popen(
+            [ACCRUE, *map(str, self.train_args(out, *extra))], env=self.env,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def wait_for_steps(self, out, steps, process):
+        path = self.folder / out / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not path.exists() or path.read_text().count("\n") < steps:
+            self.assertIsNone(process.poll(), "the run ended before it was stopped")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.002)
+
+    def test_signals_finish_the_window_and_save(self):
+        steps = 4000
+        for name, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            out = f"run{code}"
+            process = self.start(out, "--steps", steps)
+            self.wait_for_steps(out, 2, process)
+            process.send_signal(name)
+            self.assertEqual(process.wait(60), code)
+            done = len(self.metrics(out))
+            self.assertLess(done, steps)
+            self.assertTrue((self.folder / out / f"checkpoints/step-{done}").exists())
+            self.assertTrue((self.folder / out / "report.html").exists())
+            self.resume(out, "--steps", done + 2)
+            self.train(f"straight{code}", "--steps", done + 2)
+            self.assertEqual(self.model_bytes(out), self.model_bytes(f"straight{code}"))
+
+    def test_killed_run_continues_from_its_last_checkpoint(self):
+        process = self.start("run", "--steps", 4000, "--checkpoint-every", 2)
+        self.wait_for_steps("run", 5, process)
+        process.kill()
+        process.wait(60)
+        done = self.resume("run", "--steps", 10) if len(self.metrics("run")) < 10 else None
+        if done is None:
+            self.skipTest("the machine was too fast to be killed in time")
+        self.assertEqual(self.model_bytes("run"), self.straight())
+
+    def damaged_run(self):
+        self.train("run", "--steps", 6, "--checkpoint-every", 2)
+        return self.folder / "run" / "checkpoints"
+
+    def test_damaged_checkpoints_are_passed_over(self):
+        want = self.straight()
+        checkpoints = self.damaged_run()
+        newest = checkpoints / "step-6" / "optimizer.safetensors"
+        os.truncate(newest, newest.stat().st_size // 2)
+        flipped = checkpoints / "step-4" / "model.safetensors"
+        data = bytearray(flipped.read_bytes())
+        data[-1] ^= 4
+        flipped.write_bytes(data)
+        done = self.resume("run", "--steps", 10)
+        self.assertIn("passing over", done.stdout)
+        self.assertIn("step-6/optimizer.safetensors is damaged", done.stdout)
+        self.assertIn("step-4/model.safetensors is damaged", done.stdout)
+        self.assertIn("resuming after step 2", done.stdout)
+        self.assertEqual(self.model_bytes("run"), want)
+
+    def test_every_file_of_a_checkpoint_is_guarded(self):
+        checkpoints = self.damaged_run()
+        good = checkpoints / "step-6"
+        kept = self.folder / "kept"
+        shutil.copytree(good, kept)
+        shutil.rmtree(checkpoints / "step-2")
+        shutil.rmtree(checkpoints / "step-4")
+        for name in sorted(os.listdir(kept)):
+            for damage in ("flip", "remove"):
+                shutil.rmtree(good)
+                shutil.copytree(kept, good)
+                if damage == "remove":
+                    (good / name).unlink()
+                else:
+                    data = bytearray((good / name).read_bytes())
+                    data[len(data) // 2] ^= 1
+                    (good / name).write_bytes(data)
+                done = self.resume("run", "--steps", 7, expect=3)
+                self.assert_error(done, "no good checkpoint", name)
+
+    def test_nothing_to_resume(self):
+        done = self.resume("nowhere", expect=3)
+        self.assert_error(done, "holds no run to resume")
+
+    def test_newest_checkpoints_are_kept(self):
+        self.train("run", "--steps", 9, "--checkpoint-every", 2, "--keep-checkpoints", 2)
+        self.assertEqual(sorted(os.listdir(self.folder / "run/checkpoints")),
+                         ["step-8", "step-9"])
+
+    def test_what_decides_the_result_may_not_change(self):
+        self.train("run", "--steps", 2)
+        done = self.resume("run", "--steps", 4, "--lr", 0.5, "--seed", 3, expect=2)
+        self.assert_error(done, "--lr was 0.001, now 0.5", "--seed was 0, now 3")
+
+    def test_physical_settings_may_change(self):
+        self.train("run", "--steps", 2)
+        self.resume("run", "--steps", 4, "--micro-batch", 3, "--threads", 2)
+        self.assertEqual([m["micro_batch"] for m in self.metrics("run")], [4, 4, 3, 3])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,80 @@
+"""Runs the program as its users do."""
+
+import json
+import os
+import pathlib
+import random
+import subprocess
+import tempfile
+import unittest
+
+ACCRUE = os.environ["ACCRUE"]
+SOURCE = pathlib.Path(os.environ["ACCRUE_SOURCE"])
+
+GPT2 = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 64, "n_embd": 32,
+        "n_layer": 2, "n_head": 2}
+LLAMA = {"model_type": "llama", "vocab_size": 256, "max_position_embeddings": 64,
+         "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+         "num_attention_heads": 4, "num_key_value_heads": 2,
+         "tie_word_embeddings": True}
+
+WORDS = "the whale and a sea of men who sail on ship after ship into night".split()
+
+
+def prose(words, seed=1):
+    """Text with something to learn: few words, in random order."""
+    pick = random.Random(seed)
+    return " ".join(pick.choice(WORDS) for _ in range(words))
+
+
+class CliTest(unittest.TestCase):
+    """A folder per test, with a tiny model of each family and some text."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="accrue-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.env = dict(os.environ, XDG_CACHE_HOME=str(self.folder / "cache"))
+        self.gpt2 = self.write("gpt2.json", json.dumps(GPT2))
+        self.llama = self.write("llama.json", json.dumps(LLAMA))
+        self.text = self.write("text.txt", prose(3000))
+        self.ragged = self.write("ragged.jsonl", "".join(
+            json.dumps({"text": prose(1 + (i * 5) % 23, seed=i)}) + "\n"
+            for i in range(60)))
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    def path(self, name):
+        return str(self.folder / name)
+
+    def run_accrue(self, *args, expect=0, **kwargs):
+        done = subprocess.run(
+            [ACCRUE, *map(str, args)], env=self.env, capture_output=True, text=True,
+            errors="replace", timeout=300, **kwargs)
+        self.assertEqual(
+            done.returncode, expect,
+            f"\n$ accrue {' '.join(map(str, args))}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def train_args(self, out, *extra):
+        return ["train", "--model", self.gpt2, "--data", self.text, "--seq-len", 32,
+                "--global-batch", 12, "--micro-batch", 4, "--out", self.path(out),
+                "--threads", 1, *extra]
+
+    def train(self, out, *extra, expect=0):
+        return self.run_accrue(*self.train_args(out, *extra), expect=expect)
+
+    def metrics(self, out):
+        lines = (self.folder / out / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def model_bytes(self, out):
+        return (self.folder / out / "model" / "model.safetensors").read_bytes()
+
+    def assert_error(self, done, *parts):
+        self.assertTrue(done.stderr.startswith("error: ["), done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)

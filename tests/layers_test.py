@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Includes point down the page of docs/architecture.md, never up.
+
+Also: no public header pulls in torch/torch.h or torch/types.h, and each file
+stays readable in length.
+"""
+
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# A room may include from itself and from these.
+ALLOWED = {
+    "core": set(),
+    "io": {"core"},
+    "tensor": {"core"},
+    "optim": {"core"},
+    "window": {"core", "optim", "tensor"},
+    "memory": {"core", "window"},
+    "models": {"core", "io", "tensor", "window"},
+    "text": {"core", "io", "window"},
+    "report": {"core", "io", "window"},
+    "train": {"core", "io", "memory", "models", "optim", "report", "tensor", "text", "window"},
+    "cli": {"core", "io", "memory", "models", "optim", "report", "tensor", "text", "train", "window"},
+}
+INCLUDE = re.compile(r'^#include "(?:accrue/)?(\w+)/[\w./]+"', re.M)
+
+
+def wrong_includes(room, text):
+    return [m.group(0) for m in INCLUDE.finditer(text)
+            if m.group(1) != room and m.group(1) not in ALLOWED[room]]
+
+
+def sources():
+    for base in (ROOT / "include" / "accrue", ROOT / "src"):
+        for path in sorted(base.glob("*/*")):
+            if path.suffix in (".h", ".cpp"):
+                yield path
+
+
+class LayersTest(unittest.TestCase):
+    def test_includes_point_down(self):
+        seen = 0
+        for path in sources():
+            self.assertEqual(wrong_includes(path.parent.name, path.read_text()), [], path)
+            seen += 1
+        self.assertGreater(seen, 40)
+
+    def test_control_an_upward_include_is_found(self):
+        self.assertEqual(len(wrong_includes("window", '#include "train/task.h"\n')), 1)
+        self.assertEqual(len(wrong_includes("core", '#include "accrue/io/safetensors.h"\n')), 1)
+
+    def test_public_headers_are_light(self):
+        for path in (ROOT / "include").rglob("*.h"):
+            self.assertNotRegex(path.read_text(), r"#include <torch/", path)
+
+    def test_core_and_text_do_without_torch(self):
+        for room in ("core", "text", "report"):
+            for path in sources():
+                if path.parent.name == room:
+                    self.assertNotRegex(path.read_text(), r"#include <(ATen|c10|torch)/", path)
+
+    def test_files_stay_readable(self):
+        for path in sources():
+            lines = path.read_text().count("\n")
+            self.assertLessEqual(lines, 200 if path.suffix == ".h" else 450, path)
+
+
+if __name__ == "__main__":
+    unittest.main()

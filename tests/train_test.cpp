@@ -1,0 +1,81 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support.h"
+#include "train/options.h"
+#include "train/task.h"
+#include "train/verify.h"
+
+namespace accrue {
+namespace {
+
+using testing::expect_contains;
+
+TEST(VerifyTest, GateOfEveryDtype) {
+  EXPECT_DOUBLE_EQ(gradient_gate(Dtype::kFp64, 6, 3), 1e-10);
+  EXPECT_DOUBLE_EQ(gradient_gate(Dtype::kFp32, 6, 7), 4 * 0x1p-23);
+  EXPECT_DOUBLE_EQ(
+      gradient_gate(Dtype::kFp32, 6, 0), 4 * std::pow(1.03, 7) * 0x1p-23);
+  EXPECT_DOUBLE_EQ(
+      gradient_gate(Dtype::kBf16, 2, 2), 4 * std::pow(1.03, 1) * 0x1p-7);
+}
+
+TEST(VerifyTest, ControlOneTensorBeyondItsGateFails) {
+  Verification result;
+  result.tensors = {{.name = "a", .relative_error = 1e-8, .gate = 1e-7}};
+  EXPECT_TRUE(result.passed());
+  for (double error : {2e-7, double{NAN}, double{INFINITY}}) {
+    result.tensors.resize(1);
+    result.tensors.push_back(
+        {.name = "b", .relative_error = error, .gate = 1e-7});
+    EXPECT_FALSE(result.passed());
+  }
+}
+
+TEST(BatchTest, SamplesAreLaidEndToEnd) {
+  std::vector<Sample> samples{
+      {.id = 7, .tokens = {1, 2, 3}}, {.id = 9, .tokens = {4, 5}}};
+  TokenBatch batch = make_batch(samples);
+  auto list = [](const at::Tensor& tensor) {
+    const auto* data = tensor.const_data_ptr<int64_t>();
+    return std::vector<int64_t>(data, data + tensor.numel());
+  };
+  EXPECT_EQ(list(batch.tokens), (std::vector<int64_t>{1, 2, 4}));
+  EXPECT_EQ(list(batch.targets), (std::vector<int64_t>{2, 3, 5}));
+  EXPECT_EQ(list(batch.positions), (std::vector<int64_t>{0, 1, 0}));
+  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 2, 3}));
+  EXPECT_EQ(batch.sample_ids, (std::vector<uint64_t>{7, 9}));
+  EXPECT_EQ(batch.target_weight, 3);
+}
+
+TEST(OptionsTest, TomlHoldsWhatIsSet) {
+  TrainOptions options;
+  options.model = "a \"b\"";
+  options.data = {"x", "y"};
+  options.lr = 1;
+  options.memory = Bytes{1024};
+  std::string toml = to_toml(options);
+  expect_contains(toml, "model = \"a \\\"b\\\"\"\n");
+  expect_contains(toml, "data = [\"x\",\"y\"]\n");
+  expect_contains(toml, "lr = 1.0\n");
+  expect_contains(toml, "memory = 1024\n");
+  expect_contains(toml, "dtype = \"fp32\"\n");
+  EXPECT_EQ(toml.find("micro_batch"), std::string::npos);
+}
+
+TEST(OptionsTest, OnlyLogicalDifferencesCount) {
+  TrainOptions a;
+  TrainOptions b;
+  b.micro_batch = 3;
+  b.threads = 9;
+  b.steps = 5;
+  EXPECT_TRUE(logical_differences(a, b).empty());
+  b.global_batch = 4;
+  ASSERT_EQ(logical_differences(a, b).size(), 1U);
+  EXPECT_EQ(
+      logical_differences(a, b)[0], "--global-batch was not given, now 4");
+}
+
+} // namespace
+} // namespace accrue
