@@ -30,6 +30,8 @@ static_assert(
 
 /// A regression whose rows have weights, some of them 0.
 struct Regression {
+  // Before the weights are drawn.
+  bool seeded = (torch::manual_seed(5), true);
   torch::nn::Sequential model{
       torch::nn::Linear(5, 7),
       torch::nn::Tanh(),
@@ -37,7 +39,6 @@ struct Regression {
   at::Tensor x, y, w;
 
   explicit Regression(int64_t rows = 12, at::ScalarType dtype = at::kDouble) {
-    torch::manual_seed(5);
     model->to(dtype);
     x = torch::randn({rows, 5}, dtype);
     y = torch::randn({rows, 3}, dtype);

@@ -1,6 +1,7 @@
 #include "cli/flags.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <toml++/toml.h>
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 
 #include "accrue/core/error.h"
 #include "io/files.h"
+#include "train/option_table.h"
 #include "train/option_text.h"
 
 namespace accrue::cli {
@@ -57,8 +59,10 @@ class FlagParser {
           : fmt::format("{} [{}]", help, unquoted(text));
       option = app_.add_option(flag, texts_[name], shown);
       option->type_name(placeholder);
-      option->expected(
-          1, std::is_same_v<T, std::vector<std::string>> ? 4096 : 1);
+      constexpr bool kList = std::is_same_v<T, std::vector<std::string>>;
+      option->expected(1, kList ? CLI::detail::expected_max_vector_size : 1);
+      // Flags given twice are found in `apply`, with everything else.
+      option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
     options_[name] = option->group(group_);
   }
@@ -154,7 +158,8 @@ void apply(
       if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
         field = values;
       } else if (values.size() != 1) {
-        throw ConfigError("expected one value");
+        throw ConfigError(fmt::format(
+            "expected one value, got {}", fmt::join(values, " and ")));
       } else {
         option_text::parse(values.front(), field);
       }

@@ -1,3 +1,4 @@
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -62,8 +63,8 @@ int dispatch(const std::vector<std::string>& arguments) {
   return it->second({arguments.begin() + 1, arguments.end()});
 }
 
-int report(const std::exception& error, int code) {
-  fmt::print(stderr, "error: {}\n", error.what());
+int report(const char* what, int code) {
+  fmt::print(stderr, "error: {}\n", what);
   return code;
 }
 
@@ -74,16 +75,19 @@ int main(int argc, char** argv) {
   try {
     return dispatch({argv + 1, argv + argc});
   } catch (const accrue::ConfigError& error) {
-    return report(error, 2);
+    return report(error.what(), 2);
   } catch (const accrue::DataError& error) {
-    return report(error, 3);
+    return report(error.what(), 3);
   } catch (const std::filesystem::filesystem_error& error) {
-    return report(error, 3);
+    return report(error.what(), 3);
   } catch (const accrue::MemoryError& error) {
-    return report(error, 4);
-  } catch (const std::bad_alloc& error) {
-    return report(error, 4);
+    return report(error.what(), 4);
+  } catch (const std::bad_alloc&) {
+    return report("[memory] the system is out of memory. Lower --memory.", 4);
+  } catch (const c10::Error& error) {
+    // What LibTorch found wrong, without its stack of frames.
+    return report(error.what_without_backtrace(), 1);
   } catch (const std::exception& error) {
-    return report(error, 1);
+    return report(error.what(), 1);
   }
 }

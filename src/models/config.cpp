@@ -60,7 +60,8 @@ class Fields {
 
   int64_t required_size(const char* name) {
     int64_t value = get<int64_t>(name, 0);
-    if (!json_.contains(name)) {
+    auto it = json_.find(name);
+    if (it == json_.end() || it->is_null()) {
       problems_.add(fmt::format("\"{}\" is missing", name));
     }
     return value;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "accrue/core/error.h"
+#include "train/option_table.h"
 #include "train/option_text.h"
 
 namespace accrue {

@@ -68,12 +68,13 @@ class BadInputTest(CliTest):
     def test_all_flag_problems_at_once(self):
         done = self.run_accrue(
             "train", "--model", self.gpt2, "--seq-len", 65, "--steps", 2, "--epochs", 1,
-            "--lr", "fast", "--memroy", "1GiB", "--beta2", "0.9", "--threads", "1.5",
+            "--lr", "fast", "--memroy", "1GiB", "--beta2", "0.9", "--beta2", "0.8", "--threads", "1.5",
             "--dtype", "fp8", "--memory", "lots", expect=2)
         self.assert_error(done, 'unknown argument "--memroy"', "--lr: expected a number",
                           "--threads: expected a whole number",
                           "--dtype: expected one of fp32, fp64, bf16",
-                          "--memory: expected a size")
+                          "--memory: expected a size",
+                          "--beta2: expected one value, got 0.9 and 0.8")
         done = self.run_accrue(
             "train", "--model", self.gpt2, "--seq-len", 65, "--steps", 2, "--epochs", 1,
             "--beta2", "1.5", "--clip-norm", -1, "--warmup-steps", 9, "--min-lr", 2,

@@ -1,4 +1,5 @@
 import json
+import shutil
 import unittest
 
 from support import CliTest
@@ -13,7 +14,7 @@ class CommandsTest(CliTest):
         self.assertIn("--global-batch 64", self.run_accrue("--help").stdout)
         for command in ("train", "plan", "verify"):
             text = self.run_accrue(command, "--help").stdout
-            for part in ("--global-batch N", "--memory SIZE", "--lr X", "[0.001]",
+            for part in ("--global-batch N", "--memory SIZE", "--lr X", "[0.0003]",
                          "--dtype fp32|fp64|bf16", "[fp32]"):
                 self.assertIn(part, text)
         self.assertIn("--temperature", self.run_accrue("generate", "--help").stdout)
@@ -72,7 +73,7 @@ class CommandsTest(CliTest):
     def test_generate_needs_weights(self):
         folder = self.folder / "bare"
         folder.mkdir()
-        (folder / "config.json").write_text(open(self.gpt2).read())
+        shutil.copy(self.gpt2, folder / "config.json")
         done = self.run_accrue("generate", "--model", folder, expect=3)
         self.assert_error(done, "no model.safetensors")
 

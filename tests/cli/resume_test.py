@@ -130,7 +130,7 @@ class ResumeTest(CliTest):
     def test_what_decides_the_result_may_not_change(self):
         self.train("run", "--steps", 2)
         done = self.resume("run", "--steps", 4, "--lr", 0.5, "--seed", 3, expect=2)
-        self.assert_error(done, "--lr was 0.001, now 0.5", "--seed was 0, now 3")
+        self.assert_error(done, "--lr was 0.0003, now 0.5", "--seed was 0, now 3")
 
     def test_physical_settings_may_change(self):
         self.train("run", "--steps", 2)

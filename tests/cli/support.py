@@ -60,9 +60,14 @@ class CliTest(unittest.TestCase):
         return done
 
     def train_args(self, out, *extra):
-        return ["train", "--model", self.gpt2, "--data", self.text, "--seq-len", 32,
-                "--global-batch", 12, "--micro-batch", 4, "--out", self.path(out),
-                "--threads", 1, *extra]
+        """Small defaults; what `extra` gives replaces them."""
+        args = {"--model": self.gpt2, "--data": self.text, "--seq-len": 32,
+                "--global-batch": 12, "--micro-batch": 4, "--out": self.path(out),
+                "--threads": 1}
+        given = [arg for arg in extra if arg in args]
+        kept = [part for flag, value in args.items() if flag not in given
+                for part in (flag, value)]
+        return ["train", *kept, *extra]
 
     def train(self, out, *extra, expect=0):
         return self.run_accrue(*self.train_args(out, *extra), expect=expect)

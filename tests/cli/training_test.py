@@ -58,8 +58,7 @@ class TrainingTest(CliTest):
     def test_global_batch_in_tokens(self):
         args = self.train_args("run", "--steps", 1, "--global-batch-tokens", 330)
         at = args.index("--global-batch")
-        del args[at:at + 2]
-        self.run_accrue(*args)
+        self.run_accrue(*args[:at], *args[at + 2:])
         self.assertEqual(self.metrics("run")[0]["tokens"], 320)
 
     def test_validation(self):
@@ -103,8 +102,7 @@ class TrainingTest(CliTest):
     def test_memory_budget_picks_the_micro_batch_and_is_kept(self):
         args = self.train_args("run", "--steps", 2, "--memory", "1GiB", "--json")
         at = args.index("--micro-batch")
-        del args[at:at + 2]
-        done = self.run_accrue(*args)
+        done = self.run_accrue(*args[:at], *args[at + 2:])
         summary = json.loads(done.stdout.splitlines()[-1])["summary"]
         self.assertEqual(summary["micro_batch"], 12)
         self.assertLess(summary["resident_peak_bytes"], 1 << 30)
