@@ -249,6 +249,11 @@ TEST(WindowTest, FrozenParametersAreLeftOut) {
   EXPECT_FALSE(frozen.grad().defined());
   expect_contains(
       message_of<Error>([&] { Window({frozen}); }), "Nothing can be trained");
+  expect_contains(
+      message_of<Error>([&] {
+        Window({trained, frozen, trained});
+      }),
+      "parameter 1 is in the list twice");
 }
 
 TEST(WindowTest, MisuseIsRefused) {

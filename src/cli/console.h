@@ -15,9 +15,11 @@ inline std::FILE* people(const TrainOptions& options) {
   return options.json ? stderr : stdout;
 }
 
-/// Says passing things through `progress`.
-inline Say passing(report::Progress& progress) {
-  return [&progress](const std::string& text) { progress.passing(text); };
+/// Shows ticks as passing lines.
+inline Tick ticker(report::Progress& progress) {
+  return [&](const std::string& what, uint64_t done, uint64_t total) {
+    progress.passing(what, done, total);
+  };
 }
 
 inline void set_threads(const TrainOptions& options) {

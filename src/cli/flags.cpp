@@ -176,22 +176,23 @@ void apply(
   }
 }
 
-bool gives_any(const Texts& texts, std::initializer_list<const char*> names) {
-  return std::any_of(names.begin(), names.end(), [&](const char* name) {
-    return texts.contains(name);
-  });
-}
-
-/// One way of saying something replaces the other way that the run used.
+/// Two ways of saying one thing: a source that gives either replaces both.
 void drop_replaced(const Texts& given, TrainOptions& options) {
-  if (gives_any(given, {"steps", "epochs"})) {
-    options.steps.reset();
-    options.epochs.reset();
-  }
-  if (gives_any(given, {"memory", "micro-batch"})) {
-    options.memory.reset();
-    options.micro_batch.reset();
-  }
+  auto replace =
+      [&](const char* a, auto& field_a, const char* b, auto& field_b) {
+        if (given.contains(a) || given.contains(b)) {
+          field_a = {};
+          field_b = {};
+        }
+      };
+  replace("steps", options.steps, "epochs", options.epochs);
+  replace("memory", options.memory, "micro-batch", options.micro_batch);
+  replace(
+      "global-batch",
+      options.global_batch,
+      "global-batch-tokens",
+      options.global_batch_tokens);
+  replace("valid", options.valid, "valid-fraction", options.valid_fraction);
 }
 
 } // namespace
@@ -224,15 +225,15 @@ ParsedFlags parse_flags(
     if (!text("out").empty()) {
       apply(read_toml(saved), saved.string() + ": ", options, problems);
       parsed.saved = options;
-      drop_replaced(file, options);
-      drop_replaced(flags, options);
     }
   }
+  drop_replaced(file, options);
   apply(
       file,
       flags.contains("config") ? text("config") + ": " : "",
       options,
       problems);
+  drop_replaced(flags, options);
   apply(flags, "--", options, problems);
   if (parsed.saved) {
     for (const std::string& change :

@@ -127,7 +127,7 @@ int run_plan(const std::vector<std::string>& arguments) {
           .options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, passing(progress));
+  Task task(options, /*needs_out=*/false, ticker(progress));
   Needs needs;
   for (const at::Tensor& parameter : task.model().parameters()) {
     needs.parameters += parameter.nbytes();
@@ -137,7 +137,6 @@ int run_plan(const std::vector<std::string>& arguments) {
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
   needs.optimizer = memory::live_bytes() - before;
   Window window(task.model().parameters());
-  progress.passing("probing");
   MemoryPlan plan = plan_memory(task, window);
   uint64_t tensors = needs.parameters + needs.gradients + needs.optimizer;
   needs.program =

@@ -72,7 +72,7 @@ int run_verify(const std::vector<std::string>& arguments) {
           .options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, passing(progress));
+  Task task(options, /*needs_out=*/false, ticker(progress));
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
     return plan_memory(task, window);
@@ -94,7 +94,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   io::OrderedJson json;
   for (int64_t reference : references) {
     Verification result =
-        verify(task, plan.micro_batch, reference, passing(progress));
+        verify(task, plan.micro_batch, reference, ticker(progress));
     passed = passed && result.passed();
     if (options.json) {
       json["checks"].push_back(to_json(result, plan.micro_batch));

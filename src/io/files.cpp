@@ -27,8 +27,8 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
       path.string(),
       std::strerror(code),
       code == ENOSPC || code == EDQUOT
-          ? " Free some space and run again with --resume; earlier "
-            "checkpoints are intact."
+          ? " Free some space and run again; a run with checkpoints goes on "
+            "with --resume."
           : ""));
 }
 

@@ -51,14 +51,25 @@ void Progress::line(const std::string& text) {
   }
 }
 
-void Progress::passing(const std::string& text) {
+void Progress::passing(const std::string& what, uint64_t done, uint64_t total) {
   auto now = steady_clock::now();
-  if (quiet_ || !terminal_ || now < next_) {
+  if (what != passing_what_) {
+    passing_what_ = what;
+    passing_since_ = now;
+  }
+  if (quiet_ || !terminal_ || now < next_ || done == 0) {
     return;
   }
   next_ = now + std::chrono::milliseconds(200);
+  double share = static_cast<double>(done) / static_cast<double>(total);
+  std::chrono::duration<double> elapsed = now - passing_since_;
   clear();
-  fmt::print(stream_, "{}", text);
+  fmt::print(
+      stream_,
+      "{}: {:.0f} %, ETA {}",
+      what,
+      100 * share,
+      format_duration(elapsed.count() * (1 - share) / share));
   std::fflush(stream_);
   passing_shown_ = true;
 }

@@ -24,9 +24,9 @@ class Progress {
   /// A line that stays.
   void line(const std::string& text);
 
-  /// A passing line: replaces the last passing one; shown on terminals only
-  /// and at most a few times a second.
-  void passing(const std::string& text);
+  /// A passing line "what: 40 %, ETA 12 s": replaces the last passing one;
+  /// shown on terminals only, and at most a few times a second.
+  void passing(const std::string& what, uint64_t done, uint64_t total);
 
  private:
   void clear();
@@ -35,6 +35,8 @@ class Progress {
   bool quiet_;
   bool terminal_;
   bool passing_shown_ = false;
+  std::string passing_what_;
+  std::chrono::steady_clock::time_point passing_since_{};
   std::chrono::steady_clock::time_point next_{};
 };
 

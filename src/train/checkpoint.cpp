@@ -49,6 +49,29 @@ void check_manifest(const fs::path& folder) {
   }
 }
 
+/// Loads a checkpoint whose bytes are known to be good.
+void load(
+    const fs::path& folder,
+    const io::Json& state,
+    uint64_t num_samples,
+    Transformer& model,
+    Optimizer& optimizer) {
+  auto saved_samples = state.at("num_samples").get<uint64_t>();
+  if (saved_samples != num_samples) {
+    throw DataError(fmt::format(
+        "[checkpoint] {} was made on {} training samples, the data now gives "
+        "{}. Restore the data to go on with this run.",
+        folder.string(),
+        saved_samples,
+        num_samples));
+  }
+  TensorMap weights = load_safetensors(folder / kModel);
+  optimizer.load_state(
+      load_safetensors(folder / kOptimizer),
+      state.at("optimizer_steps").get<int64_t>());
+  model.load_state(weights);
+}
+
 } // namespace
 
 Checkpoints::Checkpoints(fs::path folder) : folder_(std::move(folder)) {}
@@ -75,6 +98,7 @@ std::vector<int64_t> Checkpoints::steps() const {
 
 void Checkpoints::save(
     int64_t step,
+    uint64_t num_samples,
     const Transformer& model,
     const Optimizer& optimizer,
     int64_t keep) const {
@@ -88,6 +112,7 @@ void Checkpoints::save(
     state["format"] = kFormat;
     state["step"] = step;
     state["optimizer_steps"] = optimizer.steps();
+    state["num_samples"] = num_samples;
     io::write_file(temporary / kState, state.dump(2) + "\n");
     write_manifest(temporary);
     io::sync_directory(temporary);
@@ -106,25 +131,24 @@ void Checkpoints::save(
 }
 
 int64_t Checkpoints::load_newest(
+    uint64_t num_samples,
     Transformer& model,
     Optimizer& optimizer,
     std::vector<std::string>& warnings) const {
   std::vector<int64_t> all = steps();
   for (auto it = all.rbegin(); it != all.rend(); ++it) {
     fs::path folder = path(*it);
+    io::Json state;
     try {
       check_manifest(folder);
-      io::Json state = io::read_json(folder / kState);
-      TensorMap weights = load_safetensors(folder / kModel);
-      optimizer.load_state(
-          load_safetensors(folder / kOptimizer),
-          state.at("optimizer_steps").get<int64_t>());
-      model.load_state(weights);
-      return state.at("step").get<int64_t>();
+      state = io::read_json(folder / kState);
     } catch (const DataError& error) {
       warnings.push_back(
           fmt::format("passing over {}: {}", folder.string(), error.what()));
+      continue;
     }
+    load(folder, state, num_samples, model, optimizer);
+    return state.at("step").get<int64_t>();
   }
   std::string reasons;
   for (const std::string& warning : warnings) {

@@ -18,19 +18,21 @@ class Checkpoints {
  public:
   explicit Checkpoints(std::filesystem::path folder);
 
-  /// Saves the state after `step` optimizer steps and removes all but the
-  /// newest `keep`.
+  /// Saves the state after `step` optimizer steps over `num_samples` training
+  /// samples, and removes all but the newest `keep`.
   void save(
       int64_t step,
+      uint64_t num_samples,
       const Transformer& model,
       const Optimizer& optimizer,
       int64_t keep) const;
 
   /// Loads the newest checkpoint whose files are what the manifest says, and
   /// returns its step. Damaged ones are passed over and described in
-  /// `warnings`. Throws DataError if no good one is left; nothing has changed
-  /// then.
+  /// `warnings`. Throws DataError if no good one is left or the training data
+  /// has another number of samples by now; nothing has changed then.
   int64_t load_newest(
+      uint64_t num_samples,
       Transformer& model,
       Optimizer& optimizer,
       std::vector<std::string>& warnings) const;

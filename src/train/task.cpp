@@ -27,10 +27,10 @@ bool not_empty(const fs::path& folder) {
 
 } // namespace
 
-Task::Task(const TrainOptions& options, bool needs_out, const Say& say)
+Task::Task(const TrainOptions& options, bool needs_out, const Tick& tick)
     : options_(options) {
   ModelConfig config = check_settings(needs_out);
-  load_data(say);
+  load_data(tick);
   load_model(config);
 }
 
@@ -95,26 +95,25 @@ ModelConfig Task::check_settings(bool needs_out) {
 
 std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
-    const Say& say) {
+    const Tick& tick) {
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = paths,
        .skip_bad_lines = options_.skip_bad_lines,
        .cache = default_cache()},
       [&](uint64_t done, uint64_t total) {
-        say(fmt::format(
-            "reading text: {} of {}", format_bytes(done), format_bytes(total)));
+        tick("reading text", done, total);
       }));
   skipped_lines_ += corpus->skipped_lines();
   return corpus;
 }
 
-void Task::load_data(const Say& say) {
+void Task::load_data(const Tick& tick) {
   bool packing = options_.packing == Packing::kOn;
   train_set_.emplace(
-      open_corpus(options_.data, say), *options_.seq_len, packing);
+      open_corpus(options_.data, tick), *options_.seq_len, packing);
   if (!options_.valid.empty()) {
     valid_set_.emplace(
-        open_corpus({options_.valid}, say), *options_.seq_len, packing);
+        open_corpus({options_.valid}, tick), *options_.seq_len, packing);
   } else if (options_.valid_fraction) {
     uint64_t all = train_set_->size();
     auto held = static_cast<uint64_t>(
@@ -189,7 +188,7 @@ LossSum Task::loss_of(std::span<const Sample> samples, int64_t step) const {
       .sum = model_->loss_sum(batch, dropout), .weight = batch.target_weight};
 }
 
-double Task::valid_loss(int64_t micro_batch) const {
+double Task::valid_loss(int64_t micro_batch, const Tick& tick) const {
   at::NoGradGuard no_grad;
   double sum = 0;
   double weight = 0;
@@ -202,6 +201,7 @@ double Task::valid_loss(int64_t micro_batch) const {
     TokenBatch batch = make_batch(samples);
     sum += model_->loss_sum(batch).item<double>();
     weight += batch.target_weight;
+    tick("validation", static_cast<uint64_t>(range.end), valid_set_->size());
   }
   return sum / weight;
 }

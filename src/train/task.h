@@ -18,8 +18,9 @@
 
 namespace accrue {
 
-/// A line for people about something that takes a while.
-using Say = std::function<void(const std::string&)>;
+/// Told now and then how far something that takes a while has come.
+using Tick =
+    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 /// What a run works on: everything that the settings name, checked and loaded.
 /// train, plan and verify all start from one.
@@ -27,7 +28,7 @@ class Task {
  public:
   /// Checks everything before it allocates anything. Throws ConfigError with
   /// all problems of the settings, DataError for files.
-  Task(const TrainOptions& options, bool needs_out, const Say& say);
+  Task(const TrainOptions& options, bool needs_out, const Tick& tick);
 
   const TrainOptions& options() const {
     return options_;
@@ -70,7 +71,7 @@ class Task {
   LossSum longest_loss(int64_t count) const;
 
   /// Mean loss per target token over the validation set, without a graph.
-  double valid_loss(int64_t micro_batch) const;
+  double valid_loss(int64_t micro_batch, const Tick& tick) const;
 
   /// A fresh optimizer over the model's parameters.
   std::unique_ptr<Optimizer> make_optimizer() const;
@@ -80,12 +81,12 @@ class Task {
 
  private:
   ModelConfig check_settings(bool needs_out);
-  void load_data(const Say& say);
+  void load_data(const Tick& tick);
   void load_model(const ModelConfig& config);
   LossSum loss_of(std::span<const Sample> samples, int64_t step) const;
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
-      const Say& say);
+      const Tick& tick);
 
   TrainOptions options_;
   std::optional<Dataset> train_set_;

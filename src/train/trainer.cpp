@@ -65,7 +65,11 @@ class Run {
           step % options_.checkpoint_every == 0;
       if (due || step == total || signal != 0) {
         checkpoints_.save(
-            step, task_.model(), *optimizer_, options_.keep_checkpoints);
+            step,
+            task_.train_set().size(),
+            task_.model(),
+            *optimizer_,
+            options_.keep_checkpoints);
       }
     }
     if (step >= total) {
@@ -85,7 +89,8 @@ class Run {
     int64_t step = 0;
     if (options_.resume) {
       std::vector<std::string> warnings;
-      step = checkpoints_.load_newest(task_.model(), *optimizer_, warnings);
+      step = checkpoints_.load_newest(
+          task_.train_set().size(), task_.model(), *optimizer_, warnings);
       for (const std::string& warning : warnings) {
         progress_.line("warning: " + warning);
       }
@@ -160,8 +165,7 @@ class Run {
       LossSum loss = task_.loss(part, step);
       m.tokens += static_cast<int64_t>(loss.weight.value);
       add(loss, part, step);
-      progress_.passing(fmt::format(
-          "step {}: micro-batch {}/{}", step + 1, i + 1, parts.size()));
+      progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
     }
     StepReport report =
         window_.commit(*optimizer_, {.clip_norm = options_.clip_norm});
@@ -199,7 +203,11 @@ class Run {
     bool due = m.step == task_.total_steps() ||
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
-      m.valid_loss = task_.valid_loss(micro_batch_);
+      m.valid_loss = task_.valid_loss(
+          micro_batch_,
+          [&](const std::string& what, uint64_t done, uint64_t total) {
+            progress_.passing(what, done, total);
+          });
     }
   }
 

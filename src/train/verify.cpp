@@ -19,14 +19,13 @@ struct WindowResult {
   std::vector<at::Tensor> gradients;
 };
 
-WindowResult run_window(Task& task, int64_t micro_batch, const Say& say) {
+WindowResult run_window(Task& task, int64_t micro_batch, const Tick& tick) {
   Window window(task.model().parameters());
   Range range = task.window_range(0);
   std::vector<Range> parts = split_range(range.size(), micro_batch);
   for (size_t i = 0; i < parts.size(); ++i) {
-    say(fmt::format(
-        "micro-batch {}/{} of {}", i + 1, parts.size(), micro_batch));
     window.add(task.loss(parts[i], 0));
+    tick(fmt::format("micro-batches of {}", micro_batch), i + 1, parts.size());
   }
   WindowResult result{.loss = window.normalize().loss};
   for (const at::Tensor& gradient : window.gradients()) {
@@ -84,9 +83,9 @@ Verification verify(
     Task& task,
     int64_t micro_batch,
     int64_t reference,
-    const Say& say) {
-  WindowResult want = run_window(task, reference, say);
-  WindowResult got = run_window(task, micro_batch, say);
+    const Tick& tick) {
+  WindowResult want = run_window(task, reference, tick);
+  WindowResult got = run_window(task, micro_batch, tick);
   const Transformer& model = task.model();
   int64_t num_layers = model.config().num_layers;
   Verification result{

@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <set>
 #include <utility>
 
 #include "accrue/core/error.h"
@@ -53,6 +53,15 @@ Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
     throw Error(
         "[window] no parameter requires a gradient. Nothing can be trained; "
         "call requires_grad_() on what should be.");
+  }
+  std::set<const void*> seen;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!seen.insert(parameters_[i].unsafeGetTensorImpl()).second) {
+      throw Error(fmt::format(
+          "[window] parameter {} is in the list twice. Give a tied parameter "
+          "once.",
+          i));
+    }
   }
   accumulators_.resize(parameters_.size());
   begin();

@@ -132,6 +132,19 @@ class ResumeTest(CliTest):
         done = self.resume("run", "--steps", 4, "--lr", 0.5, "--seed", 3, expect=2)
         self.assert_error(done, "--lr was 0.0003, now 0.5", "--seed was 0, now 3")
 
+    def test_changed_data_is_noticed(self):
+        self.train("run", "--steps", 2)
+        with open(self.text, "a") as file:
+            file.write(" and more text" * 20)
+        done = self.resume("run", "--steps", 4, expect=3)
+        self.assert_error(done, "training samples, the data now gives")
+
+    def test_command_line_wins_over_the_other_way_to_say_it(self):
+        self.train("run", "--epochs", 0.1)
+        self.resume("run", "--steps", len(self.metrics("run")) + 1)
+        self.run_accrue("train", "--config", self.path("run/config.toml"), "--out",
+                        self.path("other"), "--epochs", 0.05)
+
     def test_physical_settings_may_change(self):
         self.train("run", "--steps", 2)
         self.resume("run", "--steps", 4, "--micro-batch", 3, "--threads", 2)
