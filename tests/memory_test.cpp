@@ -13,7 +13,7 @@ using accrue::testing::expect_contains;
 using accrue::testing::message_of;
 
 TEST(MeterTest, CountsLiveAndPeakBytesOfTensors) {
-  install_meter();
+  install_allocator();
   uint64_t before = live_bytes();
   {
     at::Tensor kept = at::empty({1000}, at::kFloat);

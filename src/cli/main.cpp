@@ -71,7 +71,7 @@ int report(const char* what, int code) {
 } // namespace
 
 int main(int argc, char** argv) {
-  accrue::memory::install_meter();
+  accrue::memory::install_allocator();
   try {
     return dispatch({argv + 1, argv + argc});
   } catch (const accrue::ConfigError& error) {

@@ -154,10 +154,24 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
 }
 
 Digest digest_file(const std::filesystem::path& path) {
-  MappedFile file(path);
-  auto bytes = file.bytes();
-  auto data = reinterpret_cast<const Bytef*>(bytes.data());
-  return {bytes.size(), static_cast<uint32_t>(crc32_z(0, data, bytes.size()))};
+  // Read, not mapped: mapped pages would count as memory of the process.
+  int fd = open_for_reading(path);
+  std::string buffer(kBufferBytes, '\0');
+  Digest digest;
+  ssize_t got = 0;
+  while ((got = ::read(fd, buffer.data(), buffer.size())) > 0) {
+    auto size = static_cast<size_t>(got);
+    auto data = reinterpret_cast<const Bytef*>(buffer.data());
+    digest.size_bytes += size;
+    digest.crc32 = static_cast<uint32_t>(crc32_z(digest.crc32, data, size));
+  }
+  int code = errno;
+  ::close(fd);
+  if (got < 0) {
+    errno = code;
+    fail("read", path);
+  }
+  return digest;
 }
 
 void sync_directory(const std::filesystem::path& directory) {

@@ -7,9 +7,11 @@
 
 namespace accrue::memory {
 
-/// Puts the counting allocator behind LibTorch's CPU tensors. Call once,
-/// before the first tensor; only tensors made afterwards count.
-void install_meter();
+/// Puts our allocator behind LibTorch's CPU tensors. Call once, before the
+/// first tensor; only tensors made afterwards count. It counts, keeps freed
+/// blocks for reuse (returning them to the system and faulting them in again
+/// costs time), and never holds more than was in use at once.
+void install_allocator();
 
 /// Bytes of the tensors alive now.
 uint64_t live_bytes();
@@ -18,12 +20,12 @@ uint64_t live_bytes();
 uint64_t peak_bytes();
 void reset_peak();
 
+/// Bytes of large tensors alive, and of blocks kept for reuse.
+uint64_t held_bytes();
+
 /// Resident memory of this process, now and at its highest (VmHWM).
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
-
-/// Sets the kernel's high-water mark back to the present, where it lets us.
-void reset_peak_resident();
 
 /// Memory that this process may use: the machine's or its cgroup's limit.
 uint64_t machine_bytes();

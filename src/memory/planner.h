@@ -8,7 +8,7 @@ namespace accrue::memory {
 /// One measured pass over a micro-batch.
 struct Probe {
   int64_t micro_batch = 0;
-  uint64_t peak_bytes = 0; // resident, the whole process
+  uint64_t peak_bytes = 0; // of tensors
   double seconds = 0;
 };
 

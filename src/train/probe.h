@@ -10,10 +10,9 @@ namespace accrue {
 /// What a run needs, from real forward and backward passes at its longest
 /// length, thrown away.
 struct MemoryPlan {
-  memory::FitLine line; // resident memory over samples per micro-batch
+  memory::FitLine line; // peak of the process over samples per micro-batch
   uint64_t budget_bytes = 0;
   int64_t micro_batch = 0; // chosen, or as asked for
-  int64_t probed_samples = 0; // of the larger probe
   double seconds_per_sample = 0; // forward and backward
   uint64_t unsplit_bytes = 0; // the whole global batch at once
 };

@@ -1,0 +1,183 @@
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+#include <c10/core/impl/alloc_cpu.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "memory/meter.h"
+
+namespace accrue::memory {
+namespace {
+
+constexpr size_t kHeaderBytes = 64; // in front of each block; keeps alignment
+constexpr size_t kLargeBytes = size_t{64} << 10;
+
+/// Large blocks come in eight sizes per doubling, so that a freed one is
+/// likely to fit the next request; at most 1/8 is wasted, and untouched pages
+/// of it cost nothing.
+size_t block_size(size_t bytes) {
+  size_t granule = std::bit_floor(bytes) / 8;
+  return (bytes + granule - 1) / granule * granule;
+}
+
+/// Small requests go to LibTorch's own allocation. Large ones are mapped from
+/// the system, kept when freed, and given back oldest first whenever live and
+/// kept blocks together would exceed what was live at once.
+class CachingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t size) override {
+    if (size == 0) {
+      return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
+    }
+    size_t total = size + kHeaderBytes;
+    void* block = nullptr;
+    if (total < kLargeBytes) {
+      block = c10::alloc_cpu(total);
+    } else {
+      total = block_size(total);
+    }
+    {
+      std::lock_guard lock(mutex_);
+      live_ += total - kHeaderBytes;
+      peak_ = std::max(peak_, live_);
+      if (block == nullptr) {
+        block = take(total);
+      }
+    }
+    std::memcpy(block, &total, sizeof total);
+    // oneDNN's scratch needs the context to be the data pointer.
+    void* data = static_cast<char*>(block) + kHeaderBytes;
+    return {data, data, &release, c10::Device(c10::DeviceType::CPU)};
+  }
+
+  c10::DeleterFnPtr raw_deleter() const override {
+    return &release;
+  }
+
+  void copy_data(void* dest, const void* src, size_t count) const override {
+    default_copy_data(dest, src, count);
+  }
+
+  uint64_t live() {
+    std::lock_guard lock(mutex_);
+    return live_;
+  }
+  uint64_t peak() {
+    std::lock_guard lock(mutex_);
+    return peak_;
+  }
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    peak_ = live_;
+  }
+  uint64_t held() {
+    std::lock_guard lock(mutex_);
+    return in_use_ + kept_bytes_;
+  }
+
+  /// Never destroyed: tensors of static storage may outlive everything.
+  static CachingAllocator& instance() {
+    static auto* allocator = new CachingAllocator;
+    return *allocator;
+  }
+
+ private:
+  struct Kept {
+    void* block;
+    size_t size;
+  };
+
+  /// A large block, with the lock held.
+  void* take(size_t size) {
+    in_use_ += size;
+    most_in_use_ = std::max(most_in_use_, in_use_);
+    auto fits = [&](const Kept& kept) { return kept.size == size; };
+    auto it = std::find_if(kept_.rbegin(), kept_.rend(), fits);
+    if (it != kept_.rend()) { // the newest: likely still in the CPU's cache
+      void* block = it->block;
+      kept_bytes_ -= size;
+      kept_.erase(std::next(it).base());
+      return block;
+    }
+    size_t stale = 0;
+    while (stale < kept_.size() && in_use_ + kept_bytes_ > most_in_use_) {
+      munmap(kept_[stale].block, kept_[stale].size);
+      kept_bytes_ -= kept_[stale].size;
+      ++stale;
+    }
+    kept_.erase(
+        kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(stale));
+    void* block = mmap(
+        nullptr,
+        size,
+        PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS,
+        -1,
+        0);
+    if (block == MAP_FAILED) {
+      in_use_ -= size;
+      live_ -= size - kHeaderBytes;
+      throw std::bad_alloc();
+    }
+    return block;
+  }
+
+  static void release(void* data) {
+    if (data == nullptr) {
+      return;
+    }
+    void* block = static_cast<char*>(data) - kHeaderBytes;
+    size_t total = 0;
+    std::memcpy(&total, block, sizeof total);
+    CachingAllocator& self = instance();
+    {
+      std::lock_guard lock(self.mutex_);
+      self.live_ -= total - kHeaderBytes;
+      if (total >= kLargeBytes) {
+        self.in_use_ -= total;
+        self.kept_bytes_ += total;
+        self.kept_.push_back({block, total});
+        return;
+      }
+    }
+    c10::free_cpu(block);
+  }
+
+  std::mutex mutex_;
+  uint64_t live_ = 0;
+  uint64_t peak_ = 0;
+  size_t in_use_ = 0; // large blocks
+  size_t most_in_use_ = 0;
+  size_t kept_bytes_ = 0;
+  std::vector<Kept> kept_; // oldest first
+};
+
+} // namespace
+
+void install_allocator() {
+  c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/1);
+}
+
+uint64_t live_bytes() {
+  return CachingAllocator::instance().live();
+}
+
+uint64_t peak_bytes() {
+  return CachingAllocator::instance().peak();
+}
+
+void reset_peak() {
+  CachingAllocator::instance().reset_peak();
+}
+
+uint64_t held_bytes() {
+  return CachingAllocator::instance().held();
+}
+
+} // namespace accrue::memory
