@@ -1,6 +1,8 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "accrue/core/error.h"
 #include "memory/meter.h"
 #include "memory/planner.h"
@@ -23,6 +25,38 @@ TEST(MeterTest, CountsLiveAndPeakBytesOfTensors) {
     EXPECT_EQ(peak_bytes(), before + 44000);
   }
   EXPECT_EQ(live_bytes(), before);
+}
+
+TEST(AllocatorTest, FreedLargeBlockIsReused) {
+  install_allocator();
+  const void* first = at::empty({300'000}, at::kFloat).const_data_ptr();
+  // Not the same size, but the same class.
+  EXPECT_EQ(at::empty({299'990}, at::kFloat).const_data_ptr(), first);
+}
+
+TEST(AllocatorTest, NeverHoldsMoreThanWasInUseAtOnce) {
+  install_allocator();
+  { at::Tensor largest = at::empty({16 << 20}, at::kByte); }
+  uint64_t most = held_bytes();
+  for (int64_t size = 100'000; size < (8 << 20); size += 123'457) {
+    at::Tensor a = at::empty({size}, at::kByte);
+    at::Tensor b = at::empty({size / 2}, at::kByte);
+    EXPECT_LE(held_bytes(), most);
+  }
+}
+
+TEST(AllocatorTest, BlocksAreAlignedAndDoNotOverlap) {
+  install_allocator();
+  std::vector<at::Tensor> tensors;
+  for (int64_t size : {1, 64, 65'000, 65'472, 65'473, 1'000'000, 3'333'333}) {
+    tensors.push_back(at::empty({size}, at::kByte).fill_(tensors.size()));
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    auto address = reinterpret_cast<uintptr_t>(tensors[i].const_data_ptr());
+    EXPECT_EQ(address % 64, 0U);
+    EXPECT_EQ(tensors[i].min().item<int64_t>(), static_cast<int64_t>(i));
+    EXPECT_EQ(tensors[i].max().item<int64_t>(), static_cast<int64_t>(i));
+  }
 }
 
 TEST(MeterTest, KernelFiguresArePlausible) {

@@ -195,6 +195,19 @@ void drop_replaced(const Texts& given, TrainOptions& options) {
   replace("valid", options.valid, "valid-fraction", options.valid_fraction);
 }
 
+/// A run can then be resumed or repeated from any folder.
+void make_paths_absolute(TrainOptions& options) {
+  auto absolute = [](std::string& path) {
+    if (!path.empty()) {
+      path = fs::absolute(path).lexically_normal().string();
+    }
+  };
+  absolute(options.model);
+  absolute(options.valid);
+  absolute(options.out);
+  std::for_each(options.data.begin(), options.data.end(), absolute);
+}
+
 } // namespace
 
 ParsedFlags parse_flags(
@@ -214,7 +227,7 @@ ParsedFlags parse_flags(
     auto it = from.find(name);
     return it == from.end() || it->second.empty() ? "" : it->second.front();
   };
-  if (flags.contains("resume")) {
+  if (text("resume") == "true") {
     fs::path saved = fs::path(text("out")) / "config.toml";
     if (!text("out").empty() && !fs::exists(saved)) {
       throw DataError(fmt::format(
@@ -235,6 +248,7 @@ ParsedFlags parse_flags(
       problems);
   drop_replaced(flags, options);
   apply(flags, "--", options, problems);
+  make_paths_absolute(options);
   if (parsed.saved) {
     for (const std::string& change :
          logical_differences(*parsed.saved, options)) {

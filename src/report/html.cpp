@@ -28,7 +28,7 @@ h1{font-size:1.4rem;margin:0 0 .2rem}h2{font-size:1rem;margin:0 0 .3rem}
 .facts b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(560px,100%),1fr));gap:1.6rem}
 svg{width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}
-.axis{stroke:var(--line);stroke-width:1}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}
+.axis{stroke:var(--line);stroke-width:1}.s0{stroke:var(--a);fill:var(--a);border-color:var(--a)}.s1{stroke:var(--b);fill:var(--b);border-color:var(--b)}.s2{stroke:var(--c);fill:var(--c);border-color:var(--c)}
 path.line{fill:none;stroke-width:1.8;stroke-linejoin:round}.dash{stroke-dasharray:6 4}
 .hit{fill:transparent;stroke:none}.hit:hover{fill:var(--ink)}
 .key{display:inline-block;width:1.6em;height:0;border-top:3px solid;vertical-align:middle;margin:0 .35em 0 1em}
@@ -47,6 +47,7 @@ struct Chart {
   std::vector<Series> series;
   std::function<std::string(double)> format;
   bool from_zero = false;
+  double unit = 1; // ticks are round multiples of it
 };
 
 std::string escape(const std::string& text) {
@@ -125,7 +126,7 @@ class Frame {
 
   std::string axes(const Chart& chart) const {
     std::string svg;
-    double step = tick_step(y1_ - y0_);
+    double step = tick_step((y1_ - y0_) / chart.unit) * chart.unit;
     for (double v = std::ceil(y0_ / step) * step; v <= y1_; v += step) {
       double shown = std::abs(v) < step * 1e-9 ? 0 : v;
       svg += fmt::format(
@@ -264,7 +265,11 @@ std::vector<Chart> charts(
       .from_zero = true};
   speed.series = {
       series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
-  Chart memory{.title = "Peak memory", .format = bytes, .from_zero = true};
+  Chart memory{
+      .title = "Peak memory",
+      .format = bytes,
+      .from_zero = true,
+      .unit = 1 << 20};
   memory.series = {
       series(
           "tensors",
@@ -273,6 +278,10 @@ std::vector<Chart> charts(
       series("process", metrics, [](auto& m) {
         return static_cast<double>(m.resident_peak_bytes);
       })};
+  uint64_t highest = metrics.back().resident_peak_bytes;
+  if (std::max(highest, info.budget_bytes) > uint64_t{4} << 30) {
+    memory.unit = 1 << 30;
+  }
   if (info.budget_bytes > 0) {
     memory.series.push_back(series("budget", metrics, [&](auto&) {
       return static_cast<double>(info.budget_bytes);

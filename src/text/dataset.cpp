@@ -30,12 +30,14 @@ Dataset::Dataset(
     document_begin = document_end;
   }
   sample_ends_ = std::move(ends);
+  longest_ = find_longest();
 }
 
 Dataset::Dataset(const Dataset& whole, uint64_t begin, uint64_t end)
     : Dataset(whole) {
   begin_ = whole.begin_ + begin;
   end_ = whole.begin_ + end;
+  longest_ = find_longest();
 }
 
 Dataset::Span Dataset::span(uint64_t id) const {
@@ -68,7 +70,7 @@ int64_t Dataset::length(uint64_t index) const {
   return static_cast<int64_t>(span(begin_ + index).length);
 }
 
-uint64_t Dataset::longest() const {
+uint64_t Dataset::find_longest() const {
   uint64_t longest = 0;
   for (uint64_t i = 1; sample_ends_ && i < size(); ++i) {
     if (length(i) > length(longest)) {

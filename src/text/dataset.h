@@ -40,7 +40,9 @@ class Dataset {
   int64_t length(uint64_t index) const;
 
   /// Index of the (first) longest sample, and its target tokens.
-  uint64_t longest() const;
+  uint64_t longest() const {
+    return longest_;
+  }
   int64_t max_length() const {
     return length(longest());
   }
@@ -51,6 +53,7 @@ class Dataset {
     uint64_t length = 0; // target tokens
   };
   Span span(uint64_t id) const;
+  uint64_t find_longest() const;
 
   std::shared_ptr<const Corpus> corpus_;
   uint64_t seq_len_;
@@ -58,6 +61,7 @@ class Dataset {
   std::shared_ptr<const std::vector<uint64_t>> sample_ends_;
   uint64_t begin_ = 0;
   uint64_t end_ = 0;
+  uint64_t longest_ = 0;
 };
 
 } // namespace accrue

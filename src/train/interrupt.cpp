@@ -1,5 +1,7 @@
 #include "train/interrupt.h"
 
+#include <unistd.h>
+
 #include <csignal>
 
 namespace accrue {
@@ -9,6 +11,10 @@ volatile std::sig_atomic_t g_signal = 0;
 
 void note(int signal) {
   g_signal = signal;
+  constexpr char kNotice[] =
+      "\nfinishing this step, then saving (again to stop at once)\n";
+  // write() is one of the few calls allowed in a handler.
+  [[maybe_unused]] auto written = write(2, kNotice, sizeof kNotice - 1);
 }
 
 void install(void (*handler)(int), int flags) {

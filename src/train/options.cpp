@@ -58,7 +58,6 @@ class Checker {
 };
 
 using OptionalInt = std::optional<int64_t>;
-using OptionalDouble = std::optional<double>;
 
 void check_numbers(const TrainOptions& o, Checker& check) {
   constexpr double kInfinity = HUGE_VAL;
@@ -84,7 +83,6 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.in("--eps", o.eps, 0, kInfinity);
   check.in("--momentum", o.momentum, 0, 1);
   check.in("--dropout", o.dropout, 0, 1);
-  check.in("--valid-fraction", o.valid_fraction.value_or(0), 0, 1);
 }
 
 int64_t launched_ranks() {
@@ -122,6 +120,10 @@ Problems check_options(const TrainOptions& o, bool needs_out) {
       o.valid_fraction.has_value());
   if (o.epochs && !(*o.epochs > 0 && *o.epochs < 1e9)) {
     problems.add(fmt::format("--epochs must be > 0, got {}", *o.epochs));
+  }
+  if (o.valid_fraction && !(*o.valid_fraction > 0 && *o.valid_fraction < 1)) {
+    problems.add(fmt::format(
+        "--valid-fraction must be between 0 and 1, got {}", *o.valid_fraction));
   }
   if (o.min_lr > o.lr) {
     problems.add(

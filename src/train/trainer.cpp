@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <sstream>
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
@@ -167,8 +168,7 @@ class Run {
       add(loss, part, step);
       progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
     }
-    StepReport report =
-        window_.commit(*optimizer_, {.clip_norm = options_.clip_norm});
+    StepReport report = commit(step);
     m.loss = report.loss;
     m.grad_norm = report.grad_norm;
     m.target_tokens = static_cast<int64_t>(report.weight);
@@ -190,13 +190,28 @@ class Run {
       for (int64_t i = part.begin; i < part.end; ++i) {
         ids += fmt::format(" {}", task_.sample_at(i).id);
       }
-      throw NonFiniteError(fmt::format(
-          "{} Step {}, samples{}. --on-nonfinite skip goes on without "
-          "them; the checkpoints are as they were.",
-          error.what(),
-          step + 1,
-          ids));
+      throw_nonfinite(error, step, fmt::format(", samples{}", ids));
     }
+  }
+
+  StepReport commit(int64_t step) {
+    try {
+      return window_.commit(*optimizer_, {.clip_norm = options_.clip_norm});
+    } catch (const NonFiniteError& error) {
+      throw_nonfinite(error, step, "");
+    }
+  }
+
+  [[noreturn]] static void throw_nonfinite(
+      const NonFiniteError& error,
+      int64_t step,
+      const std::string& where) {
+    throw NonFiniteError(fmt::format(
+        "{} Step {}{}. --on-nonfinite skip goes on without such micro-batches; "
+        "the checkpoints are as they were.",
+        error.what(),
+        step + 1,
+        where));
   }
 
   void evaluate(report::StepMetrics& m) {
@@ -230,6 +245,26 @@ class Run {
   TrainSummary summary_;
 };
 
+/// A setting as people write it.
+std::string show(const toml::node& node) {
+  if (auto text = node.value_exact<std::string>()) {
+    return *text;
+  }
+  if (auto number = node.value_exact<double>()) {
+    return fmt::format("{}", *number); // the shortest that reads back the same
+  }
+  std::string text;
+  if (const toml::array* list = node.as_array()) {
+    for (const toml::node& item : *list) {
+      text += (text.empty() ? "" : " ") + show(item);
+    }
+    return text;
+  }
+  std::ostringstream out;
+  node.visit([&](const auto& typed) { out << typed; });
+  return out.str();
+}
+
 } // namespace
 
 TrainSummary train(
@@ -255,9 +290,7 @@ void write_report(const std::string& run) {
   report::PageInfo info;
   info.title = fs::absolute(folder).lexically_normal().filename().string();
   for (const auto& [name, value] : settings) {
-    std::ostringstream text;
-    value.visit([&](const auto& node) { text << node; });
-    info.settings.emplace_back(std::string(name.str()), text.str());
+    info.settings.emplace_back(std::string(name.str()), show(value));
   }
   info.budget_bytes =
       static_cast<uint64_t>(settings["memory"].value_or(int64_t{0}));

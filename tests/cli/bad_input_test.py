@@ -78,15 +78,17 @@ class BadInputTest(CliTest):
         done = self.run_accrue(
             "train", "--model", self.gpt2, "--seq-len", 65, "--steps", 2, "--epochs", 1,
             "--beta2", "1.5", "--clip-norm", -1, "--warmup-steps", 9, "--min-lr", 2,
-            "--eval-every", 5, "--micro-batch", 0, "--shards", 3, expect=2)
+            "--eval-every", 5, "--micro-batch", 0, "--shards", 3, "--valid-fraction", 0,
+            expect=2)
         self.assert_error(
             done, "--data is required", "--out is required", "--global-batch",
             "--steps and --epochs contradict", "--beta2 must be in", "--clip-norm must be",
             "--warmup-steps (9) must not exceed", "--min-lr (2) must not exceed",
-            "--eval-every needs --valid", "--micro-batch must be >= 1", "--shards 3",
+            "--valid-fraction must be between", "--micro-batch must be >= 1", "--shards 3",
             "--seq-len 65 exceeds the 64 positions")
 
     def test_contradictions(self):
+        self.refuse(2, "--eval-every", 5, parts=["--eval-every needs --valid"])
         self.refuse(2, "--global-batch-tokens", 64, parts=["contradict"])
         self.refuse(2, "--valid", self.text, "--valid-fraction", 0.1, parts=["contradict"])
 

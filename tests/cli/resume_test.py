@@ -33,6 +33,15 @@ class ResumeTest(CliTest):
         self.train("run", "--steps", 10, "--resume")
         self.assertEqual(self.model_bytes("run"), want)
 
+    def test_resume_from_another_folder(self):
+        args = self.train_args("run", "--steps", 2, "--data", "text.txt", "--model",
+                               "gpt2.json", "--out", "run")
+        self.run_accrue(*args, cwd=self.folder)
+        self.run_accrue("train", "--out", "run", "--resume", "--steps", 4, "--data",
+                        "./text.txt", cwd=self.folder)
+        self.resume("run", "--steps", 6)
+        self.assertEqual(len(self.metrics("run")), 6)
+
     def test_resume_of_a_finished_run_changes_nothing(self):
         want = self.straight()
         done = self.resume("straight")
