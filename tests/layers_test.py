@@ -56,6 +56,13 @@ class LayersTest(unittest.TestCase):
         for path in (ROOT / "include").rglob("*.h"):
             self.assertNotRegex(path.read_text(), r"#include <torch/", path)
 
+    def test_umbrella_header_has_all(self):
+        include = ROOT / "include"
+        umbrella = include / "accrue" / "accrue.h"
+        for path in include.rglob("*.h"):
+            if path != umbrella:
+                self.assertIn(f'#include "{path.relative_to(include)}"', umbrella.read_text())
+
     def test_core_and_text_do_without_torch(self):
         for room in ("core", "text", "report"):
             for path in sources():
