@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <toml++/toml.h>
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
+#include <numeric>
+#include <utility>
 
 #include "accrue/core/error.h"
-#include "io/files.h"
+#include "io/toml.h"
 #include "train/option_table.h"
 #include "train/option_text.h"
 
@@ -20,6 +21,21 @@ namespace fs = std::filesystem;
 
 /// Texts given for settings, by flag name, before they are understood.
 using Texts = std::map<std::string, std::vector<std::string>>;
+
+/// Levenshtein's.
+size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
 
 /// Registers every option with CLI11 as text. Understanding is left to
 /// `apply`, so that all problems are found and TOML goes the same way.
@@ -79,7 +95,8 @@ class FlagParser {
       problems.add(error.what());
     }
     for (const std::string& extra : app_.remaining()) {
-      problems.add(fmt::format("unknown argument \"{}\"", extra));
+      problems.add(
+          fmt::format("unknown argument \"{}\"{}", extra, suggestion(extra)));
     }
     Texts given;
     for (const auto& [name, option] : options_) {
@@ -92,6 +109,17 @@ class FlagParser {
   }
 
  private:
+  /// ", did you mean --x?" for a flag that is nearly one of ours.
+  std::string suggestion(const std::string& given) const {
+    for (const auto& [name, option] : options_) {
+      std::string flag = fmt::format("--{}", name);
+      if (given.starts_with("--") && edit_distance(given, flag) <= 2) {
+        return fmt::format(", did you mean {}?", flag);
+      }
+    }
+    return "";
+  }
+
   static std::string unquoted(const std::string& text) {
     return text.front() == '"' ? text.substr(1, text.size() - 2) : text;
   }
@@ -104,16 +132,7 @@ class FlagParser {
 
 /// Settings of a TOML file by flag name.
 Texts read_toml(const std::string& path) {
-  toml::table table;
-  try {
-    table = toml::parse(io::read_file(path));
-  } catch (const toml::parse_error& error) {
-    throw ConfigError(fmt::format(
-        "[config] line {} of {}: {}",
-        error.source().begin.line,
-        path,
-        error.description()));
-  }
+  toml::table table = io::read_toml<ConfigError>(path);
   Texts texts;
   for (const auto& [key, node] : table) {
     std::string name(key.str());
@@ -214,13 +233,13 @@ ParsedFlags parse_flags(
     const std::string& command,
     const std::string& description,
     const std::vector<std::string>& arguments) {
-  Problems problems;
+  ParsedFlags parsed;
+  Problems& problems = parsed.problems;
   Texts flags = FlagParser(command, description).parse(arguments, problems);
   Texts file;
   if (flags.contains("config")) {
     file = read_toml(flags["config"].front());
   }
-  ParsedFlags parsed;
   TrainOptions& options = parsed.options;
   auto text = [&](const char* name) {
     const Texts& from = flags.contains(name) ? flags : file;
@@ -256,7 +275,6 @@ ParsedFlags parse_flags(
           "{}; a resumed run keeps what decides its result", change));
     }
   }
-  problems.throw_if_any<ConfigError>("config");
   return parsed;
 }
 

@@ -12,11 +12,12 @@ struct ParsedFlags {
   TrainOptions options;
   /// With --resume: the settings that the run in --out was started with.
   std::optional<TrainOptions> saved;
+  /// What could not be understood; Task reports it with what it finds itself.
+  Problems problems;
 };
 
 /// Reads defaults, then the settings of the run in --out (with --resume), then
-/// --config, then the flags. Prints help and exits for --help. Throws
-/// ConfigError with every problem.
+/// --config, then the flags. Prints help and exits for --help.
 ParsedFlags parse_flags(
     const std::string& command,
     const std::string& description,

@@ -119,15 +119,14 @@ io::OrderedJson to_json(
 } // namespace
 
 int run_plan(const std::vector<std::string>& arguments) {
-  TrainOptions options =
-      parse_flags(
-          "plan",
-          "What fits and what a run needs, from probes that are thrown away.",
-          arguments)
-          .options;
+  ParsedFlags flags = parse_flags(
+      "plan",
+      "What fits and what a run needs, from probes that are thrown away.",
+      arguments);
+  const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, ticker(progress));
+  Task task(options, /*needs_out=*/false, ticker(progress), flags.problems);
   Needs needs;
   for (const at::Tensor& parameter : task.model().parameters()) {
     needs.parameters += parameter.nbytes();

@@ -63,16 +63,15 @@ void print(const Verification& v, int64_t micro_batch) {
 } // namespace
 
 int run_verify(const std::vector<std::string>& arguments) {
-  TrainOptions options =
-      parse_flags(
-          "verify",
-          "One window split as planned against the same window unsplit (where "
-          "that fits the budget) and per sample. Exit code 1 beyond the gate.",
-          arguments)
-          .options;
+  ParsedFlags flags = parse_flags(
+      "verify",
+      "One window split as planned against the same window unsplit (where "
+      "that fits the budget) and per sample. Exit code 1 beyond the gate.",
+      arguments);
+  const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, ticker(progress));
+  Task task(options, /*needs_out=*/false, ticker(progress), flags.problems);
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
     return plan_memory(task, window);

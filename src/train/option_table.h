@@ -77,7 +77,7 @@ void visit_logical(Options& o, Visitor&& v) {
     o.dtype,
     "fp32|fp64|bf16",
     "matrix work; bf16 keeps weights and sums in fp32");
-  v("shards", o.shards, "S", "fixed slices of the global batch (1 for now)");
+  v("shards", o.shards, "S", "fixed slices of the global batch; only 1 so far");
   v("on-nonfinite",
     o.on_nonfinite,
     "error|skip",

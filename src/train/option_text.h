@@ -86,7 +86,9 @@ void parse(const std::string& text, E& value) {
 }
 template <class T>
 void parse(const std::string& text, std::optional<T>& value) {
-  parse(text, value.emplace());
+  T parsed{};
+  parse(text, parsed);
+  value = parsed;
 }
 
 } // namespace accrue::option_text

@@ -96,8 +96,7 @@ int64_t launched_ranks() {
 
 } // namespace
 
-Problems check_options(const TrainOptions& o, bool needs_out) {
-  Problems problems;
+void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   Checker check(problems);
   check.required(!o.model.empty(), "--model");
   check.required(!o.data.empty(), "--data");
@@ -151,7 +150,6 @@ Problems check_options(const TrainOptions& o, bool needs_out) {
         "it without mpirun",
         ranks));
   }
-  return problems;
 }
 
 std::string to_toml(const TrainOptions& options) {

@@ -90,8 +90,11 @@ struct TrainOptions {
   bool quiet = false;
 };
 
-/// Everything wrong with the settings themselves. Reads no file.
-Problems check_options(const TrainOptions& options, bool needs_out);
+/// Adds everything wrong with the settings themselves. Reads no file.
+void check_options(
+    const TrainOptions& options,
+    bool needs_out,
+    Problems& problems);
 
 /// config.toml: every setting that has a value.
 std::string to_toml(const TrainOptions& options);

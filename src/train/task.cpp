@@ -27,17 +27,21 @@ bool not_empty(const fs::path& folder) {
 
 } // namespace
 
-Task::Task(const TrainOptions& options, bool needs_out, const Tick& tick)
+Task::Task(
+    const TrainOptions& options,
+    bool needs_out,
+    const Tick& tick,
+    const Problems& known)
     : options_(options) {
-  ModelConfig config = check_settings(needs_out);
+  ModelConfig config = check_settings(needs_out, known);
   load_data(tick);
   load_model(config);
 }
 
 /// The model's config is small and checked along with the flags, so that all
 /// problems of the settings come in one message.
-ModelConfig Task::check_settings(bool needs_out) {
-  Problems problems = check_options(options_, needs_out);
+ModelConfig Task::check_settings(bool needs_out, Problems problems) {
+  check_options(options_, needs_out, problems);
   ModelConfig config;
   if (!options_.model.empty()) {
     try {

@@ -27,8 +27,13 @@ using Tick =
 class Task {
  public:
   /// Checks everything before it allocates anything. Throws ConfigError with
-  /// all problems of the settings, DataError for files.
-  Task(const TrainOptions& options, bool needs_out, const Tick& tick);
+  /// all problems of the settings and those already `known`, DataError for
+  /// files.
+  Task(
+      const TrainOptions& options,
+      bool needs_out,
+      const Tick& tick,
+      const Problems& known = {});
 
   const TrainOptions& options() const {
     return options_;
@@ -80,7 +85,7 @@ class Task {
   double learning_rate(int64_t step) const;
 
  private:
-  ModelConfig check_settings(bool needs_out);
+  ModelConfig check_settings(bool needs_out, Problems problems);
   void load_data(const Tick& tick);
   void load_model(const ModelConfig& config);
   LossSum loss_of(std::span<const Sample> samples, int64_t step) const;

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <toml++/toml.h>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -12,6 +11,7 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "io/files.h"
+#include "io/toml.h"
 #include "memory/meter.h"
 #include "report/html.h"
 #include "train/checkpoint.h"
@@ -276,17 +276,7 @@ TrainSummary train(
 
 void write_report(const std::string& run) {
   fs::path folder(run);
-  fs::path config = folder / "config.toml";
-  toml::table settings;
-  try {
-    settings = toml::parse(io::read_file(config));
-  } catch (const toml::parse_error& error) {
-    throw DataError(fmt::format(
-        "[report] line {} of {}: {}. Restore the file.",
-        error.source().begin.line,
-        config.string(),
-        error.description()));
-  }
+  toml::table settings = io::read_toml<DataError>(folder / "config.toml");
   report::PageInfo info;
   info.title = fs::absolute(folder).lexically_normal().filename().string();
   for (const auto& [name, value] : settings) {

@@ -19,7 +19,7 @@ namespace {
 /// torch.nn.utils.clip_grad_norm_ does.
 constexpr double kClipEpsilon = 1e-6;
 
-double norm(const at::Tensor& tensor) {
+double l2_norm(const at::Tensor& tensor) {
   return at::linalg_vector_norm(tensor).item<double>();
 }
 
@@ -27,7 +27,7 @@ double global_norm(const std::vector<at::Tensor>& tensors) {
   double squares = 0;
   for (const at::Tensor& tensor : tensors) {
     if (tensor.defined()) {
-      double value = norm(tensor);
+      double value = l2_norm(tensor);
       squares += value * value;
     }
   }
@@ -36,7 +36,7 @@ double global_norm(const std::vector<at::Tensor>& tensors) {
 
 std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
   for (size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].defined() && !std::isfinite(norm(gradients[i]))) {
+    if (gradients[i].defined() && !std::isfinite(l2_norm(gradients[i]))) {
       return fmt::format("parameter {}", i);
     }
   }

@@ -70,7 +70,8 @@ class BadInputTest(CliTest):
             "train", "--model", self.gpt2, "--seq-len", 65, "--steps", 2, "--epochs", 1,
             "--lr", "fast", "--memroy", "1GiB", "--beta2", "0.9", "--beta2", "0.8", "--threads", "1.5",
             "--dtype", "fp8", "--memory", "lots", expect=2)
-        self.assert_error(done, 'unknown argument "--memroy"', "--lr: expected a number",
+        self.assert_error(done, 'unknown argument "--memroy", did you mean --memory?',
+                          "--steps and --epochs contradict", "--data is required", "--lr: expected a number",
                           "--threads: expected a whole number",
                           "--dtype: expected one of fp32, fp64, bf16",
                           "--memory: expected a size",
