@@ -31,9 +31,8 @@ class CorpusTest : public ::testing::Test {
 
   static std::string text_of(const Corpus& corpus) {
     std::string text;
-    for (uint64_t i = 0; i < corpus.num_tokens(); ++i) {
-      auto token = static_cast<char>(corpus.token(i));
-      text += token == '\0' ? '|' : token;
+    for (int64_t token : corpus.tokens(0, corpus.num_tokens())) {
+      text += token == 0 ? '|' : static_cast<char>(token);
     }
     return text;
   }
@@ -89,6 +88,17 @@ TEST_F(CorpusTest, TruncatedCacheIsNoticed) {
   }
   expect_contains(
       message_of<DataError>([&] { open({path}); }), "cached tokens");
+}
+
+TEST_F(CorpusTest, CharactersAcrossBlocksAreWhole) {
+  std::string text = "a"; // odd, so that no block of 4 MiB ends well
+  while (text.size() < (9 << 20)) {
+    text += "\xe2\x82\xac";
+  }
+  Corpus corpus = open({folder_.write("euro.txt", text)});
+  EXPECT_EQ(text_of(corpus), text + "|");
+  text[(8 << 20) + 2] = '\x80';
+  expect_contains(error(folder_.write("bad.txt", text)), "byte 8388610");
 }
 
 TEST_F(CorpusTest, BadFilesAreNamed) {

@@ -54,6 +54,10 @@ class MappedFile {
     return bytes_;
   }
 
+  /// Says that these bytes are not needed for now, so that their pages no
+  /// longer count as memory of the process. They can still be read.
+  void release_pages(uint64_t offset, uint64_t size) const;
+
  private:
   std::span<const std::byte> bytes_;
 };

@@ -95,30 +95,37 @@ std::string cache_key(const std::vector<fs::path>& files, bool skip_bad_lines) {
   return fmt::format("{:016x}{:016x}", a, b);
 }
 
+/// True for a byte that continues a UTF-8 character.
+bool continues(char byte) {
+  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+}
+
 /// Length in bytes of the valid character at the start of `text`, 0 if there
 /// is none. Unicode 15, table 3-7.
 size_t utf8_length(std::string_view text) {
   auto byte = [&](size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
   };
-  auto continues = [&](size_t i) { return (byte(i) & 0xC0) == 0x80; };
+  auto follows = [&](size_t i) {
+    return i < text.size() && continues(text[i]);
+  };
   unsigned first = byte(0);
   unsigned second = byte(1);
   if (first < 0x80) {
     return 1;
   }
   if (first >= 0xC2 && first <= 0xDF) {
-    return continues(1) ? 2 : 0;
+    return follows(1) ? 2 : 0;
   }
   if (first >= 0xE0 && first <= 0xEF) {
     bool overlong = first == 0xE0 && second < 0xA0;
     bool surrogate = first == 0xED && second >= 0xA0;
-    return !overlong && !surrogate && continues(1) && continues(2) ? 3 : 0;
+    return !overlong && !surrogate && follows(1) && follows(2) ? 3 : 0;
   }
   if (first >= 0xF0 && first <= 0xF4) {
     bool overlong = first == 0xF0 && second < 0x90;
     bool beyond = first == 0xF4 && second >= 0x90;
-    bool rest = continues(1) && continues(2) && continues(3);
+    bool rest = follows(1) && follows(2) && follows(3);
     return !overlong && !beyond && rest ? 4 : 0;
   }
   return 0;
@@ -154,20 +161,7 @@ class Tokenizing {
       total_bytes_ += fs::file_size(file);
     }
     for (const fs::path& path : files) {
-      io::MappedFile file(path);
-      std::string_view text(
-          reinterpret_cast<const char*>(file.bytes().data()),
-          file.bytes().size());
-      if (text.empty()) {
-        throw DataError(fmt::format(
-            "[data] {} is empty. Remove it or restore its contents.",
-            path.string()));
-      }
-      if (is_json_lines(path)) {
-        read_lines(path, text);
-      } else {
-        read_text(path, text);
-      }
+      read_file(path);
     }
     documents_.commit();
     tokens_.commit();
@@ -178,20 +172,43 @@ class Tokenizing {
   }
 
  private:
-  void read_text(const fs::path& path, std::string_view text) {
-    size_t bad = find_non_text(text);
-    if (bad != std::string_view::npos) {
+  void read_file(const fs::path& path) {
+    file_ = io::MappedFile(path);
+    file_done_bytes_ = released_bytes_ = 0;
+    std::string_view text(
+        reinterpret_cast<const char*>(file_.bytes().data()),
+        file_.bytes().size());
+    if (text.empty()) {
       throw DataError(fmt::format(
-          "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
-          "truncated or in another encoding (convert it with iconv).",
-          path.string(),
-          bad,
-          static_cast<unsigned char>(text[bad])));
+          "[data] {} is empty. Remove it or restore its contents.",
+          path.string()));
     }
-    for (size_t i = 0; i < text.size(); i += kBlockBytes) {
-      std::string_view block = text.substr(i, kBlockBytes);
+    if (is_json_lines(path)) {
+      read_lines(path, text);
+    } else {
+      read_text(path, text);
+    }
+  }
+
+  void read_text(const fs::path& path, std::string_view text) {
+    for (size_t begin = 0; begin < text.size();) {
+      size_t end = std::min(begin + kBlockBytes, text.size());
+      while (end < text.size() && end > begin + 1 && continues(text[end])) {
+        --end; // don't cut a character
+      }
+      std::string_view block = text.substr(begin, end - begin);
+      size_t bad = find_non_text(block);
+      if (bad != std::string_view::npos) {
+        throw DataError(fmt::format(
+            "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
+            "truncated or in another encoding (convert it with iconv).",
+            path.string(),
+            begin + bad,
+            static_cast<unsigned char>(block[bad])));
+      }
       add(block);
       advance(block.size());
+      begin = end;
     }
     end_document();
   }
@@ -260,6 +277,11 @@ class Tokenizing {
 
   void advance(uint64_t bytes) {
     done_bytes_ += bytes;
+    file_done_bytes_ += bytes;
+    if (file_done_bytes_ - released_bytes_ >= kBlockBytes) {
+      file_.release_pages(released_bytes_, file_done_bytes_ - released_bytes_);
+      released_bytes_ = file_done_bytes_;
+    }
     if (progress_ && done_bytes_ >= next_report_) {
       progress_(done_bytes_, total_bytes_);
       next_report_ = done_bytes_ + kBlockBytes;
@@ -270,6 +292,9 @@ class Tokenizing {
   const CorpusProgress& progress_;
   io::FileWriter tokens_;
   io::FileWriter documents_;
+  io::MappedFile file_; // being read
+  uint64_t file_done_bytes_ = 0;
+  uint64_t released_bytes_ = 0;
   uint64_t num_tokens_ = 0;
   uint64_t skipped_lines_ = 0;
   uint64_t done_bytes_ = 0;
@@ -316,6 +341,16 @@ Corpus Corpus::open(
         part(".json").string()));
   }
   return corpus;
+}
+
+std::vector<int64_t> Corpus::tokens(uint64_t begin, uint64_t end) const {
+  std::vector<int64_t> tokens;
+  tokens.reserve(end - begin);
+  for (std::byte token : tokens_.bytes().subspan(begin, end - begin)) {
+    tokens.push_back(static_cast<int64_t>(token));
+  }
+  tokens_.release_pages(begin, end - begin);
+  return tokens;
 }
 
 uint64_t Corpus::document_end(uint64_t index) const {

@@ -41,9 +41,8 @@ class Corpus {
   uint64_t num_documents() const {
     return documents_.bytes().size() / sizeof(uint64_t);
   }
-  int64_t token(uint64_t index) const {
-    return static_cast<int64_t>(tokens_.bytes()[index]);
-  }
+  /// Tokens [begin, end). Their pages don't stay with the process.
+  std::vector<int64_t> tokens(uint64_t begin, uint64_t end) const;
   /// One past the last token of document `index`, its separator included.
   uint64_t document_end(uint64_t index) const;
 

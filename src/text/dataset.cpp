@@ -59,10 +59,7 @@ Sample Dataset::sample(uint64_t index) const {
   Sample sample;
   sample.id = begin_ + index;
   Span where = span(sample.id);
-  sample.tokens.reserve(where.length + 1);
-  for (uint64_t i = 0; i <= where.length; ++i) {
-    sample.tokens.push_back(corpus_->token(where.begin + i));
-  }
+  sample.tokens = corpus_->tokens(where.begin, where.begin + where.length + 1);
   return sample;
 }
 

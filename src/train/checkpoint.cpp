@@ -56,6 +56,14 @@ void load(
     uint64_t num_samples,
     Transformer& model,
     Optimizer& optimizer) {
+  if (state.at("format") != kFormat) {
+    throw DataError(fmt::format(
+        "[checkpoint] {} has the format {}, this version reads {}. Resume with "
+        "the version that wrote it.",
+        folder.string(),
+        state.at("format").dump(),
+        kFormat));
+  }
   auto saved_samples = state.at("num_samples").get<uint64_t>();
   if (saved_samples != num_samples) {
     throw DataError(fmt::format(
@@ -65,11 +73,11 @@ void load(
         saved_samples,
         num_samples));
   }
-  TensorMap weights = load_safetensors(folder / kModel);
+  // One file's tensors at a time, to need no more memory than training does.
+  model.load_state(load_safetensors(folder / kModel));
   optimizer.load_state(
       load_safetensors(folder / kOptimizer),
       state.at("optimizer_steps").get<int64_t>());
-  model.load_state(weights);
 }
 
 } // namespace

@@ -30,7 +30,7 @@ class Checkpoints {
   /// Loads the newest checkpoint whose files are what the manifest says, and
   /// returns its step. Damaged ones are passed over and described in
   /// `warnings`. Throws DataError if no good one is left or the training data
-  /// has another number of samples by now; nothing has changed then.
+  /// has another number of samples by now.
   int64_t load_newest(
       uint64_t num_samples,
       Transformer& model,

@@ -256,7 +256,8 @@ std::string show(const toml::node& node) {
   std::string text;
   if (const toml::array* list = node.as_array()) {
     for (const toml::node& item : *list) {
-      text += (text.empty() ? "" : " ") + show(item);
+      text += text.empty() ? "" : " ";
+      text += show(item);
     }
     return text;
   }
