@@ -133,15 +133,10 @@ MappedFile::~MappedFile() {
   }
 }
 
-void MappedFile::release_pages(uint64_t offset, uint64_t size) const {
-  static const auto kPage = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  uint64_t begin = offset / kPage * kPage;
-  // Clean pages of a read-only mapping: nothing can be lost, so nothing is
-  // checked.
-  madvise(
-      const_cast<std::byte*>(bytes_.data()) + begin,
-      offset + size - begin,
-      MADV_DONTNEED);
+void MappedFile::release_pages() const {
+  // All of them: the kernel maps pages around each one that is touched. They
+  // are clean, so nothing can be lost and nothing is checked.
+  madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

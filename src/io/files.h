@@ -54,9 +54,9 @@ class MappedFile {
     return bytes_;
   }
 
-  /// Says that these bytes are not needed for now, so that their pages no
-  /// longer count as memory of the process. They can still be read.
-  void release_pages(uint64_t offset, uint64_t size) const;
+  /// Lets go of the pages read so far, which otherwise count as memory of the
+  /// process. They can still be read.
+  void release_pages() const;
 
  private:
   std::span<const std::byte> bytes_;

@@ -145,9 +145,7 @@ class Reader {
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
     if (size_bytes > 0) {
       std::memcpy(tensor.mutable_data_ptr(), data_.data() + begin, size_bytes);
-      auto data_offset =
-          static_cast<uint64_t>(data_.data() - file_.bytes().data());
-      file_.release_pages(data_offset + begin, size_bytes);
+      file_.release_pages();
     }
     return tensor;
   }

@@ -174,7 +174,6 @@ class Tokenizing {
  private:
   void read_file(const fs::path& path) {
     file_ = io::MappedFile(path);
-    file_done_bytes_ = released_bytes_ = 0;
     std::string_view text(
         reinterpret_cast<const char*>(file_.bytes().data()),
         file_.bytes().size());
@@ -277,14 +276,12 @@ class Tokenizing {
 
   void advance(uint64_t bytes) {
     done_bytes_ += bytes;
-    file_done_bytes_ += bytes;
-    if (file_done_bytes_ - released_bytes_ >= kBlockBytes) {
-      file_.release_pages(released_bytes_, file_done_bytes_ - released_bytes_);
-      released_bytes_ = file_done_bytes_;
-    }
-    if (progress_ && done_bytes_ >= next_report_) {
-      progress_(done_bytes_, total_bytes_);
+    if (done_bytes_ >= next_report_) {
       next_report_ = done_bytes_ + kBlockBytes;
+      file_.release_pages();
+      if (progress_) {
+        progress_(done_bytes_, total_bytes_);
+      }
     }
   }
 
@@ -293,8 +290,6 @@ class Tokenizing {
   io::FileWriter tokens_;
   io::FileWriter documents_;
   io::MappedFile file_; // being read
-  uint64_t file_done_bytes_ = 0;
-  uint64_t released_bytes_ = 0;
   uint64_t num_tokens_ = 0;
   uint64_t skipped_lines_ = 0;
   uint64_t done_bytes_ = 0;
@@ -349,7 +344,7 @@ std::vector<int64_t> Corpus::tokens(uint64_t begin, uint64_t end) const {
   for (std::byte token : tokens_.bytes().subspan(begin, end - begin)) {
     tokens.push_back(static_cast<int64_t>(token));
   }
-  tokens_.release_pages(begin, end - begin);
+  tokens_.release_pages();
   return tokens;
 }
 

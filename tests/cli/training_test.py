@@ -2,7 +2,7 @@ import json
 import math
 import unittest
 
-from support import CliTest
+from support import CliTest, prose
 
 FIELDS = ["step", "loss", "lr", "grad_norm", "samples", "tokens", "target_tokens",
           "tokens_per_s", "step_s", "micro_batch", "accumulation_steps", "world_size",
@@ -46,6 +46,15 @@ class TrainingTest(CliTest):
             self.train(out, "--steps", 2, "--global-batch", global_batch)
             peaks.append(self.metrics(out)[-1]["peak_bytes"])
         self.assertLess(abs(peaks[1] / peaks[0] - 1), 0.03)
+
+    def test_a_larger_corpus_takes_no_more_memory(self):
+        peaks = []
+        for copies in (1, 4000):  # 14 KB and 56 MB
+            text = self.write(f"copies{copies}.txt", prose(3000) * copies)
+            out = f"run{copies}"
+            self.train(out, "--steps", 3, "--data", text)
+            peaks.append(self.metrics(out)[-1]["resident_peak_bytes"])
+        self.assertLess(peaks[1] - peaks[0], 12 << 20)
 
     def test_last_window_of_an_epoch_is_short(self):
         self.train("run", "--epochs", 1, "--global-batch", 100)
