@@ -28,10 +28,10 @@ h1{font-size:1.4rem;margin:0 0 .2rem}h2{font-size:1rem;margin:0 0 .3rem}
 .facts b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}
 .grid{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(560px,100%),1fr));gap:1.6rem}
 svg{width:100%;height:auto}svg text{fill:var(--soft);font-size:11px}
-.axis{stroke:var(--line);stroke-width:1}.s0{stroke:var(--a);fill:var(--a);border-color:var(--a)}.s1{stroke:var(--b);fill:var(--b);border-color:var(--b)}.s2{stroke:var(--c);fill:var(--c);border-color:var(--c)}
+.axis{stroke:var(--line);stroke-width:1}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}
 path.line{fill:none;stroke-width:1.8;stroke-linejoin:round}.dash{stroke-dasharray:6 4}
 .hit{fill:transparent;stroke:none}.hit:hover{fill:var(--ink)}
-.key{display:inline-block;width:1.6em;height:0;border-top:3px solid;vertical-align:middle;margin:0 .35em 0 1em}
+.key{display:inline-block;width:1.6em;height:0;vertical-align:middle;margin:0 .35em 0 1em}
 table{border-collapse:collapse;margin-top:.5rem}td{padding:.12rem 1.2rem .12rem 0;border-bottom:1px solid var(--line)}
 details{margin-top:1.6rem}td:last-child{font-family:ui-monospace,monospace;font-size:.9em}
 )";
@@ -200,9 +200,9 @@ std::string render(const Chart& chart) {
     svg += draw(frame, chart, i);
     if (chart.series.size() > 1) {
       keys += fmt::format(
-          "<span class=\"key s{}\" style=\"border-top-style:{}\"></span>{}",
-          i,
+          "<span class=key style=\"border-top:3px {} var(--{})\"></span>{}",
           chart.series[i].dashed ? "dashed" : "solid",
+          "abc"[i],
           escape(chart.series[i].name));
     }
   }
