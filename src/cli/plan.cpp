@@ -1,12 +1,9 @@
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "accrue/core/units.h"
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "io/json.h"
-#include "memory/meter.h"
 #include "train/probe.h"
 
 namespace accrue::cli {
@@ -132,9 +129,10 @@ int run_plan(const std::vector<std::string>& arguments) {
     needs.parameters += parameter.nbytes();
   }
   needs.gradients = needs.parameters;
-  uint64_t before = memory::live_bytes();
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
-  needs.optimizer = memory::live_bytes() - before;
+  for (const auto& [name, tensor] : optimizer->state()) {
+    needs.optimizer += tensor.nbytes();
+  }
   Window window(task.model().parameters());
   MemoryPlan plan = plan_memory(task, window);
   uint64_t tensors = needs.parameters + needs.gradients + needs.optimizer;
