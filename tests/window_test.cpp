@@ -86,6 +86,8 @@ TEST(SplitTest, LastMicroBatchIsShort) {
   EXPECT_EQ(split_range(2, 9), (std::vector<Range>{{0, 2}}));
   EXPECT_TRUE(split_range(0, 3).empty());
   EXPECT_THROW(split_range(3, 0), ConfigError);
+  EXPECT_EQ(num_micro_batches(7, 3), 3);
+  EXPECT_EQ(num_micro_batches(6, 3), 2);
 }
 
 TEST(SplitTest, TokenLimitIsKeptWhereASampleAllowsIt) {

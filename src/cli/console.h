@@ -4,22 +4,13 @@
 
 #include <cstdio>
 
-#include "report/progress.h"
 #include "train/options.h"
-#include "train/task.h"
 
 namespace accrue::cli {
 
 /// People read stdout, unless --json gives it to machines.
 inline std::FILE* people(const TrainOptions& options) {
   return options.json ? stderr : stdout;
-}
-
-/// Shows ticks as passing lines.
-inline Tick ticker(report::Progress& progress) {
-  return [&](const std::string& what, uint64_t done, uint64_t total) {
-    progress.passing(what, done, total);
-  };
 }
 
 inline void set_threads(const TrainOptions& options) {

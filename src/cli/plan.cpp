@@ -62,7 +62,7 @@ void print_plan(
     fmt::print(
         "{:>11} {:>6} {:>12}{}\n",
         size,
-        (task.global_batch() + size - 1) / size,
+        num_micro_batches(task.global_batch(), size),
         format_bytes(plan.line.peak(size)),
         plan.line.peak(size) > plan.budget_bytes ? "  beyond the budget" : "");
   }
@@ -98,7 +98,7 @@ io::OrderedJson to_json(
   json["global_batch"] = task.global_batch();
   json["micro_batch"] = plan.micro_batch;
   json["accumulation_steps"] =
-      (task.global_batch() + plan.micro_batch - 1) / plan.micro_batch;
+      num_micro_batches(task.global_batch(), plan.micro_batch);
   json["peak_bytes"] = plan.line.peak(plan.micro_batch);
   json["steps"] = task.total_steps();
   json["step_s"] = step_seconds;
@@ -123,7 +123,7 @@ int run_plan(const std::vector<std::string>& arguments) {
   const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, ticker(progress), flags.problems);
+  Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   Needs needs;
   for (const at::Tensor& parameter : task.model().parameters()) {
     needs.parameters += parameter.nbytes();

@@ -78,7 +78,7 @@ int run_train(const std::vector<std::string>& arguments) {
   const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/true, ticker(progress), flags.problems);
+  Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   warn_about_horizon(flags, task, progress);
   TrainSummary summary =
       train(task, progress, [&](const report::StepMetrics& metrics) {

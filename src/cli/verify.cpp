@@ -71,7 +71,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, ticker(progress), flags.problems);
+  Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
     return plan_memory(task, window);
@@ -93,7 +93,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   io::OrderedJson json;
   for (int64_t reference : references) {
     Verification result =
-        verify(task, plan.micro_batch, reference, ticker(progress));
+        verify(task, plan.micro_batch, reference, progress.ticker());
     passed = passed && result.passed();
     if (options.json) {
       json["checks"].push_back(to_json(result, plan.micro_batch));

@@ -51,6 +51,12 @@ void Progress::line(const std::string& text) {
   }
 }
 
+Tick Progress::ticker() {
+  return [this](const std::string& what, uint64_t done, uint64_t total) {
+    passing(what, done, total);
+  };
+}
+
 void Progress::passing(const std::string& what, uint64_t done, uint64_t total) {
   auto now = steady_clock::now();
   if (what != passing_what_) {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 
 #include "report/metrics.h"
@@ -14,6 +15,10 @@ std::string step_line(
     const StepMetrics& metrics,
     int64_t total_steps,
     double eta_s);
+
+/// Told now and then how far something that takes a while has come.
+using Tick =
+    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 /// Where people look: one line per step, and on a terminal a line that moves
 /// within steps that take long.
@@ -27,6 +32,9 @@ class Progress {
   /// A passing line "what: 40 %, ETA 12 s": replaces the last passing one;
   /// shown on terminals only, and at most a few times a second.
   void passing(const std::string& what, uint64_t done, uint64_t total);
+
+  /// Ticks as passing lines; not to outlive this object.
+  Tick ticker();
 
  private:
   void clear();

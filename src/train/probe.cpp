@@ -35,8 +35,7 @@ uint64_t program_bytes() {
   return memory::resident_bytes() - memory::held_bytes() + kLater;
 }
 
-} // namespace
-
+/// --memory, or 80 % of what the machine or its cgroup has.
 uint64_t budget_bytes(const TrainOptions& options) {
   if (options.memory) {
     return options.memory->value;
@@ -44,6 +43,8 @@ uint64_t budget_bytes(const TrainOptions& options) {
   return static_cast<uint64_t>(
       static_cast<double>(memory::machine_bytes()) * kDefaultShare);
 }
+
+} // namespace
 
 MemoryPlan plan_memory(const Task& task, Window& window) {
   MemoryPlan plan;

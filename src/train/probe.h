@@ -27,7 +27,4 @@ MemoryPlan plan_memory(const Task& task, Window& window);
 /// a CPU.
 constexpr int64_t kEnoughTokens = 4096;
 
-/// --memory, or 80 % of what the machine or its cgroup has.
-uint64_t budget_bytes(const TrainOptions& options);
-
 } // namespace accrue

@@ -30,7 +30,7 @@ bool not_empty(const fs::path& folder) {
 Task::Task(
     const TrainOptions& options,
     bool needs_out,
-    const Tick& tick,
+    const report::Tick& tick,
     const Problems& known)
     : options_(options) {
   ModelConfig config = check_settings(needs_out, known);
@@ -99,7 +99,7 @@ ModelConfig Task::check_settings(bool needs_out, Problems problems) {
 
 std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
-    const Tick& tick) {
+    const report::Tick& tick) {
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = paths,
        .skip_bad_lines = options_.skip_bad_lines,
@@ -111,7 +111,7 @@ std::shared_ptr<const Corpus> Task::open_corpus(
   return corpus;
 }
 
-void Task::load_data(const Tick& tick) {
+void Task::load_data(const report::Tick& tick) {
   bool packing = options_.packing == Packing::kOn;
   train_set_.emplace(
       open_corpus(options_.data, tick), *options_.seq_len, packing);
@@ -192,7 +192,7 @@ LossSum Task::loss_of(std::span<const Sample> samples, int64_t step) const {
       .sum = model_->loss_sum(batch, dropout), .weight = batch.target_weight};
 }
 
-double Task::valid_loss(int64_t micro_batch, const Tick& tick) const {
+double Task::valid_loss(int64_t micro_batch, const report::Tick& tick) const {
   at::NoGradGuard no_grad;
   double sum = 0;
   double weight = 0;

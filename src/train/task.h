@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,15 +11,12 @@
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
+#include "report/progress.h"
 #include "text/dataset.h"
 #include "text/order.h"
 #include "train/options.h"
 
 namespace accrue {
-
-/// Told now and then how far something that takes a while has come.
-using Tick =
-    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 /// What a run works on: everything that the settings name, checked and loaded.
 /// train, plan and verify all start from one.
@@ -32,7 +28,7 @@ class Task {
   Task(
       const TrainOptions& options,
       bool needs_out,
-      const Tick& tick,
+      const report::Tick& tick,
       const Problems& known = {});
 
   const TrainOptions& options() const {
@@ -76,7 +72,7 @@ class Task {
   LossSum longest_loss(int64_t count) const;
 
   /// Mean loss per target token over the validation set, without a graph.
-  double valid_loss(int64_t micro_batch, const Tick& tick) const;
+  double valid_loss(int64_t micro_batch, const report::Tick& tick) const;
 
   /// A fresh optimizer over the model's parameters.
   std::unique_ptr<Optimizer> make_optimizer() const;
@@ -86,12 +82,12 @@ class Task {
 
  private:
   ModelConfig check_settings(bool needs_out, Problems problems);
-  void load_data(const Tick& tick);
+  void load_data(const report::Tick& tick);
   void load_model(const ModelConfig& config);
   LossSum loss_of(std::span<const Sample> samples, int64_t step) const;
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
-      const Tick& tick);
+      const report::Tick& tick);
 
   TrainOptions options_;
   std::optional<Dataset> train_set_;

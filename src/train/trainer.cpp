@@ -145,7 +145,7 @@ class Run {
     progress_.line(fmt::format(
         "global batch {} samples = {} x {}, {} steps",
         task_.global_batch(),
-        (task_.global_batch() + micro_batch_ - 1) / micro_batch_,
+        num_micro_batches(task_.global_batch(), micro_batch_),
         micro_batch_,
         task_.total_steps()));
   }
@@ -218,11 +218,7 @@ class Run {
     bool due = m.step == task_.total_steps() ||
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
-      m.valid_loss = task_.valid_loss(
-          micro_batch_,
-          [&](const std::string& what, uint64_t done, uint64_t total) {
-            progress_.passing(what, done, total);
-          });
+      m.valid_loss = task_.valid_loss(micro_batch_, progress_.ticker());
     }
   }
 

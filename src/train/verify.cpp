@@ -19,7 +19,10 @@ struct WindowResult {
   std::vector<at::Tensor> gradients;
 };
 
-WindowResult run_window(Task& task, int64_t micro_batch, const Tick& tick) {
+WindowResult run_window(
+    Task& task,
+    int64_t micro_batch,
+    const report::Tick& tick) {
   Window window(task.model().parameters());
   Range range = task.window_range(0);
   std::vector<Range> parts = split_range(range.size(), micro_batch);
@@ -83,7 +86,7 @@ Verification verify(
     Task& task,
     int64_t micro_batch,
     int64_t reference,
-    const Tick& tick) {
+    const report::Tick& tick) {
   WindowResult want = run_window(task, reference, tick);
   WindowResult got = run_window(task, micro_batch, tick);
   const Transformer& model = task.model();

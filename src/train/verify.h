@@ -40,7 +40,7 @@ Verification verify(
     Task& task,
     int64_t micro_batch,
     int64_t reference,
-    const Tick& tick);
+    const report::Tick& tick);
 
 /// Largest relative error allowed for a tensor of layer `layer` (0 embedding,
 /// 1..num_layers blocks, num_layers + 1 head): 1e-10 in fp64, else

@@ -24,6 +24,11 @@ struct Range {
 /// Throws ConfigError unless micro_batch > 0.
 std::vector<Range> split_range(int64_t num_samples, int64_t micro_batch);
 
+/// N: how many ranges split_range gives.
+constexpr int64_t num_micro_batches(int64_t num_samples, int64_t micro_batch) {
+  return (num_samples + micro_batch - 1) / micro_batch;
+}
+
 /// Cuts samples of the given lengths into consecutive ranges of at most
 /// `max_tokens` tokens; a longer sample stands alone. Throws ConfigError unless
 /// max_tokens > 0.
