@@ -10,6 +10,6 @@
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/optim/schedule.h"
-#include "accrue/tensor/ops.h"
+#include "accrue/tensor/types.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"

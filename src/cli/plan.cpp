@@ -125,10 +125,12 @@ int run_plan(const std::vector<std::string>& arguments) {
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   Needs needs;
-  for (const at::Tensor& parameter : task.model().parameters()) {
+  for (const auto& [name, parameter] : task.model().named_parameters()) {
     needs.parameters += parameter.nbytes();
   }
-  needs.gradients = needs.parameters;
+  for (const at::Tensor& parameter : task.model().parameters()) {
+    needs.gradients += parameter.nbytes(); // a tied embedding has its own
+  }
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
   for (const auto& [name, tensor] : optimizer->state()) {
     needs.optimizer += tensor.nbytes();

@@ -1,11 +1,7 @@
 #include "accrue/models/transformer.h"
 
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/silu.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +9,7 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "models/blocks.h"
 
 namespace accrue {
 namespace {
@@ -48,7 +45,8 @@ class Transformer::Builder {
   Builder(Transformer& model, uint64_t seed)
       : model_(model),
         seed_(seed),
-        dtype_(model.dtype_ == Dtype::kFp64 ? at::kDouble : at::kFloat) {}
+        dtype_(tensor::scalar_type(tensor::sum_type(model.weights_->compute))) {
+  }
 
   at::Tensor normal(
       const std::string& name,
@@ -63,7 +61,7 @@ class Transformer::Builder {
     return add(name, at::empty({size}, dtype_).fill_(value));
   }
 
-  Linear linear(
+  tensor::Linear linear(
       const std::string& name,
       int64_t in,
       int64_t out,
@@ -71,21 +69,19 @@ class Transformer::Builder {
       double std,
       tensor::WeightLayout layout = tensor::WeightLayout::kOutIn) {
     bool out_first = layout == tensor::WeightLayout::kOutIn;
-    Linear linear;
-    linear.layout = layout;
-    linear.weight = normal(
+    at::Tensor weight = normal(
         name + ".weight",
         out_first ? at::IntArrayRef{out, in} : at::IntArrayRef{in, out},
         std);
-    if (bias) {
-      linear.bias = constant(name + ".bias", out, 0);
-    }
-    return linear;
+    return tensor::make_linear(
+        weight,
+        bias ? constant(name + ".bias", out, 0) : at::Tensor(),
+        layout);
   }
 
-  Norm norm(const std::string& name, bool bias) {
-    const ModelConfig& config = model_.config_;
-    Norm norm;
+  tensor::Norm norm(const std::string& name, bool bias) {
+    const ModelConfig& config = model_.config();
+    tensor::Norm norm;
     norm.epsilon = config.norm_epsilon;
     norm.weight = constant(name + ".weight", config.width, 1);
     if (bias) {
@@ -106,26 +102,52 @@ class Transformer::Builder {
   at::ScalarType dtype_;
 };
 
+namespace {
+
+tensor::Type compute_type(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::kFp64:
+      return tensor::Type::kF64;
+    case Dtype::kBf16:
+      return tensor::Type::kBf16;
+    default:
+      return tensor::Type::kF32;
+  }
+}
+
+} // namespace
+
 Transformer::Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed)
-    : config_(config), dtype_(dtype) {
+    : weights_(std::make_shared<Weights>()) {
   at::NoGradGuard no_grad;
+  weights_->config = config;
+  weights_->compute = compute_type(dtype);
   Builder builder(*this, seed);
   if (config.family == Family::kGpt2) {
     build_gpt2(builder);
   } else {
     build_llama(builder);
   }
-  head_ = config.tied_head ? token_embedding_
-                           : builder.normal(
-                                 "lm_head.weight",
-                                 {config.vocab_size, config.width},
-                                 config.init_std);
+  at::Tensor head = weights_->token_embedding;
+  if (config.tied_head) {
+    weights_->token_embedding = head.detach().requires_grad_();
+  } else {
+    head = builder.normal(
+        "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
+  }
+  weights_->head =
+      tensor::make_linear(head, {}, tensor::WeightLayout::kOutIn);
+}
+
+const ModelConfig& Transformer::config() const {
+  return weights_->config;
 }
 
 /// GPT-2: normal(0, std) for every matrix, std/√(2·layers) for those that write
 /// to the residual stream (Radford et al. 2019), biases 0.
 void Transformer::build_gpt2(Builder& builder) {
-  const ModelConfig& c = config_;
+  const ModelConfig& c = config();
+  Weights& w = *weights_;
   const double std = c.init_std;
   const double residual_std =
       std / std::sqrt(2.0 * static_cast<double>(c.num_layers));
@@ -134,9 +156,9 @@ void Transformer::build_gpt2(Builder& builder) {
         return builder.linear(
             name, in, out, /*bias=*/true, s, tensor::WeightLayout::kInOut);
       };
-  token_embedding_ =
+  w.token_embedding =
       builder.normal("transformer.wte.weight", {c.vocab_size, c.width}, std);
-  position_embedding_ =
+  w.position_embedding =
       builder.normal("transformer.wpe.weight", {c.max_positions, c.width}, std);
   for (int64_t i = 0; i < c.num_layers; ++i) {
     auto name = [&](const char* part) {
@@ -148,20 +170,21 @@ void Transformer::build_gpt2(Builder& builder) {
     block.attention_out =
         linear(name("attn.c_proj"), c.width, c.width, residual_std);
     block.mlp_norm = builder.norm(name("ln_2"), true);
-    block.mlp_in = linear(name("mlp.c_fc"), c.width, c.mlp_width, std);
+    block.mlp_in = {linear(name("mlp.c_fc"), c.width, c.mlp_width, std)};
     block.mlp_out =
         linear(name("mlp.c_proj"), c.mlp_width, c.width, residual_std);
-    blocks_.push_back(std::move(block));
+    w.blocks.push_back(std::move(block));
   }
-  final_norm_ = builder.norm("transformer.ln_f", true);
+  w.final_norm = builder.norm("transformer.ln_f", true);
 }
 
 /// Llama: normal(0, std) for every matrix.
 void Transformer::build_llama(Builder& builder) {
-  const ModelConfig& c = config_;
+  const ModelConfig& c = config();
+  Weights& w = *weights_;
   const int64_t q_width = c.num_heads * c.head_dim;
   const int64_t kv_width = c.num_kv_heads * c.head_dim;
-  token_embedding_ = builder.normal(
+  w.token_embedding = builder.normal(
       "model.embed_tokens.weight", {c.vocab_size, c.width}, c.init_std);
   for (int64_t i = 0; i < c.num_layers; ++i) {
     auto linear = [&](const char* part, int64_t in, int64_t out, bool bias) {
@@ -184,106 +207,48 @@ void Transformer::build_llama(Builder& builder) {
     block.attention_out =
         linear("self_attn.o_proj", q_width, c.width, c.attention_bias);
     block.mlp_norm = norm("post_attention_layernorm");
-    block.mlp_gate = linear("mlp.gate_proj", c.width, c.mlp_width, c.mlp_bias);
-    block.mlp_in = linear("mlp.up_proj", c.width, c.mlp_width, c.mlp_bias);
+    block.mlp_in = {
+        linear("mlp.gate_proj", c.width, c.mlp_width, c.mlp_bias),
+        linear("mlp.up_proj", c.width, c.mlp_width, c.mlp_bias)};
     block.mlp_out = linear("mlp.down_proj", c.mlp_width, c.width, c.mlp_bias);
-    blocks_.push_back(std::move(block));
+    w.blocks.push_back(std::move(block));
   }
-  final_norm_ = builder.norm("model.norm", false);
-  rotary_ = tensor::rotary_table(
+  w.final_norm = builder.norm("model.norm", false);
+  w.rotary = tensor::rotary_table(
       c.max_positions,
       c.head_dim,
       c.rope_theta,
-      dtype_ == Dtype::kFp64 ? at::kDouble : at::kFloat);
+      tensor::scalar_type(tensor::sum_type(w.compute)));
 }
 
-at::Tensor Transformer::Linear::operator()(const at::Tensor& x) const {
-  return tensor::linear(x, weight, bias, layout);
-}
-
-/// The residual stream is fp32 (fp64) throughout; what enters a matrix is
-/// converted here.
-at::Tensor Transformer::normed(const Norm& norm, const at::Tensor& x) const {
-  at::Tensor y = norm.bias.defined()
-      ? tensor::layer_norm(x, norm.weight, norm.bias, norm.epsilon)
-      : tensor::rms_norm(x, norm.weight, norm.epsilon);
-  return dtype_ == Dtype::kBf16 ? y.to(at::kBFloat16) : y;
-}
-
-at::Tensor Transformer::hidden(
-    const TokenBatch& batch,
-    const tensor::DropoutKey& dropout) const {
-  uint64_t site = 0;
-  auto drop = [&](const at::Tensor& x) {
-    return tensor::dropout(x, batch.offsets, batch.sample_ids, site++, dropout);
-  };
-  at::Tensor x = at::embedding(token_embedding_, batch.tokens); // [T, C]
-  if (position_embedding_.defined()) {
-    x = x + at::embedding(position_embedding_, batch.positions);
+at::Tensor Transformer::hidden(const Pass& pass) const {
+  at::Tensor x = pass.embed();
+  for (size_t i = 0; i < weights_->blocks.size(); ++i) {
+    x = pass.mlp(i, pass.attention(i, x));
   }
-  x = drop(x);
-  for (const Block& block : blocks_) {
-    x = x + drop(attend(block, normed(block.attention_norm, x), batch));
-    x = x + drop(mlp(block, normed(block.mlp_norm, x)));
-  }
-  return normed(final_norm_, x);
-}
-
-at::Tensor Transformer::attend(
-    const Block& block,
-    const at::Tensor& x,
-    const TokenBatch& batch) const {
-  std::vector<at::Tensor> qkv;
-  if (block.qkv.size() == 1) {
-    qkv = block.qkv[0](x).chunk(3, -1);
-  } else {
-    for (const Linear& linear : block.qkv) {
-      qkv.push_back(linear(x));
-    }
-  }
-  for (at::Tensor& part : qkv) {
-    part = part.unflatten(-1, {-1, config_.head_dim}); // [T, heads, D]
-  }
-  if (rotary_.cos.defined()) {
-    qkv[0] = tensor::rotate(qkv[0], batch.positions, rotary_);
-    qkv[1] = tensor::rotate(qkv[1], batch.positions, rotary_);
-  }
-  at::Tensor mixed = tensor::attention(qkv[0], qkv[1], qkv[2], batch.offsets);
-  return block.attention_out(mixed.flatten(1)); // [T, C]
-}
-
-at::Tensor Transformer::mlp(const Block& block, const at::Tensor& x) const {
-  auto activate = [&](const at::Tensor& y) {
-    switch (config_.activation) {
-      case Activation::kSilu:
-        return at::silu(y);
-      case Activation::kGelu:
-        return at::gelu(y);
-      default:
-        return at::gelu(y, "tanh");
-    }
-  };
-  if (block.mlp_gate.weight.defined()) {
-    return block.mlp_out(activate(block.mlp_gate(x)) * block.mlp_in(x));
-  }
-  return block.mlp_out(activate(block.mlp_in(x)));
+  return x;
 }
 
 at::Tensor Transformer::logits(const TokenBatch& batch) const {
-  return tensor::linear(hidden(batch, {}), head_, /*bias=*/at::Tensor());
+  at::NoGradGuard no_grad;
+  Pass pass(weights_, batch, {});
+  return pass.logits(hidden(pass));
 }
 
 at::Tensor Transformer::loss_sum(
     const TokenBatch& batch,
     const tensor::DropoutKey& dropout) const {
-  return tensor::cross_entropy_sum(
-      hidden(batch, dropout), head_, batch.targets, batch.weights);
+  Pass pass(weights_, batch, dropout);
+  return pass.loss_sum(hidden(pass));
 }
 
 std::vector<at::Tensor> Transformer::parameters() const {
   std::vector<at::Tensor> tensors;
   for (const auto& [name, tensor] : parameters_) {
     tensors.push_back(tensor);
+  }
+  if (config().tied_head) {
+    tensors.push_back(weights_->token_embedding);
   }
   return tensors;
 }

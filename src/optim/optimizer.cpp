@@ -6,6 +6,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
+#include <set>
 #include <utility>
 
 #include "accrue/core/error.h"
@@ -23,6 +24,10 @@ at::ScalarType state_dtype(const at::Tensor& parameter) {
 
 Optimizer::Optimizer(std::vector<at::Tensor> parameters)
     : parameters_(std::move(parameters)) {
+  std::set<const void*> memory;
+  std::erase_if(parameters_, [&](const at::Tensor& p) {
+    return p.numel() > 0 && !memory.insert(p.const_data_ptr()).second;
+  });
   bool low_precision = false;
   for (const at::Tensor& parameter : parameters_) {
     at::Tensor target = parameter.detach(); // shares memory

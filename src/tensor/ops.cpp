@@ -1,85 +1,207 @@
-#include "accrue/tensor/ops.h"
+#include "tensor/ops.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/addmm.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
-#include <ATen/ops/matmul.h>
-#include <ATen/ops/rms_norm.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <cmath>
-#include <vector>
 
+#include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "tensor/raw.h"
 
 namespace accrue::tensor {
 namespace {
 
-at::Tensor as(const at::Tensor& tensor, const at::Tensor& like) {
-  return tensor.defined() ? tensor.to(like.scalar_type()) : tensor;
-}
+constexpr int64_t kGrainRows = 16; // fewer rows are not worth another thread
 
-/// q [S, L, H, D] -> [S, L, H, D], one length for all samples.
-at::Tensor attend(
-    const at::Tensor& q,
-    const at::Tensor& k,
-    const at::Tensor& v) {
-  bool grouped = q.size(2) != k.size(2);
-  return at::scaled_dot_product_attention(
-             q.transpose(1, 2), // [S, H, L, D]
-             k.transpose(1, 2),
-             v.transpose(1, 2),
-             /*attn_mask=*/{},
-             /*dropout_p=*/0.0,
-             /*is_causal=*/true,
-             /*scale=*/std::nullopt,
-             /*enable_gqa=*/grouped)
-      .transpose(1, 2);
-}
+} // namespace
 
-bool equal_lengths(std::span<const int64_t> offsets) {
-  for (size_t i = 1; i < offsets.size(); ++i) {
-    if (offsets[i] != static_cast<int64_t>(i) * offsets[1]) {
-      return false;
-    }
+Type type_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kDouble:
+      return Type::kF64;
+    case at::kBFloat16:
+      return Type::kBf16;
+    default:
+      return Type::kF32;
   }
-  return true;
+}
+
+at::ScalarType scalar_type(Type type) {
+  return type == Type::kF64 ? at::kDouble
+      : type == Type::kF32  ? at::kFloat
+                            : at::kBFloat16;
+}
+
+Matrix matrix(const at::Tensor& x) {
+  return {x.const_data_ptr(), type_of(x), x.stride(0), x.stride(1)};
+}
+
+at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count) {
+  return x.narrow(1, begin, count);
+}
+
+at::Tensor gradient_of(const at::Tensor& parameter) {
+  if (!parameter.defined() || !parameter.requires_grad()) {
+    return {};
+  }
+  at::Tensor& grad = parameter.mutable_grad();
+  if (!grad.defined()) {
+    grad = at::zeros_like(parameter.detach());
+  }
+  return grad;
+}
+
+void add_in_order(
+    const std::vector<at::Tensor>& gradients,
+    const at::Tensor& sums) {
+  int64_t width = sums.size(2);
+  auto kinds = static_cast<int64_t>(gradients.size());
+  auto add = [&]<class T>() {
+    for (int64_t kind = 0; kind < kinds; ++kind) {
+      T* total = gradients[static_cast<size_t>(kind)].mutable_data_ptr<T>();
+      const T* from = sums.const_data_ptr<T>() + kind * width;
+      for (int64_t piece = 0; piece < sums.size(0); ++piece) {
+        for (int64_t i = 0; i < width; ++i) {
+          total[i] += from[piece * kinds * width + i];
+        }
+      }
+    }
+  };
+  if (type_of(sums) == Type::kF64) {
+    add.operator()<double>();
+  } else {
+    add.operator()<float>();
+  }
+}
+
+// ---- norm ---------------------------------------------------------------------
+
+namespace {
+
+NormRows norm_rows(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const Norm& norm,
+    const NormStatistics& statistics,
+    int64_t row,
+    int64_t rows) {
+  NormRows n;
+  n.type = type_of(x);
+  n.rows = rows;
+  n.width = x.size(1);
+  n.x = row_of(x, chunk.begin + row);
+  n.weight = norm.weight.const_data_ptr();
+  n.epsilon = norm.epsilon;
+  n.rstd = mutable_row_of(statistics.rstd, chunk.begin + row);
+  if (norm.bias.defined()) {
+    n.bias = norm.bias.const_data_ptr();
+    n.mean = mutable_row_of(statistics.mean, chunk.begin + row);
+  }
+  return n;
 }
 
 } // namespace
 
-at::Tensor linear(
-    const at::Tensor& x,
-    const at::Tensor& weight,
-    const at::Tensor& bias,
-    WeightLayout layout) {
-  at::Tensor w = as(weight, x);
-  at::Tensor b = as(bias, x);
-  if (layout == WeightLayout::kOutIn) {
-    return at::linear(x, w, b);
+NormStatistics make_statistics(const Norm& norm, const at::Tensor& x) {
+  NormStatistics statistics;
+  statistics.rstd = empty(type_of(x), {x.size(0)});
+  if (norm.bias.defined()) {
+    statistics.mean = empty(type_of(x), {x.size(0)});
   }
-  return b.defined() ? at::addmm(b, x, w) : at::matmul(x, w);
+  return statistics;
 }
 
-at::Tensor layer_norm(
+at::Tensor norm(
+    const Chunk& chunk,
     const at::Tensor& x,
-    const at::Tensor& weight,
-    const at::Tensor& bias,
-    double epsilon) {
-  return at::layer_norm(x, {x.size(-1)}, weight, bias, epsilon);
+    const Norm& norm,
+    const NormStatistics& statistics) {
+  at::Tensor y = empty(type_of(x), {chunk.size(), x.size(1)});
+  parallel_for(chunk.size(), kGrainRows, [&](int64_t begin, int64_t end) {
+    kernels().norm(
+        norm_rows(chunk, x, norm, statistics, begin, end - begin),
+        mutable_row_of(y, begin));
+  });
+  return y;
 }
 
-at::Tensor rms_norm(
+void norm_backward(
+    const Chunk& chunk,
     const at::Tensor& x,
-    const at::Tensor& weight,
-    double epsilon) {
-  return at::rms_norm(x, {x.size(-1)}, weight, epsilon);
+    const at::Tensor& dy,
+    const Norm& norm,
+    const NormStatistics& statistics,
+    const at::Tensor& dx) {
+  std::vector<at::Tensor> gradients = {
+      gradient_of(norm.weight), gradient_of(norm.bias)};
+  at::Tensor unused = empty(type_of(x), {x.size(1)});
+  for (at::Tensor& gradient : gradients) { // the kernel makes both sums
+    gradient = gradient.defined() ? gradient : unused;
+  }
+  fold_pieces(chunk, gradients, [&](int64_t begin, int64_t rows, void* sums) {
+    kernels().norm_backward(
+        norm_rows(chunk, x, norm, statistics, begin, rows),
+        row_of(dy, begin),
+        mutable_row_of(dx, chunk.begin + begin),
+        sums);
+  });
 }
+
+// ---- activation -----------------------------------------------------------------
+
+at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
+  int64_t width = gated ? x.size(1) / 2 : x.size(1);
+  Type type = type_of(x);
+  at::Tensor y = empty(sum_type(type), {x.size(0), width});
+  size_t half = static_cast<size_t>(width) * size_of(type);
+  parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto* row = static_cast<const char*>(row_of(x, i));
+      kernels().activate(
+          curve,
+          type,
+          width,
+          gated ? row : nullptr,
+          gated ? row + half : row,
+          mutable_row_of(y, i));
+    }
+  });
+  return y;
+}
+
+at::Tensor activate_backward(
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    Curve curve,
+    bool gated) {
+  int64_t width = dy.size(1);
+  Type type = type_of(x);
+  at::Tensor dx = empty(type_of(dy), x.sizes());
+  size_t half = static_cast<size_t>(width) * size_of(type);
+  size_t sum_half = static_cast<size_t>(width) * dy.element_size();
+  parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto* row = static_cast<const char*>(row_of(x, i));
+      auto* to = static_cast<char*>(mutable_row_of(dx, i));
+      kernels().activate_backward(
+          curve,
+          type,
+          width,
+          gated ? row : nullptr,
+          gated ? row + half : row,
+          row_of(dy, i),
+          gated ? to : nullptr,
+          gated ? to + sum_half : to);
+    }
+  });
+  return dx;
+}
+
+// ---- positions and embeddings -----------------------------------------------------
 
 RotaryTable rotary_table(
     int64_t positions,
@@ -95,82 +217,151 @@ RotaryTable rotary_table(
   return {angle.cos().to(dtype), angle.sin().to(dtype)};
 }
 
-at::Tensor rotate(
-    const at::Tensor& x,
+void rotate(
+    const at::Tensor& qkv,
+    const Heads& heads,
     const at::Tensor& positions,
-    const RotaryTable& table) {
-  at::Tensor cos = table.cos.index_select(0, positions).unsqueeze(1);
-  at::Tensor sin = table.sin.index_select(0, positions).unsqueeze(1);
-  auto halves = x.chunk(2, -1); // [T, heads, D/2] each
-  at::Tensor rotated = at::cat(
-      {halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin},
-      -1);
-  return as(rotated, /*like=*/x);
+    const RotaryTable& table,
+    bool back) {
+  const int64_t* position = positions.const_data_ptr<int64_t>();
+  parallel_for(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
+    kernels().rotate(
+        type_of(qkv),
+        end - begin,
+        heads.queries + heads.keys,
+        heads.dim,
+        qkv.stride(0),
+        position + begin,
+        table.cos.const_data_ptr(),
+        table.sin.const_data_ptr(),
+        back,
+        mutable_row_of(qkv, begin));
+  });
 }
 
-at::Tensor attention(
-    const at::Tensor& q,
-    const at::Tensor& k,
-    const at::Tensor& v,
-    std::span<const int64_t> offsets) {
-  auto num_samples = static_cast<int64_t>(offsets.size()) - 1;
-  if (equal_lengths(offsets)) {
-    auto by_sample = [&](const at::Tensor& x) {
-      return x.view({num_samples, -1, x.size(1), x.size(2)});
-    };
-    return attend(by_sample(q), by_sample(k), by_sample(v)).reshape(q.sizes());
+void embed(
+    const at::Tensor& table,
+    const at::Tensor& ids,
+    const at::Tensor& out,
+    bool add) {
+  at::NoGradGuard no_grad;
+  at::Tensor rows = table.index_select(0, ids);
+  if (add) {
+    out.add_(rows);
+  } else {
+    out.copy_(rows);
   }
-  std::vector<at::Tensor> outputs;
-  outputs.reserve(static_cast<size_t>(num_samples));
-  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
-    auto sample = [&](const at::Tensor& x) {
-      return x.slice(0, offsets[i], offsets[i + 1]).unsqueeze(0);
-    };
-    outputs.push_back(attend(sample(q), sample(k), sample(v)).squeeze(0));
-  }
-  return at::cat(outputs, 0);
 }
 
-at::Tensor cross_entropy_sum(
-    const at::Tensor& hidden,
-    const at::Tensor& head,
-    const at::Tensor& targets,
-    const at::Tensor& weights) {
-  at::Tensor logits = linear(hidden, head, /*bias=*/at::Tensor());
-  if (logits.scalar_type() == at::kBFloat16) {
-    logits = logits.to(at::kFloat);
+void embed_backward(
+    const at::Tensor& table,
+    const at::Tensor& ids,
+    const at::Tensor& dy) {
+  at::Tensor grad = gradient_of(table);
+  if (!grad.defined()) {
+    return;
   }
-  at::Tensor loss = at::cross_entropy_loss(
-      logits, targets, /*weight=*/{}, at::Reduction::None); // [T]
-  return (loss.to(at::kDouble) * weights.to(at::kDouble)).sum();
+  const int64_t* id = ids.const_data_ptr<int64_t>();
+  auto fold = [&]<class T>() {
+    T* total = grad.mutable_data_ptr<T>();
+    const T* from = dy.const_data_ptr<T>();
+    int64_t width = grad.size(1);
+    // Threads share the columns: every element has one writer, in order.
+    parallel_for(width, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t t = 0; t < dy.size(0); ++t) {
+        for (int64_t i = begin; i < end; ++i) {
+          total[id[t] * width + i] += from[t * width + i];
+        }
+      }
+    });
+  };
+  if (type_of(dy) == Type::kF64) {
+    fold.operator()<double>();
+  } else {
+    fold.operator()<float>();
+  }
 }
 
-at::Tensor dropout(
-    const at::Tensor& x,
-    std::span<const int64_t> offsets,
-    std::span<const uint64_t> sample_ids,
+// ---- dropout ----------------------------------------------------------------------
+
+void Dropout::apply(
+    const Chunk& chunk,
     uint64_t site,
-    const DropoutKey& key) {
-  if (key.probability <= 0) {
-    return x;
-  }
-  auto threshold = static_cast<uint64_t>(std::ldexp(key.probability, 32));
-  auto scale = static_cast<float>(1 / (1 - key.probability));
+    const at::Tensor& x,
+    const at::Tensor& base,
+    const at::Tensor& y) const {
   int64_t width = x.size(1);
-  at::Tensor mask = at::empty(x.sizes(), at::TensorOptions().dtype(at::kFloat));
-  float* out = mask.mutable_data_ptr<float>();
-  for (size_t s = 0; s < sample_ids.size(); ++s) {
-    CounterRandom random(
-        mix(mix(key.seed, key.step), mix(sample_ids[s], site)));
-    auto count = static_cast<uint64_t>((offsets[s + 1] - offsets[s]) * width);
-    for (uint64_t i = 0; i < count; i += 4) {
-      auto words = random.bits(i / 4);
-      for (uint64_t j = i; j < std::min(i + 4, count); ++j) {
-        *out++ = words[j - i] < threshold ? 0.0F : scale;
+  uint64_t step_key = mix(key_.seed, key_.step);
+  auto rows = [&](size_t sample, int64_t first, int64_t count) {
+    DropoutRange range;
+    range.key = mix(step_key, mix(sample_ids_[sample], site));
+    range.first = static_cast<uint64_t>((first - offsets_[sample]) * width);
+    range.count = count * width;
+    range.threshold =
+        static_cast<uint64_t>(std::ldexp(key_.probability, 32));
+    range.scale = 1 / (1 - key_.probability);
+    int64_t row = first - chunk.begin;
+    kernels().dropout(
+        range,
+        type_of(x),
+        row_of(x, row),
+        base.defined() ? row_of(base, row) : nullptr,
+        mutable_row_of(y, row));
+  };
+  parallel_for(chunk.size(), kGrainRows, [&](int64_t begin, int64_t end) {
+    for (size_t s = 0; s + 1 < offsets_.size(); ++s) {
+      int64_t first = std::max(offsets_[s], chunk.begin + begin);
+      int64_t last = std::min(offsets_[s + 1], chunk.begin + end);
+      if (first < last) {
+        rows(s, first, last - first);
       }
     }
+  });
+}
+
+// ---- loss -------------------------------------------------------------------------
+
+double cross_entropy(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const Linear& head,
+    Type compute,
+    const at::Tensor& targets,
+    const at::Tensor& weights,
+    const at::Tensor& dx) {
+  int64_t vocab = head.weight.size(0);
+  at::Tensor logits = empty(type_of(x), {chunk.size(), vocab});
+  linear(x, head, compute, logits);
+  at::Tensor losses = empty(Type::kF64, {chunk.size()});
+  double* loss = losses.mutable_data_ptr<double>();
+  const int64_t* target = targets.const_data_ptr<int64_t>() + chunk.begin;
+  const double* weight = weights.const_data_ptr<double>() + chunk.begin;
+  for (int64_t t = 0; t < chunk.size(); ++t) {
+    if (target[t] < 0 || target[t] >= vocab) {
+      throw DataError("[model] a target is not in the vocabulary.");
+    }
   }
-  return x * mask.to(x.options());
+  parallel_for(chunk.size(), 1, [&](int64_t begin, int64_t end) {
+    LossRows rows;
+    rows.type = type_of(x);
+    rows.rows = end - begin;
+    rows.vocab = vocab;
+    rows.logits = mutable_row_of(logits, begin);
+    rows.targets = target + begin;
+    rows.weights = weight + begin;
+    rows.losses = loss + begin;
+    rows.gradient = dx.defined();
+    kernels().loss(rows);
+  });
+  double sum = 0;
+  for (int64_t t = 0; t < chunk.size(); ++t) {
+    sum += loss[t];
+  }
+  if (dx.defined()) {
+    linear_input_gradient(logits, head, compute, dx);
+    linear_weight_gradient(chunk, x, logits, head, compute);
+  }
+  return sum;
 }
 
 } // namespace accrue::tensor

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -63,6 +64,13 @@ Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
           i));
     }
   }
+  std::map<const void*, size_t> first;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const void* memory =
+        parameters_[i].numel() > 0 ? parameters_[i].const_data_ptr() : nullptr;
+    owners_.push_back(
+        memory != nullptr ? first.emplace(memory, i).first->second : i);
+  }
   accumulators_.resize(parameters_.size());
   begin();
 }
@@ -74,9 +82,8 @@ void Window::begin() {
     if (!direct(i)) {
       grad.reset();
     }
-    at::Tensor& accumulator = direct(i) ? grad : accumulators_[i];
-    if (accumulator.defined()) {
-      accumulator.zero_();
+    if (accumulator(i).defined()) {
+      accumulator(i).zero_();
     }
   }
   state_ = State::kOpen;
@@ -90,6 +97,20 @@ bool Window::direct(size_t i) const {
   auto dtype = parameters_[i].scalar_type();
   return (dtype == at::kFloat || dtype == at::kDouble) &&
       options_.on_nonfinite == OnNonFinite::kError;
+}
+
+at::Tensor& Window::accumulator(size_t i) {
+  return direct(i) ? parameters_[i].mutable_grad() : accumulators_[i];
+}
+
+std::vector<at::Tensor> Window::parameters() const {
+  std::vector<at::Tensor> parameters;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (owners_[i] == i) {
+      parameters.push_back(parameters_[i]);
+    }
+  }
+  return parameters;
 }
 
 void Window::add(const LossSum& loss) {
@@ -189,9 +210,28 @@ void Window::fold() {
 std::vector<at::Tensor> Window::gradients() const {
   std::vector<at::Tensor> gradients;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    gradients.push_back(direct(i) ? parameters_[i].grad() : accumulators_[i]);
+    if (owners_[i] == i) {
+      gradients.push_back(direct(i) ? parameters_[i].grad() : accumulators_[i]);
+    }
   }
   return gradients;
+}
+
+void Window::merge_aliases() {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    at::Tensor& part = accumulator(i);
+    if (owners_[i] == i || !part.defined()) {
+      continue;
+    }
+    at::Tensor& whole = accumulator(owners_[i]);
+    if (whole.defined()) {
+      whole.add_(part);
+      part.zero_();
+    } else {
+      std::swap(whole, part);
+    }
+  }
 }
 
 StepReport Window::normalize(const CommitOptions& options) {
@@ -217,6 +257,7 @@ StepReport Window::normalize(const CommitOptions& options) {
         micro_batches_));
   }
   state_ = State::kNormalized;
+  merge_aliases();
   if (weight_ == 0) {
     return report; // everything was skipped
   }

@@ -3,13 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "accrue/io/safetensors.h"
 #include "accrue/models/config.h"
-#include "accrue/tensor/ops.h"
+#include "accrue/tensor/types.h"
 
 namespace accrue {
 
@@ -39,7 +40,12 @@ class Transformer {
   /// Logits [T, V] of every token.
   at::Tensor logits(const TokenBatch& batch) const;
 
-  /// Σ weight · cross-entropy, an fp64 scalar with a graph.
+  /// Σ weight · cross-entropy, an fp64 scalar with a graph. Call backward()
+  /// on it once, as it is: gradients of parameters are folded straight into
+  /// `.grad`, sample by sample, so that their bits depend neither on how a
+  /// batch is split nor on the number of threads. The head's are folded while
+  /// the loss is computed.
+  /// Difference from PyTorch: torch::autograd::grad() sees none of them.
   at::Tensor loss_sum(
       const TokenBatch& batch,
       const tensor::DropoutKey& dropout = {}) const;
@@ -49,6 +55,10 @@ class Transformer {
       const {
     return parameters_;
   }
+  /// What a Window and an Optimizer are made from: the parameters and, if the
+  /// head is tied, once more the embedding as a tensor of its own on the same
+  /// memory. Its gradient is kept apart until commit, because the two are
+  /// made at different times.
   std::vector<at::Tensor> parameters() const;
   int64_t num_parameters() const;
 
@@ -59,53 +69,17 @@ class Transformer {
   /// naming every tensor that is missing, unexpected or of another shape.
   void load_state(const TensorMap& state);
 
-  const ModelConfig& config() const {
-    return config_;
-  }
+  const ModelConfig& config() const;
 
  private:
-  struct Linear {
-    at::Tensor weight;
-    at::Tensor bias; // undefined = none
-    tensor::WeightLayout layout = tensor::WeightLayout::kOutIn;
-
-    at::Tensor operator()(const at::Tensor& x) const;
-  };
-  struct Norm {
-    at::Tensor weight;
-    at::Tensor bias; // undefined = RMSNorm
-    double epsilon = 0;
-  };
-  struct Block {
-    Norm attention_norm;
-    std::vector<Linear> qkv; // one fused or three
-    Linear attention_out;
-    Norm mlp_norm;
-    Linear mlp_gate; // SwiGLU only
-    Linear mlp_in;
-    Linear mlp_out;
-  };
   class Builder;
 
   void build_gpt2(Builder& builder);
   void build_llama(Builder& builder);
-  at::Tensor normed(const Norm& norm, const at::Tensor& x) const;
-  at::Tensor hidden(const TokenBatch&, const tensor::DropoutKey&) const;
-  at::Tensor attend(
-      const Block& block,
-      const at::Tensor& x,
-      const TokenBatch& batch) const;
-  at::Tensor mlp(const Block& block, const at::Tensor& x) const;
+  at::Tensor hidden(const class Pass& pass) const;
 
-  ModelConfig config_;
-  Dtype dtype_;
   std::vector<std::pair<std::string, at::Tensor>> parameters_;
-  at::Tensor token_embedding_; // [V, C]
-  at::Tensor position_embedding_; // [positions, C], GPT-2 only
-  std::vector<Block> blocks_;
-  Norm final_norm_;
-  at::Tensor head_; // [V, C]
-  tensor::RotaryTable rotary_; // Llama only
+  std::shared_ptr<struct Weights> weights_;
 };
 
 } // namespace accrue

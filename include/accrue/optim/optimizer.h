@@ -13,6 +13,8 @@ namespace accrue {
 /// Updates parameters in place from gradients that a Window has summed,
 /// divided and clipped. State is kept in fp32 (fp64 for fp64 parameters); for
 /// bf16 and fp16 parameters an fp32 master copy takes the updates.
+///
+/// Parameters that share their memory are one parameter: the first stays.
 class Optimizer {
  public:
   explicit Optimizer(std::vector<at::Tensor> parameters);

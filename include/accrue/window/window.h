@@ -78,6 +78,11 @@ struct StepReport {
 /// Gradients of bf16 and fp16 parameters are added up in fp32. For fp32 and
 /// fp64 parameters the accumulator is the parameter's own `.grad`: no copy.
 ///
+/// Parameters that share their memory are one parameter: the first of them
+/// takes part, the gradients of the others are added to its own at commit.
+/// That is how a tied weight is used at two places whose gradients are made at
+/// different times.
+///
 /// Not thread-safe. Parameters that don't require gradients are left out.
 class Window {
  public:
@@ -111,9 +116,7 @@ class Window {
       const CommitOptions& options = {});
 
   /// The parameters that take part, in the order given.
-  const std::vector<at::Tensor>& parameters() const {
-    return parameters_;
-  }
+  std::vector<at::Tensor> parameters() const;
 
   /// The accumulated (after normalize(): divided and clipped) gradients, in
   /// fp32 or fp64, undefined where a parameter has had none so far.
@@ -124,6 +127,8 @@ class Window {
 
   /// The parameter's `.grad` is its accumulator.
   bool direct(size_t i) const;
+  at::Tensor& accumulator(size_t i);
+  void merge_aliases();
   void check(const LossSum& loss, double sum) const;
   bool backward(const at::Tensor& sum);
   void fold();
@@ -131,6 +136,7 @@ class Window {
   void expose_gradients();
 
   std::vector<at::Tensor> parameters_;
+  std::vector<size_t> owners_; // of each: itself, or the first on its memory
   std::vector<at::Tensor> accumulators_; // undefined where direct
   WindowOptions options_;
   State state_ = State::kOpen;

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+namespace accrue::tensor {
+
+/// What a dropout mask depends on. The split of a batch is not among it.
+struct DropoutKey {
+  double probability = 0;
+  uint64_t seed = 0;
+  uint64_t step = 0;
+};
+
+/// How a weight is stored: [out, in] as torch::nn::Linear, or [in, out] as
+/// GPT-2's checkpoints do.
+enum class WeightLayout { kOutIn, kInOut };
+
+/// Weights in the layout of the kernels, made when they are first used after
+/// the weight has changed: once per window.
+struct PackedWeight;
+
+struct Linear {
+  at::Tensor weight;
+  at::Tensor bias; // [out], undefined = none
+  WeightLayout layout = WeightLayout::kOutIn;
+  std::shared_ptr<PackedWeight> packed;
+};
+
+Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);
+
+struct Norm {
+  at::Tensor weight; // [C]
+  at::Tensor bias; // [C], undefined = RMSNorm
+  double epsilon = 0;
+};
+
+struct RotaryTable {
+  at::Tensor cos; // [positions, D/2]
+  at::Tensor sin;
+};
+
+} // namespace accrue::tensor

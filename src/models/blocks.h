@@ -1,0 +1,62 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "accrue/models/transformer.h"
+#include "tensor/ops.h"
+
+// The parts of a transformer, each with its own backward. What a part keeps
+// for it is little: its input, and what only a matrix product could bring back.
+
+namespace accrue {
+
+struct Block {
+  tensor::Norm attention_norm;
+  std::vector<tensor::Linear> qkv; // one fused or three
+  tensor::Linear attention_out;
+  tensor::Norm mlp_norm;
+  std::vector<tensor::Linear> mlp_in; // one, or gate and up
+  tensor::Linear mlp_out;
+};
+
+/// Everything that a model is made of. Linear layers share the tensors that
+/// Transformer::named_parameters() lists.
+struct Weights {
+  ModelConfig config;
+  tensor::Type compute = tensor::Type::kF32;
+  at::Tensor token_embedding; // [V, C]; tied: an alias of the head
+  at::Tensor position_embedding; // [positions, C], GPT-2 only
+  std::vector<Block> blocks;
+  tensor::Norm final_norm;
+  tensor::Linear head; // [V, C]
+  tensor::RotaryTable rotary; // Llama only
+
+  tensor::Heads heads() const {
+    return {config.num_heads, config.num_kv_heads, config.head_dim};
+  }
+};
+
+/// One pass of a micro-batch through a model.
+class Pass {
+ public:
+  Pass(
+      std::shared_ptr<const Weights> weights,
+      TokenBatch batch,
+      const tensor::DropoutKey& dropout);
+
+  at::Tensor embed() const; // [T, C]
+  at::Tensor attention(size_t block, const at::Tensor& x) const;
+  at::Tensor mlp(size_t block, const at::Tensor& x) const;
+  at::Tensor logits(const at::Tensor& x) const; // [T, V], without a graph
+
+  /// Σ weight · cross-entropy, an fp64 scalar. With a graph, the gradient of
+  /// the head is folded here already: its logits are made only once.
+  at::Tensor loss_sum(const at::Tensor& x) const;
+
+ private:
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+
+} // namespace accrue

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+
+namespace accrue {
+
+/// Gives `output` a place in autograd's graph: its gradient goes to `backward`,
+/// whose result is the gradient of `input` (undefined: the graph ends here).
+/// What `backward` holds is freed once it has run. Without grad mode it is
+/// dropped at once.
+at::Tensor record(
+    at::Tensor output,
+    const at::Tensor& input,
+    std::function<at::Tensor(const at::Tensor&)> backward);
+
+} // namespace accrue

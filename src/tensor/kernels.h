@@ -1,0 +1,200 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+// Loops over plain memory, without torch. They are compiled once per
+// instruction set; kernels() picks the best one that the CPU has. Every result
+// is a fixed sequence of operations per element: neither the number of rows in
+// a call nor the number of threads is part of it.
+
+namespace accrue::tensor {
+
+/// Element types. Sums of kBf16 are made in fp32.
+enum class Type : uint8_t { kF32, kF64, kBf16 };
+
+constexpr size_t size_of(Type type) {
+  return type == Type::kF64 ? 8 : type == Type::kF32 ? 4 : 2;
+}
+
+/// What sums and gradients of `type` are made in.
+constexpr Type sum_type(Type type) {
+  return type == Type::kF64 ? Type::kF64 : Type::kF32;
+}
+
+/// Element (i, j) is at data[i * row_stride + j * col_stride]; one of the
+/// strides is 1.
+struct Matrix {
+  const void* data = nullptr;
+  Type type = Type::kF32;
+  int64_t row_stride = 0;
+  int64_t col_stride = 1;
+
+  Matrix transposed() const {
+    return {data, type, col_stride, row_stride};
+  }
+};
+
+/// C = A·B + bias, or C += A·B.
+///
+/// K is cut into segments; each is summed up from 0 in order of k and then
+/// added to C. So C += Xᵀ·dY with one segment per sample is the left fold over
+/// samples G ← G + XₛᵀdYₛ, however many of them are in the call.
+struct Gemm {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  Matrix a; // [m, k]
+  Matrix b; // [k, n]
+  const void* packed_b = nullptr; // what pack() made of b, if anything
+  void* c = nullptr; // [m, n]
+  Type c_type = Type::kF32; // the sum type, or kBf16 unless `add`
+  int64_t c_stride = 0; // between rows
+  Type compute = Type::kF32; // what A and B are converted to
+  const void* bias = nullptr; // [n] of the sum type
+  bool add = false;
+  /// Ends of the segments in k, none longer than segment_limit(compute);
+  /// empty: as long as possible.
+  std::span<const int64_t> segments;
+};
+
+/// Longest segment of a sum over k.
+constexpr int64_t segment_limit(Type compute) {
+  return 1024 / static_cast<int64_t>(size_of(compute));
+}
+
+/// Activation functions.
+enum class Curve : uint8_t { kGelu, kGeluTanh, kSilu };
+
+/// Rows of a normalisation; all of the sum type.
+struct NormRows {
+  Type type = Type::kF32;
+  int64_t rows = 0;
+  int64_t width = 0;
+  const void* x = nullptr; // [rows, width]
+  const void* weight = nullptr; // [width]
+  const void* bias = nullptr; // [width]; nullptr: RMSNorm
+  double epsilon = 0;
+  void* mean = nullptr; // [rows], LayerNorm only
+  void* rstd = nullptr; // [rows]
+};
+
+/// Logits and their cross-entropy.
+struct LossRows {
+  Type type = Type::kF32;
+  int64_t rows = 0;
+  int64_t vocab = 0;
+  void* logits = nullptr; // [rows, vocab]; becomes the gradient if wanted
+  const int64_t* targets = nullptr; // [rows]
+  const double* weights = nullptr; // [rows]
+  double* losses = nullptr; // [rows], weight · loss
+  bool gradient = false;
+};
+
+/// Elements of one sample at one site of dropout.
+struct DropoutRange {
+  uint64_t key = 0;
+  uint64_t first = 0; // element of the sample
+  int64_t count = 0;
+  uint64_t threshold = 0; // probability · 2³²: random words below it drop
+  double scale = 1; // of what is kept
+};
+
+/// Causal scores s [rows, stride] of one head, of the sum type: row i is over
+/// its first `length` + i columns of `columns`, the others are masked.
+struct ScoreRows {
+  Type type = Type::kF32;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t stride = 0;
+  int64_t length = 0;
+  double scale = 1;
+  void* scores = nullptr;
+  void* logsumexp = nullptr; // [rows]
+};
+
+struct Kernels {
+  /// Uses all threads, or one when called from a parallel region.
+  void (*gemm)(const Gemm& gemm);
+  /// Size of a packed b [k, n], and packing it with all threads.
+  size_t (*packed_bytes)(int64_t k, int64_t n, Type compute);
+  void (*pack)(int64_t k, int64_t n, Type compute, const Matrix& b, void* out);
+
+  /// y = norm(x); stores mean and rstd.
+  void (*norm)(const NormRows& norm, void* y);
+  /// dx += the gradient; sums [2, width] = those of weight and bias.
+  void (*norm_backward)(
+      const NormRows& norm,
+      const void* dy,
+      void* dx,
+      void* sums);
+
+  /// y = curve(x), or curve(gate) · x; gate and x of `type`, y of its sum type.
+  void (*activate)(
+      Curve curve,
+      Type type,
+      int64_t count,
+      const void* gate,
+      const void* x,
+      void* y);
+  /// Gradients from dy, all of the sum type; dx may be dy.
+  void (*activate_backward)(
+      Curve curve,
+      Type type,
+      int64_t count,
+      const void* gate,
+      const void* x,
+      const void* dy,
+      void* dgate,
+      void* dx);
+
+  /// Scores become probabilities, masked ones 0; stores log Σ exp.
+  void (*softmax)(const ScoreRows& rows);
+  /// Scores become probabilities again, dp the gradient of the scores:
+  /// scale · p · (dp - delta).
+  void (*softmax_backward)(const ScoreRows& rows, const void* delta, void* dp);
+  /// delta [rows] = Σ over columns of o · d; o of `type`, d of its sum type.
+  void (*row_products)(
+      Type type,
+      int64_t rows,
+      int64_t columns,
+      const void* o,
+      int64_t o_stride,
+      const void* d,
+      int64_t d_stride,
+      void* delta);
+  void (*loss)(const LossRows& rows);
+  /// sums [width] = Σ over rows of x.
+  void (*sum_rows)(
+      Type type,
+      int64_t rows,
+      int64_t width,
+      const void* x,
+      int64_t stride,
+      void* sums);
+  /// y = base + mask · x; base may be nullptr, y may be x.
+  void (*dropout)(
+      const DropoutRange& range,
+      Type type,
+      const void* x,
+      const void* base,
+      void* y);
+  /// Rotates x [rows, heads, dim] in place by the angles of positions [rows];
+  /// backwards for gradients. cos and sin are [.., dim / 2] of the sum type.
+  void (*rotate)(
+      Type type,
+      int64_t rows,
+      int64_t heads,
+      int64_t dim,
+      int64_t stride,
+      const int64_t* positions,
+      const void* cos,
+      const void* sin,
+      bool back,
+      void* x);
+};
+
+const Kernels& kernels();
+
+} // namespace accrue::tensor

@@ -1,0 +1,144 @@
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <array>
+
+#include "tensor/ops.h"
+#include "tensor/parallel.h"
+#include "tensor/raw.h"
+
+namespace accrue::tensor {
+
+struct PackedWeight {
+  struct Copy {
+    at::Tensor bytes;
+    uint32_t version = 0;
+  };
+  std::array<Copy, 2> copies; // for forward and for input gradients
+};
+
+namespace {
+
+/// W as [in, out].
+Matrix in_out(const Linear& linear) {
+  Matrix m = matrix(linear.weight);
+  return linear.layout == WeightLayout::kInOut ? m : m.transposed();
+}
+
+/// bf16 copies are packed once per window. fp32 weights are packed as they are
+/// used: a copy would double them and wins little (bench/README.md).
+const void* packed(
+    const Linear& linear,
+    bool transposed,
+    const Matrix& b,
+    const Gemm& gemm) {
+  if (gemm.compute != Type::kBf16 || linear.packed == nullptr) {
+    return nullptr;
+  }
+  PackedWeight::Copy& copy = linear.packed->copies[transposed ? 1 : 0];
+  uint32_t version = linear.weight._version();
+  if (!copy.bytes.defined() || copy.version != version) {
+    const Kernels& k = kernels();
+    if (!copy.bytes.defined()) {
+      copy.bytes = at::empty(
+          {static_cast<int64_t>(k.packed_bytes(gemm.k, gemm.n, gemm.compute))},
+          at::kByte);
+    }
+    k.pack(gemm.k, gemm.n, gemm.compute, b, copy.bytes.mutable_data_ptr());
+    copy.version = version;
+  }
+  return copy.bytes.const_data_ptr();
+}
+
+Gemm rows_times(
+    const at::Tensor& x,
+    Type compute,
+    const at::Tensor& y,
+    bool add) {
+  Gemm gemm;
+  gemm.m = x.size(0);
+  gemm.k = x.size(1);
+  gemm.n = y.size(1);
+  gemm.a = matrix(x);
+  gemm.c = y.mutable_data_ptr();
+  gemm.c_type = type_of(y);
+  gemm.c_stride = y.stride(0);
+  gemm.compute = compute;
+  gemm.add = add;
+  return gemm;
+}
+
+} // namespace
+
+Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout) {
+  return {
+      std::move(weight),
+      std::move(bias),
+      layout,
+      std::make_shared<PackedWeight>()};
+}
+
+void linear(
+    const at::Tensor& x,
+    const Linear& linear,
+    Type compute,
+    const at::Tensor& y,
+    bool add) {
+  Gemm gemm = rows_times(x, compute, y, add);
+  gemm.b = in_out(linear);
+  gemm.packed_b = packed(linear, false, gemm.b, gemm);
+  gemm.bias =
+      linear.bias.defined() && !add ? linear.bias.const_data_ptr() : nullptr;
+  kernels().gemm(gemm);
+}
+
+void linear_input_gradient(
+    const at::Tensor& dy,
+    const Linear& linear,
+    Type compute,
+    const at::Tensor& dx,
+    bool add) {
+  Gemm gemm = rows_times(dy, compute, dx, add);
+  gemm.b = in_out(linear).transposed();
+  gemm.packed_b = packed(linear, true, gemm.b, gemm);
+  kernels().gemm(gemm);
+}
+
+void linear_weight_gradient(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    const Linear& linear,
+    Type compute) {
+  if (at::Tensor grad = gradient_of(linear.weight); grad.defined()) {
+    bool in_first = linear.layout == WeightLayout::kInOut;
+    Gemm gemm;
+    gemm.m = grad.size(0);
+    gemm.n = grad.size(1);
+    gemm.k = chunk.size();
+    gemm.a = matrix(in_first ? x : dy).transposed();
+    gemm.b = matrix(in_first ? dy : x);
+    gemm.c = grad.mutable_data_ptr();
+    gemm.c_type = type_of(grad);
+    gemm.c_stride = grad.stride(0);
+    gemm.compute = compute;
+    gemm.add = true;
+    gemm.segments = chunk.segments;
+    kernels().gemm(gemm);
+  }
+  if (at::Tensor grad = gradient_of(linear.bias); grad.defined()) {
+    fold_pieces(
+        chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {
+          kernels().sum_rows(
+              type_of(dy),
+              rows,
+              dy.size(1),
+              row_of(dy, begin),
+              dy.stride(0),
+              sums);
+        });
+  }
+}
+
+} // namespace accrue::tensor

@@ -1,0 +1,198 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+
+#include "accrue/tensor/types.h"
+#include "tensor/kernels.h"
+#include "tensor/stream.h"
+
+// Forward and backward of the parts of a transformer on a stream of tokens: T
+// of them, C the width, H and K the query and key/value heads, D the head
+// dimension, V the vocabulary. No autograd here: who calls forward calls
+// backward. Gradients of parameters are folded straight into `.grad`, sample
+// by sample in order (`Chunk`), so they don't depend on how the stream is cut.
+//
+// Activations that are kept have the compute type; norms, sums and gradients
+// are in its sum type.
+
+namespace accrue::tensor {
+
+Type type_of(const at::Tensor& tensor);
+at::ScalarType scalar_type(Type type);
+
+/// Rows of x [R, C] or a range of its columns as a matrix.
+Matrix matrix(const at::Tensor& x);
+
+/// A view of columns [begin, begin + count) of x [R, C].
+at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
+
+/// y [R, out] = x [R, in] · W + bias; `add`: y += x · W, without bias.
+void linear(
+    const at::Tensor& x,
+    const Linear& linear,
+    Type compute,
+    const at::Tensor& y,
+    bool add = false);
+
+/// dx [R, in] = dy [R, out] · Wᵀ; `add`: dx += it.
+void linear_input_gradient(
+    const at::Tensor& dy,
+    const Linear& linear,
+    Type compute,
+    const at::Tensor& dx,
+    bool add = false);
+
+/// Folds xᵀ·dy and the sum of dy into the gradients of weight and bias. x and
+/// dy are the chunk's rows.
+void linear_weight_gradient(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    const Linear& linear,
+    Type compute);
+
+/// What the backward of a norm needs: mean and 1/σ [T].
+struct NormStatistics {
+  at::Tensor mean; // undefined for RMSNorm
+  at::Tensor rstd;
+};
+NormStatistics make_statistics(const Norm& norm, const at::Tensor& x);
+
+/// LayerNorm (arXiv 1607.06450), or RMSNorm (arXiv 1910.07467) without a bias,
+/// of the chunk's rows of x [T, C]. Fills their statistics.
+/// Difference from transformers' LlamaRMSNorm: fp64 stays fp64.
+at::Tensor norm(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const Norm& norm,
+    const NormStatistics& statistics);
+
+/// dx [T, C] += the gradient of the chunk's rows, dy [R, C]; folds those of the
+/// parameters.
+void norm_backward(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    const Norm& norm,
+    const NormStatistics& statistics,
+    const at::Tensor& dx);
+
+/// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
+at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
+
+/// The gradient of x from dy [R, M].
+at::Tensor activate_backward(
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    Curve curve,
+    bool gated);
+
+/// Shape of attention: qkv is [T, (H + 2K) · D].
+struct Heads {
+  int64_t queries = 0; // H
+  int64_t keys = 0; // K, divides H: arXiv 2305.13245
+  int64_t dim = 0; // D
+
+  int64_t width() const {
+    return queries * dim;
+  }
+  int64_t qkv_width() const {
+    return (queries + 2 * keys) * dim;
+  }
+};
+
+/// Causal attention within each sample: qkv -> out [T, H · D], logsumexp
+/// [H, T] for the backward. No [T, T] matrix exists (arXiv 2205.14135).
+void attention(
+    std::span<const int64_t> offsets,
+    const at::Tensor& qkv,
+    const Heads& heads,
+    const at::Tensor& out,
+    const at::Tensor& logsumexp);
+
+/// Gradient of the chunk's whole samples: dout [R, H · D] -> dqkv [R, …].
+at::Tensor attention_backward(
+    const Chunk& chunk,
+    std::span<const int64_t> offsets,
+    const at::Tensor& qkv,
+    const Heads& heads,
+    const at::Tensor& out,
+    const at::Tensor& logsumexp,
+    const at::Tensor& dout);
+
+/// Cosines and sines [positions, D/2] of rotary embeddings (arXiv 2104.09864),
+/// computed in fp32 whatever `dtype`, as transformers does, then converted.
+RotaryTable rotary_table(
+    int64_t positions,
+    int64_t head_dim,
+    double theta,
+    at::ScalarType dtype);
+
+/// Rotates queries and keys of qkv in place by each token's position (halves,
+/// not pairs, as transformers' rotate_half); `back`: the gradient of it.
+void rotate(
+    const at::Tensor& qkv,
+    const Heads& heads,
+    const at::Tensor& positions,
+    const RotaryTable& table,
+    bool back);
+
+/// Masks of one step. The mask of a sample is a pure function of (seed, step,
+/// sample id, site, element), drawn from Philox; `site` numbers the places of a
+/// model that drop.
+class Dropout {
+ public:
+  Dropout(
+      const DropoutKey& key,
+      std::span<const int64_t> offsets,
+      std::span<const uint64_t> sample_ids)
+      : key_(key), offsets_(offsets), sample_ids_(sample_ids) {}
+
+  bool active() const {
+    return key_.probability > 0;
+  }
+
+  /// The chunk's rows: base + mask · x / (1 - p), all [R, C]. `base` may be
+  /// undefined. In place: y may be x.
+  void apply(
+      const Chunk& chunk,
+      uint64_t site,
+      const at::Tensor& x,
+      const at::Tensor& base,
+      const at::Tensor& y) const;
+
+ private:
+  DropoutKey key_;
+  std::span<const int64_t> offsets_;
+  std::span<const uint64_t> sample_ids_;
+};
+
+/// out [T, C] = rows `ids` of `table`; `add`: out += them.
+void embed(
+    const at::Tensor& table,
+    const at::Tensor& ids,
+    const at::Tensor& out,
+    bool add);
+
+/// Folds dy [T, C] into rows `ids` of the table's gradient, in order.
+void embed_backward(
+    const at::Tensor& table,
+    const at::Tensor& ids,
+    const at::Tensor& dy);
+
+/// Σ weight · cross-entropy of x [R, C] · headᵀ against the chunk's targets,
+/// in fp64. With `dx` [R, C] also the gradients of x and, folded, of the head.
+/// The logits of the chunk exist only in here.
+double cross_entropy(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const Linear& head,
+    Type compute,
+    const at::Tensor& targets,
+    const at::Tensor& weights,
+    const at::Tensor& dx);
+
+} // namespace accrue::tensor

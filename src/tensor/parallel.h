@@ -1,0 +1,38 @@
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdint>
+
+namespace accrue::tensor {
+
+/// Calls run(begin, end) on ranges that cover [0, count), one per thread of
+/// LibTorch's OpenMP pool, each at least `grain` long. Nested calls are serial.
+template <class Run>
+void parallel_for(int64_t count, int64_t grain, const Run& run) {
+  int64_t threads =
+      omp_in_parallel() != 0 ? 1 : int64_t{omp_get_max_threads()};
+  threads = std::min(threads, count / std::max<int64_t>(grain, 1));
+  if (threads <= 1) {
+    run(int64_t{0}, count);
+    return;
+  }
+#pragma omp parallel num_threads(static_cast<int>(threads))
+  {
+    int64_t thread = omp_get_thread_num();
+    int64_t all = omp_get_num_threads();
+    run(count * thread / all, count * (thread + 1) / all);
+  }
+}
+
+/// Calls run(i) for every i, handed out one by one.
+template <class Run>
+void parallel_tasks(int64_t count, const Run& run) {
+#pragma omp parallel for schedule(dynamic, 1) if (count > 1 && !omp_in_parallel())
+  for (int64_t i = 0; i < count; ++i) {
+    run(i);
+  }
+}
+
+} // namespace accrue::tensor
