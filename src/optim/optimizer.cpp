@@ -62,7 +62,12 @@ void Optimizer::step(std::span<const at::Tensor> gradients) {
   ++steps_;
   update(gradients);
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (gradients[i].defined() && !targets_[i].is_alias_of(parameters_[i])) {
+    if (!gradients[i].defined()) {
+      continue;
+    }
+    // Fused updates don't do that, and copies of weights must know.
+    parameters_[i].unsafeGetTensorImpl()->bump_version();
+    if (!targets_[i].is_alias_of(parameters_[i])) {
       parameters_[i].copy_(targets_[i]);
     }
   }
