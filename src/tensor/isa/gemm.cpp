@@ -301,7 +301,7 @@ class Product {
                 g_.b.col_stride,
                 count,
                 filled,
-                [&](int64_t word, auto words) {
+                [to, width, v](int64_t word, auto words) {
                   store(to + word * width + v, words);
                 });
           });
@@ -329,20 +329,19 @@ class Product {
               g_.a.row_stride,
               count,
               filled,
-              [&](int64_t word, auto words) {
+              [to, panel](int64_t word, auto words) {
                 Word* place = to + word * kPanelRows;
                 if constexpr (F::kLanes == kPanelRows) {
                   store(place, words);
                 } else { // two panels at once
-                  struct Half {
-                    Word words[kPanelRows];
-                  };
-                  struct Both {
-                    Half low, high;
-                  };
-                  auto both = bit_cast<Both>(words);
-                  store(place, both.low);
-                  store(place + panel, both.high);
+                  store(
+                      place,
+                      __builtin_shufflevector(
+                          words, words, 0, 1, 2, 3, 4, 5, 6, 7));
+                  store(
+                      place + panel,
+                      __builtin_shufflevector(
+                          words, words, 8, 9, 10, 11, 12, 13, 14, 15));
                 }
               });
         });
