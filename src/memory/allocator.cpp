@@ -27,8 +27,8 @@ size_t block_size(size_t bytes) {
 }
 
 /// Small requests go to LibTorch's own allocation. Large ones are mapped from
-/// the system, kept when freed, and given back oldest first whenever live and
-/// kept blocks together would exceed what was live at once.
+/// the system, kept when freed, and reshaped or given back, oldest first,
+/// whenever live and kept blocks together would exceed what was live at once.
 class CachingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) override {
@@ -105,6 +105,16 @@ class CachingAllocator final : public c10::Allocator {
       kept_.erase(std::next(it).base());
       return block;
     }
+    void* block = in_use_ + kept_bytes_ > most_in_use_ ? reshape(size) : nullptr;
+    if (block == nullptr) {
+      block = mmap(
+          nullptr,
+          size,
+          PROT_READ | PROT_WRITE,
+          MAP_PRIVATE | MAP_ANONYMOUS,
+          -1,
+          0);
+    }
     size_t stale = 0;
     while (stale < kept_.size() && in_use_ + kept_bytes_ > most_in_use_) {
       munmap(kept_[stale].block, kept_[stale].size);
@@ -113,18 +123,34 @@ class CachingAllocator final : public c10::Allocator {
     }
     kept_.erase(
         kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(stale));
-    void* block = mmap(
-        nullptr,
-        size,
-        PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS,
-        -1,
-        0);
     if (block == MAP_FAILED) {
       in_use_ -= size;
       live_ -= size - kHeaderBytes;
       throw std::bad_alloc();
     }
+    return block;
+  }
+
+  /// Instead of giving one block back and mapping another: the kept block that
+  /// is nearest in size gets the new size and keeps its pages, which the system
+  /// would have to clear again.
+  void* reshape(size_t size) {
+    auto distance = [&](const Kept& kept) {
+      return kept.size > size ? kept.size - size : size - kept.size;
+    };
+    auto it = std::min_element(
+        kept_.begin(), kept_.end(), [&](const Kept& a, const Kept& b) {
+          return distance(a) < distance(b);
+        });
+    if (it == kept_.end()) {
+      return nullptr;
+    }
+    void* block = mremap(it->block, it->size, size, MREMAP_MAYMOVE);
+    if (block == MAP_FAILED) {
+      return nullptr;
+    }
+    kept_bytes_ -= it->size;
+    kept_.erase(it);
     return block;
   }
 

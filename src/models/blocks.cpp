@@ -33,11 +33,6 @@ tensor::Curve curve_of(Activation activation) {
   }
 }
 
-int64_t out_width(const tensor::Linear& linear) {
-  return linear.weight.size(
-      linear.layout == tensor::WeightLayout::kOutIn ? 0 : 1);
-}
-
 at::Tensor empty(tensor::Type type, int64_t rows, int64_t width) {
   return at::empty(
       {rows, width}, at::TensorOptions().dtype(tensor::scalar_type(type)));
@@ -72,7 +67,7 @@ struct Pass::State {
       const at::Tensor& y) const {
     int64_t column = 0;
     for (const tensor::Linear& layer : layers) {
-      int64_t width = out_width(layer);
+      int64_t width = tensor::out_width(layer);
       tensor::linear(
           x, layer, compute(), tensor::columns(y, column, width));
       column += width;
@@ -85,17 +80,26 @@ struct Pass::State {
       const std::vector<tensor::Linear>& layers,
       const at::Tensor& x,
       const at::Tensor& dy) const {
-    at::Tensor dx =
-        empty(tensor::sum_type(compute()), x.size(0), x.size(1));
+    at::Tensor dx = at::empty_like(x);
     int64_t column = 0;
     for (const tensor::Linear& layer : layers) {
-      int64_t width = out_width(layer);
+      int64_t width = tensor::out_width(layer);
       at::Tensor part = tensor::columns(dy, column, width);
       tensor::linear_weight_gradient(chunk, x, part, layer, compute());
       tensor::linear_input_gradient(
           part, layer, compute(), dx, /*add=*/column > 0);
       column += width;
     }
+    return dx;
+  }
+
+  /// dy · Wᵀ in the sum type.
+  at::Tensor input_gradient(
+      const tensor::Linear& layer,
+      const at::Tensor& dy) const {
+    at::Tensor dx =
+        empty(tensor::type_of(dy), dy.size(0), tensor::in_width(layer));
+    tensor::linear_input_gradient(dy, layer, compute(), dx);
     return dx;
   }
 
@@ -224,8 +228,9 @@ at::Tensor Pass::attention(size_t index, const at::Tensor& x) const {
     at::Tensor dx = dy.clone();
     for (const Chunk& chunk : s.chunks) {
       at::Tensor dbranch = s.branch_gradient(chunk, site, dy);
-      at::Tensor dmixed = s.linears_backward(
-          chunk, {block.attention_out}, chunk.of(mixed), dbranch);
+      tensor::linear_weight_gradient(
+          chunk, chunk.of(mixed), dbranch, block.attention_out, s.compute());
+      at::Tensor dmixed = s.input_gradient(block.attention_out, dbranch);
       at::Tensor dqkv = tensor::attention_backward(
           chunk, s.batch.offsets, qkv, heads, mixed, logsumexp, dmixed);
       if (w.rotary.cos.defined()) {
@@ -277,14 +282,15 @@ at::Tensor Pass::mlp(size_t index, const at::Tensor& x) const {
     at::Tensor dx = dy.clone();
     for (const Chunk& chunk : s.chunks) {
       at::Tensor dbranch = s.branch_gradient(chunk, site, dy);
-      at::Tensor dactive = s.linears_backward(
-          chunk,
-          {block.mlp_out},
-          tensor::activate(chunk.of(inner), curve, gated),
-          dbranch);
-      at::Tensor dinner =
-          tensor::activate_backward(chunk.of(inner), dactive, curve, gated);
-      dactive.reset();
+      tensor::Activated activated = tensor::activate_backward(
+          chunk.of(inner),
+          s.input_gradient(block.mlp_out, dbranch),
+          curve,
+          gated);
+      tensor::linear_weight_gradient(
+          chunk, activated.y, dbranch, block.mlp_out, s.compute());
+      at::Tensor dinner = std::move(activated.dx);
+      activated.y.reset();
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       at::Tensor dnormed =
           s.linears_backward(chunk, block.mlp_in, normed, dinner);

@@ -138,7 +138,7 @@ struct Kernels {
       const void* gate,
       const void* x,
       void* y);
-  /// Gradients from dy, all of the sum type; dx may be dy.
+  /// The same y once more, and gradients from dy, all of the sum type.
   void (*activate_backward)(
       Curve curve,
       Type type,
@@ -146,6 +146,7 @@ struct Kernels {
       const void* gate,
       const void* x,
       const void* dy,
+      void* y,
       void* dgate,
       void* dx);
 

@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -173,20 +174,20 @@ at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
   return y;
 }
 
-at::Tensor activate_backward(
+Activated activate_backward(
     const at::Tensor& x,
     const at::Tensor& dy,
     Curve curve,
     bool gated) {
   int64_t width = dy.size(1);
   Type type = type_of(x);
-  at::Tensor dx = empty(type_of(dy), x.sizes());
+  Activated result{at::empty_like(dy), empty(type_of(dy), x.sizes())};
   size_t half = static_cast<size_t>(width) * size_of(type);
   size_t sum_half = static_cast<size_t>(width) * dy.element_size();
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const auto* row = static_cast<const char*>(row_of(x, i));
-      auto* to = static_cast<char*>(mutable_row_of(dx, i));
+      auto* to = static_cast<char*>(mutable_row_of(result.dx, i));
       kernels().activate_backward(
           curve,
           type,
@@ -194,11 +195,12 @@ at::Tensor activate_backward(
           gated ? row : nullptr,
           gated ? row + half : row,
           row_of(dy, i),
+          mutable_row_of(result.y, i),
           gated ? to : nullptr,
           gated ? to + sum_half : to);
     }
   });
-  return dx;
+  return result;
 }
 
 // ---- positions and embeddings -----------------------------------------------------

@@ -29,6 +29,13 @@ Matrix matrix(const at::Tensor& x);
 /// A view of columns [begin, begin + count) of x [R, C].
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
 
+inline int64_t in_width(const Linear& linear) {
+  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 0 : 1);
+}
+inline int64_t out_width(const Linear& linear) {
+  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 1 : 0);
+}
+
 /// y [R, out] = x [R, in] · W + bias; `add`: y += x · W, without bias.
 void linear(
     const at::Tensor& x,
@@ -83,8 +90,12 @@ void norm_backward(
 /// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
 
-/// The gradient of x from dy [R, M].
-at::Tensor activate_backward(
+/// The same values once more, and the gradient of x from dy [R, M].
+struct Activated {
+  at::Tensor y; // [R, M]
+  at::Tensor dx; // like x
+};
+Activated activate_backward(
     const at::Tensor& x,
     const at::Tensor& dy,
     Curve curve,

@@ -85,33 +85,31 @@ ACCRUE_INLINE double root(double x) {
   return __builtin_sqrt(x);
 }
 
-/// arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
-template <Curve curve, class T>
-ACCRUE_INLINE T value(T x) {
-  if constexpr (curve == Curve::kGelu) {
-    return T(0.5) * x * (1 + error_function(x * T(M_SQRT1_2)));
-  } else if constexpr (curve == Curve::kGeluTanh) {
-    T u = T(M_2_SQRTPI * M_SQRT1_2) * (x + T(0.044715) * x * x * x);
-    return x / (1 + exponential(-2 * u));
-  } else {
-    return x / (1 + exponential(-x));
-  }
-}
+template <class T>
+struct CurvePoint {
+  T value;
+  T slope;
+};
 
+/// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
 template <Curve curve, class T>
-ACCRUE_INLINE T slope(T x) {
+ACCRUE_INLINE CurvePoint<T> point(T x) {
   if constexpr (curve == Curve::kGelu) {
+    T below = T(0.5) * (1 + error_function(x * T(M_SQRT1_2)));
     T density = T(M_2_SQRTPI * M_SQRT1_2 / 2) * exponential(T(-0.5) * x * x);
-    return T(0.5) * (1 + error_function(x * T(M_SQRT1_2))) + x * density;
+    return {x * below, below + x * density};
   } else if constexpr (curve == Curve::kGeluTanh) {
     constexpr T kScale = T(M_2_SQRTPI * M_SQRT1_2);
-    T u = kScale * (x + T(0.044715) * x * x * x);
+    T square = x * x;
+    T u = kScale * x * (1 + T(0.044715) * square);
     T s = 1 / (1 + exponential(-2 * u));
-    T du = kScale * (1 + T(3 * 0.044715) * x * x);
-    return s + x * s * (1 - s) * 2 * du;
+    T du = kScale * (1 + T(3 * 0.044715) * square);
+    T y = x * s;
+    return {y, s + y * (1 - s) * 2 * du};
   } else {
     T s = 1 / (1 + exponential(-x));
-    return s + x * s * (1 - s);
+    T y = x * s;
+    return {y, s + y * (1 - s)};
   }
 }
 
@@ -226,11 +224,11 @@ template <Curve curve, class T>
 void activate_values(int64_t count, const T* gate, const T* x, SumOf<T>* y) {
   if (gate == nullptr) {
     for (int64_t i = 0; i < count; ++i) {
-      y[i] = value<curve>(widen(x[i]));
+      y[i] = point<curve>(widen(x[i])).value;
     }
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      y[i] = value<curve>(widen(gate[i])) * widen(x[i]);
+      y[i] = point<curve>(widen(gate[i])).value * widen(x[i]);
     }
   }
 }
@@ -255,19 +253,24 @@ void activate_gradients(
     const T* gate,
     const T* x,
     const SumOf<T>* dy,
+    SumOf<T>* y,
     SumOf<T>* dgate,
     SumOf<T>* dx) {
   if (gate == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
-      dx[i] = dy[i] * slope<curve>(widen(x[i]));
+      auto p = point<curve>(widen(x[i]));
+      y[i] = p.value;
+      dx[i] = dy[i] * p.slope;
     }
   } else {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
-      SumOf<T> d = dy[i];
-      dgate[i] = d * widen(x[i]) * slope<curve>(widen(gate[i]));
-      dx[i] = d * value<curve>(widen(gate[i]));
+      auto p = point<curve>(widen(gate[i]));
+      SumOf<T> up = widen(x[i]);
+      y[i] = p.value * up;
+      dgate[i] = dy[i] * up * p.slope;
+      dx[i] = dy[i] * p.value;
     }
   }
 }
@@ -279,13 +282,20 @@ void activate_backward(
     const void* gate,
     const void* x,
     const void* dy,
+    void* y,
     void* dgate,
     void* dx) {
   with_curve(curve, [&]<Curve c>() {
     with_type(type, [&]<class T>() {
       using S = SumOf<T>;
       activate_gradients<c, T>(
-          count, at<T>(gate), at<T>(x), at<S>(dy), at<S>(dgate), at<S>(dx));
+          count,
+          at<T>(gate),
+          at<T>(x),
+          at<S>(dy),
+          at<S>(y),
+          at<S>(dgate),
+          at<S>(dx));
     });
   });
 }
