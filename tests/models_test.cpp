@@ -203,6 +203,46 @@ TEST_P(FamilyTest, ControlsFailTheGateOfTheSplit) {
   }
 }
 
+/// The accumulated gradients of 12 samples; `apart`: every micro-batch into
+/// gradients of its own that are then added up, as frameworks do.
+std::vector<at::Tensor> fold(
+    const Transformer& model,
+    const RaggedBatch& batch,
+    int64_t micro_batch,
+    bool apart) {
+  auto parameters = model.parameters();
+  std::vector<at::Tensor> sums(parameters.size());
+  for (Range part : split_range(12, micro_batch)) {
+    loss(model, batch.part(part)).sum.backward();
+    for (size_t i = 0; apart && i < sums.size(); ++i) {
+      at::Tensor& grad = parameters[i].mutable_grad();
+      sums[i] = sums[i].defined() ? sums[i] + grad : grad;
+      grad.reset();
+    }
+  }
+  for (size_t i = 0; !apart && i < sums.size(); ++i) {
+    std::swap(sums[i], parameters[i].mutable_grad());
+  }
+  return sums;
+}
+
+TEST_P(FamilyTest, BitsAreThoseOfTheFoldPerSample) {
+  torch::manual_seed(7);
+  RaggedBatch batch = random_batch(config_, 12);
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config_, dtype, 1);
+    auto want = fold(model, batch, 1, false);
+    for (int64_t micro_batch : {2, 3, 5, 12}) {
+      auto got = fold(model, batch, micro_batch, false);
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_TRUE(got[i].equal(want[i])) << "parameter " << i;
+      }
+    }
+    auto control = fold(model, batch, 5, true);
+    EXPECT_FALSE(control[0].equal(want[0])) << "folded per micro-batch";
+  }
+}
+
 TEST_P(FamilyTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
   torch::manual_seed(4);
   Transformer model(config_, Dtype::kFp64, 1);

@@ -23,7 +23,7 @@ constexpr size_t kLargeBytes = size_t{64} << 10;
 /// of it cost nothing.
 size_t block_size(size_t bytes) {
   size_t granule = std::bit_floor(bytes) / 8;
-  return (bytes + granule - 1) / granule * granule;
+  return (bytes + granule - 1) / granule * granule + kHeaderBytes;
 }
 
 /// Small requests go to LibTorch's own allocation. Large ones are mapped from
@@ -40,7 +40,7 @@ class CachingAllocator final : public c10::Allocator {
     if (total < kLargeBytes) {
       block = c10::alloc_cpu(total);
     } else {
-      total = block_size(total);
+      total = block_size(size);
     }
     {
       std::lock_guard lock(mutex_);
@@ -105,7 +105,8 @@ class CachingAllocator final : public c10::Allocator {
       kept_.erase(std::next(it).base());
       return block;
     }
-    void* block = in_use_ + kept_bytes_ > most_in_use_ ? reshape(size) : nullptr;
+    void* block =
+        in_use_ + kept_bytes_ > most_in_use_ ? reshape(size) : nullptr;
     if (block == nullptr) {
       block = mmap(
           nullptr,

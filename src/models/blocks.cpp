@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
@@ -53,7 +54,9 @@ struct Pass::State {
       : weights(std::move(w)),
         batch(std::move(b)),
         chunks(tensor::sample_chunks(
-            batch.offsets, weights->compute, kChunkTokens)),
+            batch.offsets,
+            weights->compute,
+            kChunkTokens)),
         dropout(key, batch.offsets, batch.sample_ids) {}
 
   tensor::Type compute() const {
@@ -68,8 +71,7 @@ struct Pass::State {
     int64_t column = 0;
     for (const tensor::Linear& layer : layers) {
       int64_t width = tensor::out_width(layer);
-      tensor::linear(
-          x, layer, compute(), tensor::columns(y, column, width));
+      tensor::linear(x, layer, compute(), tensor::columns(y, column, width));
       column += width;
     }
   }
@@ -94,9 +96,8 @@ struct Pass::State {
   }
 
   /// dy · Wᵀ in the sum type.
-  at::Tensor input_gradient(
-      const tensor::Linear& layer,
-      const at::Tensor& dy) const {
+  at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
+      const {
     at::Tensor dx =
         empty(tensor::type_of(dy), dy.size(0), tensor::in_width(layer));
     tensor::linear_input_gradient(dy, layer, compute(), dx);
@@ -223,23 +224,23 @@ at::Tensor Pass::attention(size_t index, const at::Tensor& x) const {
                    qkv,
                    mixed,
                    logsumexp](const at::Tensor& dy) {
-    const State& s = *state;
-    const Weights& w = *s.weights;
+    const State& run = *state;
+    const tensor::RotaryTable& rotary = run.weights->rotary;
     at::Tensor dx = dy.clone();
-    for (const Chunk& chunk : s.chunks) {
-      at::Tensor dbranch = s.branch_gradient(chunk, site, dy);
+    for (const Chunk& chunk : run.chunks) {
+      at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
       tensor::linear_weight_gradient(
-          chunk, chunk.of(mixed), dbranch, block.attention_out, s.compute());
-      at::Tensor dmixed = s.input_gradient(block.attention_out, dbranch);
+          chunk, chunk.of(mixed), dbranch, block.attention_out, run.compute());
+      at::Tensor dmixed = run.input_gradient(block.attention_out, dbranch);
       at::Tensor dqkv = tensor::attention_backward(
-          chunk, s.batch.offsets, qkv, heads, mixed, logsumexp, dmixed);
-      if (w.rotary.cos.defined()) {
+          chunk, run.batch.offsets, qkv, heads, mixed, logsumexp, dmixed);
+      if (rotary.cos.defined()) {
         tensor::rotate(
-            dqkv, heads, chunk.of(s.batch.positions), w.rotary, /*back=*/true);
+            dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
       }
       at::Tensor normed =
           tensor::norm(chunk, x, block.attention_norm, statistics);
-      at::Tensor dnormed = s.linears_backward(chunk, block.qkv, normed, dqkv);
+      at::Tensor dnormed = run.linears_backward(chunk, block.qkv, normed, dqkv);
       tensor::norm_backward(
           chunk, x, dnormed, block.attention_norm, statistics, dx);
     }
@@ -278,24 +279,23 @@ at::Tensor Pass::mlp(size_t index, const at::Tensor& x) const {
                    x = x.detach(),
                    statistics,
                    inner](const at::Tensor& dy) {
-    const State& s = *state;
+    const State& run = *state;
     at::Tensor dx = dy.clone();
-    for (const Chunk& chunk : s.chunks) {
-      at::Tensor dbranch = s.branch_gradient(chunk, site, dy);
+    for (const Chunk& chunk : run.chunks) {
+      at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
       tensor::Activated activated = tensor::activate_backward(
           chunk.of(inner),
-          s.input_gradient(block.mlp_out, dbranch),
+          run.input_gradient(block.mlp_out, dbranch),
           curve,
           gated);
       tensor::linear_weight_gradient(
-          chunk, activated.y, dbranch, block.mlp_out, s.compute());
+          chunk, activated.y, dbranch, block.mlp_out, run.compute());
       at::Tensor dinner = std::move(activated.dx);
       activated.y.reset();
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       at::Tensor dnormed =
-          s.linears_backward(chunk, block.mlp_in, normed, dinner);
-      tensor::norm_backward(
-          chunk, x, dnormed, block.mlp_norm, statistics, dx);
+          run.linears_backward(chunk, block.mlp_in, normed, dinner);
+      tensor::norm_backward(chunk, x, dnormed, block.mlp_norm, statistics, dx);
     }
     return dx;
   };
@@ -328,8 +328,11 @@ at::Tensor Pass::loss_sum(const at::Tensor& x) const {
     if (training) {
       dx = at::zeros_like(x);
     }
-    for (const Chunk& chunk : tensor::segment_chunks(
-             s.batch.offsets, s.compute(), kHeadTokens)) {
+    for (const Chunk& chunk :
+         tensor::segment_chunks(s.batch.offsets, s.compute(), kHeadTokens)) {
+      if (chunk.of(s.batch.weights).count_nonzero().item<int64_t>() == 0) {
+        continue; // a prompt, say: its logits are not needed
+      }
       at::Tensor normed = tensor::norm(chunk, x, w.final_norm, statistics);
       at::Tensor dnormed = training ? at::empty_like(normed) : at::Tensor();
       sum += tensor::cross_entropy(
@@ -341,8 +344,7 @@ at::Tensor Pass::loss_sum(const at::Tensor& x) const {
           s.batch.weights,
           dnormed);
       if (training) {
-        tensor::norm_backward(
-            chunk, x, dnormed, w.final_norm, statistics, dx);
+        tensor::norm_backward(chunk, x, dnormed, w.final_norm, statistics, dx);
       }
     }
   }

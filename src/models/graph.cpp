@@ -35,8 +35,9 @@ struct Recorded final : torch::autograd::Node {
 };
 
 /// A std::shared_ptr up to LibTorch 2.12, an intrusive pointer since.
-using NodePointer = std::remove_cvref_t<
-    decltype(torch::autograd::impl::grad_accumulator(at::Tensor()))>;
+using NodePointer =
+    std::remove_cvref_t<decltype(torch::autograd::impl::grad_accumulator(
+        at::Tensor()))>;
 
 template <class Pointer>
 Pointer adopt(torch::autograd::Node* node) {

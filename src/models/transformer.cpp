@@ -74,9 +74,7 @@ class Transformer::Builder {
         out_first ? at::IntArrayRef{out, in} : at::IntArrayRef{in, out},
         std);
     return tensor::make_linear(
-        weight,
-        bias ? constant(name + ".bias", out, 0) : at::Tensor(),
-        layout);
+        weight, bias ? constant(name + ".bias", out, 0) : at::Tensor(), layout);
   }
 
   tensor::Norm norm(const std::string& name, bool bias) {
@@ -135,8 +133,8 @@ Transformer::Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed)
     head = builder.normal(
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
-  weights_->head =
-      tensor::make_linear(head, {}, tensor::WeightLayout::kOutIn);
+  // Without a packed copy: it would be the largest of all and wins little.
+  weights_->head = {head, {}, tensor::WeightLayout::kOutIn, nullptr};
 }
 
 const ModelConfig& Transformer::config() const {

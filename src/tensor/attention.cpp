@@ -116,8 +116,7 @@ ScoreRows make_scores(
 
 /// Memory for a block's scores in the sum type.
 at::Tensor score_memory(Type compute, int64_t length) {
-  return empty(
-      sum_type(compute), {std::min(kQueryRows, length), length});
+  return empty(sum_type(compute), {std::min(kQueryRows, length), length});
 }
 
 void forward_head(const Sample& s, int64_t head) {
@@ -177,8 +176,7 @@ void backward_group(
       kernels().softmax_backward(
           rows, delta.const_data_ptr(), d_memory.mutable_data_ptr());
       auto fold = [&](const Matrix& a, const Matrix& b, const Matrix& c) {
-        multiply(
-            s, block.columns, dim, block.rows, a.transposed(), b, c, true);
+        multiply(s, block.columns, dim, block.rows, a.transposed(), b, c, true);
       };
       fold(p, dout_rows, dvalue);
       fold(d, s.query(head, block.row), dkey);
@@ -230,8 +228,7 @@ at::Tensor attention_backward(
   columns(dqkv, heads.width(), 2 * heads.keys * heads.dim).zero_();
   int64_t samples = chunk.last_sample - chunk.first_sample;
   parallel_tasks(samples * heads.keys, [&](int64_t task) {
-    auto sample =
-        static_cast<size_t>(chunk.first_sample + task / heads.keys);
+    auto sample = static_cast<size_t>(chunk.first_sample + task / heads.keys);
     int64_t begin = offsets[sample];
     int64_t length = offsets[sample + 1] - begin;
     backward_group(

@@ -2,9 +2,9 @@
 
 namespace accrue::tensor {
 
-#define ACCRUE_DECLARE(isa)    \
-  namespace isa {              \
-  extern const Kernels table;  \
+#define ACCRUE_DECLARE(isa)   \
+  namespace isa {             \
+  extern const Kernels table; \
   }
 #if defined(__x86_64__)
 ACCRUE_DECLARE(avx512bf16)

@@ -2,7 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
+
+#include "tensor/gemm.h"
 
 // Loops over plain memory, without torch. They are compiled once per
 // instruction set; kernels() picks the best one that the CPU has. Every result
@@ -10,59 +11,6 @@
 // a call nor the number of threads is part of it.
 
 namespace accrue::tensor {
-
-/// Element types. Sums of kBf16 are made in fp32.
-enum class Type : uint8_t { kF32, kF64, kBf16 };
-
-constexpr size_t size_of(Type type) {
-  return type == Type::kF64 ? 8 : type == Type::kF32 ? 4 : 2;
-}
-
-/// What sums and gradients of `type` are made in.
-constexpr Type sum_type(Type type) {
-  return type == Type::kF64 ? Type::kF64 : Type::kF32;
-}
-
-/// Element (i, j) is at data[i * row_stride + j * col_stride]; one of the
-/// strides is 1.
-struct Matrix {
-  const void* data = nullptr;
-  Type type = Type::kF32;
-  int64_t row_stride = 0;
-  int64_t col_stride = 1;
-
-  Matrix transposed() const {
-    return {data, type, col_stride, row_stride};
-  }
-};
-
-/// C = A·B + bias, or C += A·B.
-///
-/// K is cut into segments; each is summed up from 0 in order of k and then
-/// added to C. So C += Xᵀ·dY with one segment per sample is the left fold over
-/// samples G ← G + XₛᵀdYₛ, however many of them are in the call.
-struct Gemm {
-  int64_t m = 0;
-  int64_t n = 0;
-  int64_t k = 0;
-  Matrix a; // [m, k]
-  Matrix b; // [k, n]
-  const void* packed_b = nullptr; // what pack() made of b, if anything
-  void* c = nullptr; // [m, n]
-  Type c_type = Type::kF32; // the sum type, or kBf16 unless `add`
-  int64_t c_stride = 0; // between rows
-  Type compute = Type::kF32; // what A and B are converted to
-  const void* bias = nullptr; // [n] of the sum type
-  bool add = false;
-  /// Ends of the segments in k, none longer than segment_limit(compute);
-  /// empty: as long as possible.
-  std::span<const int64_t> segments;
-};
-
-/// Longest segment of a sum over k.
-constexpr int64_t segment_limit(Type compute) {
-  return 1024 / static_cast<int64_t>(size_of(compute));
-}
 
 /// Activation functions.
 enum class Curve : uint8_t { kGelu, kGeluTanh, kSilu };
@@ -117,7 +65,7 @@ struct ScoreRows {
 struct Kernels {
   /// Uses all threads, or one when called from a parallel region.
   void (*gemm)(const Gemm& gemm);
-  /// Size of a packed b [k, n], and packing it with all threads.
+  /// Size of a packed b, and packing it with all threads.
   size_t (*packed_bytes)(int64_t k, int64_t n, Type compute);
   void (*pack)(int64_t k, int64_t n, Type compute, const Matrix& b, void* out);
 
@@ -174,6 +122,8 @@ struct Kernels {
       const void* x,
       int64_t stride,
       void* sums);
+  /// Σ x² in fp64, of the sum type.
+  double (*sum_squares)(Type type, int64_t count, const void* x);
   /// y = base + mask · x; base may be nullptr, y may be x.
   void (*dropout)(
       const DropoutRange& range,

@@ -128,16 +128,10 @@ void linear_weight_gradient(
     kernels().gemm(gemm);
   }
   if (at::Tensor grad = gradient_of(linear.bias); grad.defined()) {
-    fold_pieces(
-        chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {
-          kernels().sum_rows(
-              type_of(dy),
-              rows,
-              dy.size(1),
-              row_of(dy, begin),
-              dy.stride(0),
-              sums);
-        });
+    fold_pieces(chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {
+      kernels().sum_rows(
+          type_of(dy), rows, dy.size(1), row_of(dy, begin), dy.stride(0), sums);
+    });
   }
 }
 

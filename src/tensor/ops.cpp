@@ -4,10 +4,12 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
@@ -79,7 +81,8 @@ void add_in_order(
   }
 }
 
-// ---- norm ---------------------------------------------------------------------
+// ---- norm
+// ---------------------------------------------------------------------
 
 namespace {
 
@@ -152,7 +155,8 @@ void norm_backward(
   });
 }
 
-// ---- activation -----------------------------------------------------------------
+// ---- activation
+// -----------------------------------------------------------------
 
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
   int64_t width = gated ? x.size(1) / 2 : x.size(1);
@@ -203,7 +207,8 @@ Activated activate_backward(
   return result;
 }
 
-// ---- positions and embeddings -----------------------------------------------------
+// ---- positions and embeddings
+// -----------------------------------------------------
 
 RotaryTable rotary_table(
     int64_t positions,
@@ -284,7 +289,8 @@ void embed_backward(
   }
 }
 
-// ---- dropout ----------------------------------------------------------------------
+// ---- dropout
+// ----------------------------------------------------------------------
 
 void Dropout::apply(
     const Chunk& chunk,
@@ -299,8 +305,7 @@ void Dropout::apply(
     range.key = mix(step_key, mix(sample_ids_[sample], site));
     range.first = static_cast<uint64_t>((first - offsets_[sample]) * width);
     range.count = count * width;
-    range.threshold =
-        static_cast<uint64_t>(std::ldexp(key_.probability, 32));
+    range.threshold = static_cast<uint64_t>(std::ldexp(key_.probability, 32));
     range.scale = 1 / (1 - key_.probability);
     int64_t row = first - chunk.begin;
     kernels().dropout(
@@ -321,7 +326,33 @@ void Dropout::apply(
   });
 }
 
-// ---- loss -------------------------------------------------------------------------
+// ---- norm of gradients
+// ---------------------------------------------------------------
+
+double l2_norm(const at::Tensor& x) {
+  constexpr int64_t kPart = int64_t{1} << 16;
+  auto dtype = x.scalar_type();
+  if (!x.is_cpu() || !x.is_contiguous() ||
+      (dtype != at::kFloat && dtype != at::kDouble)) {
+    return at::linalg_vector_norm(x).item<double>();
+  }
+  std::vector<double> parts(
+      static_cast<size_t>((x.numel() + kPart - 1) / kPart));
+  const auto* from = static_cast<const char*>(x.const_data_ptr());
+  auto count = static_cast<int64_t>(parts.size());
+  parallel_for(count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      parts[static_cast<size_t>(i)] = kernels().sum_squares(
+          type_of(x),
+          std::min(kPart, x.numel() - i * kPart),
+          from + static_cast<size_t>(i * kPart) * x.element_size());
+    }
+  });
+  return std::sqrt(std::accumulate(parts.begin(), parts.end(), 0.0));
+}
+
+// ---- loss
+// -------------------------------------------------------------------------
 
 double cross_entropy(
     const Chunk& chunk,

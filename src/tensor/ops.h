@@ -6,6 +6,7 @@
 #include <span>
 
 #include "accrue/tensor/types.h"
+#include "tensor/attention.h"
 #include "tensor/kernels.h"
 #include "tensor/stream.h"
 
@@ -101,39 +102,6 @@ Activated activate_backward(
     Curve curve,
     bool gated);
 
-/// Shape of attention: qkv is [T, (H + 2K) · D].
-struct Heads {
-  int64_t queries = 0; // H
-  int64_t keys = 0; // K, divides H: arXiv 2305.13245
-  int64_t dim = 0; // D
-
-  int64_t width() const {
-    return queries * dim;
-  }
-  int64_t qkv_width() const {
-    return (queries + 2 * keys) * dim;
-  }
-};
-
-/// Causal attention within each sample: qkv -> out [T, H · D], logsumexp
-/// [H, T] for the backward. No [T, T] matrix exists (arXiv 2205.14135).
-void attention(
-    std::span<const int64_t> offsets,
-    const at::Tensor& qkv,
-    const Heads& heads,
-    const at::Tensor& out,
-    const at::Tensor& logsumexp);
-
-/// Gradient of the chunk's whole samples: dout [R, H · D] -> dqkv [R, …].
-at::Tensor attention_backward(
-    const Chunk& chunk,
-    std::span<const int64_t> offsets,
-    const at::Tensor& qkv,
-    const Heads& heads,
-    const at::Tensor& out,
-    const at::Tensor& logsumexp,
-    const at::Tensor& dout);
-
 /// Cosines and sines [positions, D/2] of rotary embeddings (arXiv 2104.09864),
 /// computed in fp32 whatever `dtype`, as transformers does, then converted.
 RotaryTable rotary_table(
@@ -205,5 +173,9 @@ double cross_entropy(
     const at::Tensor& targets,
     const at::Tensor& weights,
     const at::Tensor& dx);
+
+/// Euclidean norm in fp64, summed up in a fixed order whatever the number of
+/// threads (contiguous fp32 and fp64 on CPU; else LibTorch's).
+double l2_norm(const at::Tensor& x);
 
 } // namespace accrue::tensor

@@ -11,14 +11,13 @@ namespace accrue::tensor {
 /// LibTorch's OpenMP pool, each at least `grain` long. Nested calls are serial.
 template <class Run>
 void parallel_for(int64_t count, int64_t grain, const Run& run) {
-  int64_t threads =
-      omp_in_parallel() != 0 ? 1 : int64_t{omp_get_max_threads()};
+  int64_t threads = omp_in_parallel() != 0 ? 1 : int64_t{omp_get_max_threads()};
   threads = std::min(threads, count / std::max<int64_t>(grain, 1));
   if (threads <= 1) {
     run(int64_t{0}, count);
     return;
   }
-#pragma omp parallel num_threads(static_cast<int>(threads))
+#pragma omp parallel num_threads(static_cast <int>(threads))
   {
     int64_t thread = omp_get_thread_num();
     int64_t all = omp_get_num_threads();
@@ -29,7 +28,7 @@ void parallel_for(int64_t count, int64_t grain, const Run& run) {
 /// Calls run(i) for every i, handed out one by one.
 template <class Run>
 void parallel_tasks(int64_t count, const Run& run) {
-#pragma omp parallel for schedule(dynamic, 1) if (count > 1 && !omp_in_parallel())
+#pragma omp parallel for schedule(dynamic) if (!omp_in_parallel())
   for (int64_t i = 0; i < count; ++i) {
     run(i);
   }

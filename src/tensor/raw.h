@@ -31,7 +31,8 @@ inline at::Tensor empty(Type type, at::IntArrayRef shape) {
 /// it is not trained.
 at::Tensor gradient_of(const at::Tensor& parameter);
 
-/// gradients[i] += sums[0][i], then sums[1][i], … of sums [pieces, kinds, width].
+/// gradients[i] += sums[0][i], then sums[1][i], … of sums [pieces, kinds,
+/// width].
 void add_in_order(
     const std::vector<at::Tensor>& gradients,
     const at::Tensor& sums);

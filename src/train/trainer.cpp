@@ -163,17 +163,14 @@ class Run {
     std::vector<Range> parts = split_range(range.size(), micro_batch_);
     for (size_t i = 0; i < parts.size(); ++i) {
       Range part{range.begin + parts[i].begin, range.begin + parts[i].end};
-      LossSum loss = task_.loss(part, step);
-      m.tokens += static_cast<int64_t>(loss.weight.value);
-      add(loss, part, step);
+      add(part, step, m);
       progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
     }
     StepReport report = commit(step);
     m.loss = report.loss;
     m.grad_norm = report.grad_norm;
     m.target_tokens = static_cast<int64_t>(report.weight);
-    m.accumulation_steps = report.micro_batches;
-    m.skipped = report.skipped;
+    m.accumulation_steps = static_cast<int64_t>(parts.size());
     m.step_s = seconds_since(started);
     m.tokens_per_s = static_cast<double>(m.tokens) / m.step_s;
     m.peak_bytes = memory::peak_bytes();
@@ -181,10 +178,26 @@ class Run {
     return m;
   }
 
+  /// A micro-batch that is not finite is done again sample by sample, so that
+  /// what is left out does not depend on the split.
+  void add(Range part, int64_t step, report::StepMetrics& m) {
+    LossSum loss = task_.loss(part, step);
+    m.tokens += static_cast<int64_t>(loss.weight.value);
+    if (try_add(loss, part, step)) {
+      return;
+    }
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      Range sample{i, i + 1};
+      bool kept =
+          part.size() > 1 && try_add(task_.loss(sample, step), sample, step);
+      m.skipped += kept ? 0 : 1;
+    }
+  }
+
   /// The window knows the micro-batch, this place knows its samples.
-  void add(const LossSum& loss, Range part, int64_t step) {
+  bool try_add(const LossSum& loss, Range part, int64_t step) {
     try {
-      window_.add(loss);
+      return window_.add(loss);
     } catch (const NonFiniteError& error) {
       std::string ids;
       for (int64_t i = part.begin; i < part.end; ++i) {
@@ -207,7 +220,7 @@ class Run {
       int64_t step,
       const std::string& where) {
     throw NonFiniteError(fmt::format(
-        "{} Step {}{}. --on-nonfinite skip goes on without such micro-batches; "
+        "{} Step {}{}. --on-nonfinite skip goes on without such samples; "
         "the checkpoints are as they were.",
         error.what(),
         step + 1,

@@ -1,7 +1,6 @@
 #include "accrue/window/window.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/linalg_vector_norm.h>
 #include <fmt/format.h>
 #include <torch/optim/optimizer.h>
 
@@ -12,6 +11,7 @@
 #include <utility>
 
 #include "accrue/core/error.h"
+#include "tensor/ops.h"
 
 namespace accrue {
 namespace {
@@ -20,15 +20,11 @@ namespace {
 /// torch.nn.utils.clip_grad_norm_ does.
 constexpr double kClipEpsilon = 1e-6;
 
-double l2_norm(const at::Tensor& tensor) {
-  return at::linalg_vector_norm(tensor).item<double>();
-}
-
 double global_norm(const std::vector<at::Tensor>& tensors) {
   double squares = 0;
   for (const at::Tensor& tensor : tensors) {
     if (tensor.defined()) {
-      double value = l2_norm(tensor);
+      double value = tensor::l2_norm(tensor);
       squares += value * value;
     }
   }
@@ -37,7 +33,8 @@ double global_norm(const std::vector<at::Tensor>& tensors) {
 
 std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
   for (size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].defined() && !std::isfinite(l2_norm(gradients[i]))) {
+    if (gradients[i].defined() &&
+        !std::isfinite(tensor::l2_norm(gradients[i]))) {
       return fmt::format("parameter {}", i);
     }
   }
@@ -72,6 +69,7 @@ Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
         memory != nullptr ? first.emplace(memory, i).first->second : i);
   }
   accumulators_.resize(parameters_.size());
+  last_good_.resize(parameters_.size());
   begin();
 }
 
@@ -82,8 +80,10 @@ void Window::begin() {
     if (!direct(i)) {
       grad.reset();
     }
-    if (accumulator(i).defined()) {
-      accumulator(i).zero_();
+    for (at::Tensor* sums : {&accumulator(i), &last_good_[i]}) {
+      if (sums->defined()) {
+        sums->zero_();
+      }
     }
   }
   state_ = State::kOpen;
@@ -92,11 +92,8 @@ void Window::begin() {
 }
 
 bool Window::direct(size_t i) const {
-  // Skipping must be able to drop a micro-batch after its backward, so its
-  // gradients are kept apart until they are known to be finite.
   auto dtype = parameters_[i].scalar_type();
-  return (dtype == at::kFloat || dtype == at::kDouble) &&
-      options_.on_nonfinite == OnNonFinite::kError;
+  return dtype == at::kFloat || dtype == at::kDouble;
 }
 
 at::Tensor& Window::accumulator(size_t i) {
@@ -113,7 +110,7 @@ std::vector<at::Tensor> Window::parameters() const {
   return parameters;
 }
 
-void Window::add(const LossSum& loss) {
+bool Window::add(const LossSum& loss) {
   if (state_ != State::kOpen) {
     throw Error(fmt::format(
         "[window] add() after {}. Call begin() and repeat the window.",
@@ -124,24 +121,30 @@ void Window::add(const LossSum& loss) {
   double sum = loss.sum.numel() == 1 ? loss.sum.item<double>() : 0;
   check(loss, sum);
   ++micro_batches_;
-  if (weight > 0) {
-    bool finite = std::isfinite(sum) && backward(loss.sum);
-    if (!finite && options_.on_nonfinite == OnNonFinite::kError) {
-      throw NonFiniteError(fmt::format(
-          "[window] the loss of micro-batch {} is {}. Lower the learning "
-          "rate, look at its samples, or choose to skip such "
-          "micro-batches.",
-          micro_batches_,
-          sum));
-    }
-    if (finite) {
-      loss_sum_ += sum;
-      weight_ += weight;
-    } else {
-      ++skipped_;
-    }
+  const bool skips = options_.on_nonfinite == OnNonFinite::kSkip;
+  bool good = weight == 0 || std::isfinite(sum);
+  if (weight > 0 && good) {
+    loss.sum.backward();
+    fold();
+    good = !skips || finite();
+  }
+  if (!good && !skips) {
+    throw NonFiniteError(fmt::format(
+        "[window] the loss of micro-batch {} is {}. Lower the learning rate, "
+        "look at its samples, or choose to skip such micro-batches.",
+        micro_batches_,
+        sum));
+  }
+  if (good && weight > 0) {
+    loss_sum_ += sum;
+    weight_ += weight;
+  }
+  skipped_ += good ? 0 : 1;
+  if (skips) {
+    good ? remember() : restore();
   }
   state_ = State::kOpen;
+  return good;
 }
 
 void Window::check(const LossSum& loss, double sum) const {
@@ -169,25 +172,6 @@ void Window::check(const LossSum& loss, double sum) const {
   }
 }
 
-/// False if the policy is to skip and the gradients are not finite.
-bool Window::backward(const at::Tensor& sum) {
-  sum.backward();
-  if (options_.on_nonfinite == OnNonFinite::kSkip) {
-    std::vector<at::Tensor> grads;
-    for (const at::Tensor& parameter : parameters_) {
-      grads.push_back(parameter.grad());
-    }
-    if (!std::isfinite(global_norm(grads))) {
-      for (at::Tensor& parameter : parameters_) {
-        parameter.mutable_grad().reset();
-      }
-      return false;
-    }
-  }
-  fold();
-  return true;
-}
-
 /// Moves gradients that autograd did not accumulate in place.
 void Window::fold() {
   at::NoGradGuard no_grad;
@@ -204,6 +188,43 @@ void Window::fold() {
       accumulator = grad.to(wide ? at::kDouble : at::kFloat);
     }
     grad.reset();
+  }
+}
+
+bool Window::finite() {
+  std::vector<at::Tensor> sums;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    sums.push_back(accumulator(i));
+  }
+  return std::isfinite(global_norm(sums));
+}
+
+void Window::remember() {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!accumulator(i).defined()) {
+      continue;
+    }
+    if (last_good_[i].defined()) {
+      last_good_[i].copy_(accumulator(i));
+    } else {
+      last_good_[i] = accumulator(i).clone();
+    }
+  }
+}
+
+/// Also undoes what a loss has folded while it was computed.
+void Window::restore() {
+  at::NoGradGuard no_grad;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (!accumulator(i).defined()) {
+      continue;
+    }
+    if (last_good_[i].defined()) {
+      accumulator(i).copy_(last_good_[i]);
+    } else {
+      accumulator(i).zero_();
+    }
   }
 }
 

@@ -38,7 +38,8 @@ struct LossSum {
 enum class OnNonFinite {
   /// Throw NonFiniteError; nothing has been updated.
   kError,
-  /// Leave it out of both sums and count it. Costs a second set of gradients.
+  /// Leave it out of both sums and count it. Costs a second set of gradients,
+  /// a copy of the last good ones.
   kSkip,
 };
 
@@ -96,9 +97,10 @@ class Window {
   void begin();
 
   /// Runs backward on `loss.sum` and adds to the accumulators. A weight of 0
-  /// contributes exactly nothing. Throws NonFiniteError by policy, Error for a
-  /// loss that is no sum; after any exception begin() must come first.
-  void add(const LossSum& loss);
+  /// contributes exactly nothing. Returns false if the micro-batch was left
+  /// out by policy. Throws NonFiniteError by policy, Error for a loss that is
+  /// no sum; after any exception begin() must come first.
+  bool add(const LossSum& loss);
 
   /// Divides the accumulated gradient by the total weight and clips it. The
   /// result is in gradients() until begin(). Throws Error if nothing was added
@@ -130,14 +132,17 @@ class Window {
   at::Tensor& accumulator(size_t i);
   void merge_aliases();
   void check(const LossSum& loss, double sum) const;
-  bool backward(const at::Tensor& sum);
   void fold();
+  bool finite();
+  void remember();
+  void restore();
   void scale(double divisor);
   void expose_gradients();
 
   std::vector<at::Tensor> parameters_;
   std::vector<size_t> owners_; // of each: itself, or the first on its memory
   std::vector<at::Tensor> accumulators_; // undefined where direct
+  std::vector<at::Tensor> last_good_; // copies, for OnNonFinite::kSkip
   WindowOptions options_;
   State state_ = State::kOpen;
   double loss_sum_ = 0;

@@ -3,6 +3,7 @@
 
 #include "tensor/isa/isa.h"
 #include "tensor/isa/pack.h"
+#include "tensor/isa/tile.h"
 
 // A matrix product after Goto and van de Geijn (doi 10.1145/1356052.1356053):
 // panels of up to 48 columns of B stay in the caches, panels of 8 rows of A
@@ -11,7 +12,6 @@
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
-constexpr int64_t kPanelRows = 8; // of A
 constexpr int64_t kPanelVectors = 3; // columns of B, in vectors of 64 bytes
 constexpr int64_t kBlockRows = 128; // of A, packed at once by a thread
 constexpr int64_t kBlockPanels = 16; // of B, packed at once by all threads
@@ -21,98 +21,6 @@ constexpr int64_t kSerialWork = 1 << 17; // multiplications; below: one thread
 constexpr int64_t panel_vectors(int64_t left) {
   return left == 4 ? 2 : least(left, kPanelVectors);
 }
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-/// Segments that are packed together.
-struct Block {
-  int64_t begin = 0; // in k
-  int64_t end = 0;
-  int64_t words = 0;
-  int64_t num_segments = 0;
-  const int64_t* ends = nullptr; // of the segments, in k
-};
-
-// ---- the tile -----------------------------------------------------------------
-
-/// c [8, W vectors]: init + the first segment if there is an init, else
-/// c += it; then the other segments are added in turn.
-template <class F, int W>
-void tile(
-    const Block& block,
-    const typename F::Word* a,
-    const typename F::Word* b,
-    typename F::Sum* c,
-    int64_t c_stride,
-    const typename F::Sum* init) {
-  using Sums = typename F::Sums;
-  int64_t begin = block.begin;
-  for (int64_t s = 0; s < block.num_segments; ++s) {
-    int64_t words = ceil_div(block.ends[s] - begin, F::kPerWord);
-    begin = block.ends[s];
-    Sums sum[kPanelRows][W] = {};
-    for (int64_t k = 0; k < words; ++k) {
-      typename F::Words columns[W];
-#pragma GCC unroll 4
-      for (int v = 0; v < W; ++v) {
-        columns[v] = load<typename F::Words>(b + v * F::kLanes);
-      }
-#pragma GCC unroll 8
-      for (int64_t i = 0; i < kPanelRows; ++i) {
-#pragma GCC unroll 4
-        for (int v = 0; v < W; ++v) {
-          sum[i][v] = F::fma(a[i], columns[v], sum[i][v]);
-        }
-      }
-      a += kPanelRows;
-      b += W * F::kLanes;
-    }
-#pragma GCC unroll 8
-    for (int64_t i = 0; i < kPanelRows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < W; ++v) {
-        typename F::Sum* to = c + i * c_stride + v * F::kLanes;
-        store(
-            to,
-            load<Sums>(init != nullptr ? init + v * F::kLanes : to) +
-                sum[i][v]);
-      }
-    }
-    init = nullptr;
-  }
-}
-
-/// A tile that sticks out of C goes through a buffer.
-template <class F, int W>
-void edge_tile(
-    int64_t rows,
-    int64_t columns,
-    const Block& block,
-    const typename F::Word* a,
-    const typename F::Word* b,
-    typename F::Sum* c,
-    int64_t c_stride,
-    const typename F::Sum* init) {
-  constexpr int64_t kStride = W * F::kLanes;
-  typename F::Sum buffer[kPanelRows * kStride] = {};
-  typename F::Sum start[kStride] = {};
-  for (int64_t j = 0; j < columns; ++j) {
-    for (int64_t i = 0; i < rows && init == nullptr; ++i) {
-      buffer[i * kStride + j] = c[i * c_stride + j];
-    }
-    start[j] = init != nullptr ? init[j] : 0;
-  }
-  tile<F, W>(block, a, b, buffer, kStride, init != nullptr ? start : nullptr);
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      c[i * c_stride + j] = buffer[i * kStride + j];
-    }
-  }
-}
-
-// ---- the product --------------------------------------------------------------
 
 /// Memory of a thread that grows and stays.
 template <int purpose>
@@ -152,8 +60,8 @@ class Product {
     sums_stride_ = g_.c_stride;
     if (g_.c_type == Type::kBf16) {
       sums_stride_ = least(kBlockColumns, g_.n);
-      sums_ = static_cast<Sum*>(scratch<1>(
-          sizeof(Sum) * static_cast<size_t>(g_.m * sums_stride_)));
+      sums_ = static_cast<Sum*>(
+          scratch<1>(sizeof(Sum) * static_cast<size_t>(g_.m * sums_stride_)));
     }
     if (threads == 1) {
       work(0, 1);
@@ -314,8 +222,8 @@ class Product {
 
   /// Panels of rows [i, i + rows) in the calling thread's scratch memory.
   const Word* pack_rows(const Block& block, int64_t i, int64_t rows) const {
-    auto* out = static_cast<Word*>(
-        scratch<2>(sizeof(Word) * kMostWords * kBlockRows));
+    auto* out =
+        static_cast<Word*>(scratch<2>(sizeof(Word) * kMostWords * kBlockRows));
     int64_t panel = kPanelRows * block.words;
     for (int64_t r = 0; r < rows; r += F::kLanes) {
       Word* to = out + r * block.words;
@@ -405,8 +313,7 @@ class Product {
       if (rows == kPanelRows && columns == W * F::kLanes) {
         tile<F, W>(block, a, b, c, sums_stride_, init);
       } else {
-        edge_tile<F, W>(
-            rows, columns, block, a, b, c, sums_stride_, init);
+        edge_tile<F, W>(rows, columns, block, a, b, c, sums_stride_, init);
       }
     };
     switch (vectors) {

@@ -1,68 +1,11 @@
 #pragma once
 
-#include "tensor/isa/isa.h"
-
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
+#include "tensor/isa/format.h"
 
 // Packing: parts of a matrix are laid out in the order in which a product
-// reads them. What one column of a packed panel takes is a word: one element,
-// or two bf16 that are neighbours in k.
+// reads them.
 
 namespace accrue::tensor::ACCRUE_ISA {
-
-struct F32 {
-  static constexpr Type kType = Type::kF32;
-  static constexpr int64_t kPerWord = 1;
-  static constexpr int64_t kLanes = 16;
-  using Word = float;
-  using Words = F32x16;
-  using Sum = float;
-  using Sums = F32x16;
-
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-    return sum + a * b;
-  }
-};
-
-struct F64 {
-  static constexpr Type kType = Type::kF64;
-  static constexpr int64_t kPerWord = 1;
-  static constexpr int64_t kLanes = 8;
-  using Word = double;
-  using Words = F64x8;
-  using Sum = double;
-  using Sums = F64x8;
-
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-    return sum + a * b;
-  }
-};
-
-struct Bf16Pair {
-  static constexpr Type kType = Type::kBf16;
-  static constexpr int64_t kPerWord = 2;
-  static constexpr int64_t kLanes = 16;
-  using Word = uint32_t;
-  using Words = U32x16;
-  using Sum = float;
-  using Sums = F32x16;
-
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-#if defined(__AVX512BF16__)
-    return (Sums)_mm512_dpbf16_ps(
-        (__m512)sum,
-        (__m512bh)_mm512_set1_epi32(static_cast<int>(a)),
-        (__m512bh)b);
-#else
-    auto odd = bit_cast<F32x16>(b & 0xffff0000U);
-    auto even = bit_cast<F32x16>(b << 16);
-    sum += bit_cast<float>(a << 16) * even;
-    return sum + bit_cast<float>(a & 0xffff0000U) * odd;
-#endif
-  }
-};
 
 /// The word of one element and, unless it is the last, its neighbour in k.
 template <class F, class T>
@@ -179,10 +122,9 @@ ACCRUE_INLINE void pack_lanes(
       U32x16 rows[16];
 #pragma GCC unroll 16
       for (int64_t i = 0; i < 16; ++i) {
-        rows[i] = i < filled
-            ? bit_cast<U32x16>(
-                  along<F, T>(from + i * stride_w + done * F::kPerWord))
-            : U32x16{};
+        rows[i] = i < filled ? bit_cast<U32x16>(along<F, T>(
+                                   from + i * stride_w + done * F::kPerWord))
+                             : U32x16{};
       }
       transpose(rows);
 #pragma GCC unroll 16

@@ -1,0 +1,122 @@
+#include "tensor/isa/math.h"
+
+namespace accrue::tensor::ACCRUE_ISA {
+namespace {
+
+/// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
+template <Curve curve, class T>
+ACCRUE_INLINE CurvePoint<T> point(T x) {
+  if constexpr (curve == Curve::kGelu) {
+    T below = T(0.5) * (1 + error_function(x * T(M_SQRT1_2)));
+    T density = T(M_2_SQRTPI * M_SQRT1_2 / 2) * exponential(T(-0.5) * x * x);
+    return {x * below, below + x * density};
+  } else if constexpr (curve == Curve::kGeluTanh) {
+    constexpr T kScale = T(M_2_SQRTPI * M_SQRT1_2);
+    T square = x * x;
+    T u = kScale * x * (1 + T(0.044715) * square);
+    T s = 1 / (1 + exponential(-2 * u));
+    T du = kScale * (1 + T(3 * 0.044715) * square);
+    T y = x * s;
+    return {y, s + y * (1 - s) * 2 * du};
+  } else {
+    T s = 1 / (1 + exponential(-x));
+    T y = x * s;
+    return {y, s + y * (1 - s)};
+  }
+}
+
+template <class Run>
+ACCRUE_INLINE void with_curve(Curve curve, const Run& run) {
+  switch (curve) {
+    case Curve::kGelu:
+      return run.template operator()<Curve::kGelu>();
+    case Curve::kGeluTanh:
+      return run.template operator()<Curve::kGeluTanh>();
+    case Curve::kSilu:
+      return run.template operator()<Curve::kSilu>();
+  }
+}
+
+template <Curve curve, class T>
+void activate_values(int64_t count, const T* gate, const T* x, SumOf<T>* y) {
+  if (gate == nullptr) {
+    for (int64_t i = 0; i < count; ++i) {
+      y[i] = point<curve>(widen(x[i])).value;
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      y[i] = point<curve>(widen(gate[i])).value * widen(x[i]);
+    }
+  }
+}
+
+template <Curve curve, class T>
+void activate_gradients(
+    int64_t count,
+    const T* gate,
+    const T* x,
+    const SumOf<T>* dy,
+    SumOf<T>* y,
+    SumOf<T>* dgate,
+    SumOf<T>* dx) {
+  if (gate == nullptr) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      auto p = point<curve>(widen(x[i]));
+      y[i] = p.value;
+      dx[i] = dy[i] * p.slope;
+    }
+  } else {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      auto p = point<curve>(widen(gate[i]));
+      SumOf<T> up = widen(x[i]);
+      y[i] = p.value * up;
+      dgate[i] = dy[i] * up * p.slope;
+      dx[i] = dy[i] * p.value;
+    }
+  }
+}
+
+} // namespace
+
+void activate(
+    Curve curve,
+    Type type,
+    int64_t count,
+    const void* gate,
+    const void* x,
+    void* y) {
+  with_curve(curve, [&]<Curve c>() {
+    with_type(type, [&]<class T>() {
+      activate_values<c, T>(count, at<T>(gate), at<T>(x), at<SumOf<T>>(y));
+    });
+  });
+}
+
+void activate_backward(
+    Curve curve,
+    Type type,
+    int64_t count,
+    const void* gate,
+    const void* x,
+    const void* dy,
+    void* y,
+    void* dgate,
+    void* dx) {
+  with_curve(curve, [&]<Curve c>() {
+    with_type(type, [&]<class T>() {
+      using S = SumOf<T>;
+      activate_gradients<c, T>(
+          count,
+          at<T>(gate),
+          at<T>(x),
+          at<S>(dy),
+          at<S>(y),
+          at<S>(dgate),
+          at<S>(dx));
+    });
+  });
+}
+
+} // namespace accrue::tensor::ACCRUE_ISA

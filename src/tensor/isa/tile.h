@@ -1,0 +1,99 @@
+#pragma once
+
+#include "tensor/isa/pack.h"
+
+// The inside of a matrix product: a tile of C from a panel of A and one of B.
+
+namespace accrue::tensor::ACCRUE_ISA {
+
+constexpr int64_t kPanelRows = 8; // of A
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// Segments that are packed together.
+struct Block {
+  int64_t begin = 0; // in k
+  int64_t end = 0;
+  int64_t words = 0;
+  int64_t num_segments = 0;
+  const int64_t* ends = nullptr; // of the segments, in k
+};
+
+/// c [8, W vectors]: init + the first segment if there is an init, else
+/// c += it; then the other segments are added in turn.
+template <class F, int W>
+void tile(
+    const Block& block,
+    const typename F::Word* a,
+    const typename F::Word* b,
+    typename F::Sum* c,
+    int64_t c_stride,
+    const typename F::Sum* init) {
+  using Sums = typename F::Sums;
+  int64_t begin = block.begin;
+  for (int64_t s = 0; s < block.num_segments; ++s) {
+    int64_t words = ceil_div(block.ends[s] - begin, F::kPerWord);
+    begin = block.ends[s];
+    Sums sum[kPanelRows][W] = {};
+    for (int64_t k = 0; k < words; ++k) {
+      typename F::Words columns[W];
+#pragma GCC unroll 4
+      for (int v = 0; v < W; ++v) {
+        columns[v] = load<typename F::Words>(b + v * F::kLanes);
+      }
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kPanelRows; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < W; ++v) {
+          sum[i][v] = F::fma(a[i], columns[v], sum[i][v]);
+        }
+      }
+      a += kPanelRows;
+      b += W * F::kLanes;
+    }
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kPanelRows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < W; ++v) {
+        typename F::Sum* to = c + i * c_stride + v * F::kLanes;
+        store(
+            to,
+            load<Sums>(init != nullptr ? init + v * F::kLanes : to) +
+                sum[i][v]);
+      }
+    }
+    init = nullptr;
+  }
+}
+
+/// A tile that sticks out of C goes through a buffer.
+template <class F, int W>
+void edge_tile(
+    int64_t rows,
+    int64_t columns,
+    const Block& block,
+    const typename F::Word* a,
+    const typename F::Word* b,
+    typename F::Sum* c,
+    int64_t c_stride,
+    const typename F::Sum* init) {
+  constexpr int64_t kStride = W * F::kLanes;
+  typename F::Sum buffer[kPanelRows * kStride] = {};
+  typename F::Sum start[kStride] = {};
+  for (int64_t j = 0; j < columns; ++j) {
+    for (int64_t i = 0; i < rows && init == nullptr; ++i) {
+      buffer[i * kStride + j] = c[i * c_stride + j];
+    }
+    start[j] = init != nullptr ? init[j] : 0;
+  }
+  tile<F, W>(block, a, b, buffer, kStride, init != nullptr ? start : nullptr);
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      c[i * c_stride + j] = buffer[i * kStride + j];
+    }
+  }
+}
+
+} // namespace accrue::tensor::ACCRUE_ISA

@@ -1,0 +1,395 @@
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "accrue/core/random.h"
+#include "accrue/models/transformer.h"
+#include "accrue/optim/optimizer.h"
+#include "accrue/window/window.h"
+#include "support.h"
+#include "tensor/ops.h"
+
+// The kernels of every instruction set that this CPU has, against LibTorch.
+
+namespace accrue::tensor {
+
+#if defined(__x86_64__)
+namespace avx512bf16 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
+namespace avx2 {
+extern const Kernels table;
+}
+#endif
+namespace baseline {
+extern const Kernels table;
+}
+
+namespace {
+
+using accrue::testing::expect_near;
+
+struct Isa {
+  const char* name;
+  const Kernels* kernels;
+};
+
+std::vector<Isa> instruction_sets() {
+  std::vector<Isa> sets = {{"baseline", &baseline::table}};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("x86-64-v3")) {
+    sets.push_back({"avx2", &avx2::table});
+  }
+  if (__builtin_cpu_supports("x86-64-v4")) {
+    sets.push_back({"avx512", &avx512::table});
+  }
+  if (__builtin_cpu_supports("avx512bf16")) {
+    sets.push_back({"avx512bf16", &avx512bf16::table});
+  }
+#endif
+  return sets;
+}
+
+class KernelTest : public ::testing::TestWithParam<Isa> {
+ protected:
+  const Kernels& k_ = *GetParam().kernels;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Sets,
+    KernelTest,
+    ::testing::ValuesIn(instruction_sets()),
+    [](const auto& set) { return std::string(set.param.name); });
+
+at::Tensor empty(Type type, at::IntArrayRef shape) {
+  return at::empty(shape, at::TensorOptions().dtype(scalar_type(type)));
+}
+
+double tolerance(Type compute) {
+  return compute == Type::kF64 ? 1e-13 : 2e-6;
+}
+
+/// What bf16 products see of x.
+at::Tensor seen(const at::Tensor& x, Type compute) {
+  return (compute == Type::kBf16 ? x.to(at::kBFloat16) : x).to(at::kDouble);
+}
+
+Gemm product(
+    const at::Tensor& a,
+    const at::Tensor& b,
+    const at::Tensor& c,
+    Type compute) {
+  Gemm gemm;
+  gemm.m = a.size(0);
+  gemm.k = a.size(1);
+  gemm.n = b.size(1);
+  gemm.a = matrix(a);
+  gemm.b = matrix(b);
+  gemm.c = c.mutable_data_ptr();
+  gemm.c_type = type_of(c);
+  gemm.c_stride = c.stride(0);
+  gemm.compute = compute;
+  return gemm;
+}
+
+struct Shape {
+  int64_t m, n, k;
+};
+const std::vector<Shape> kShapes = {
+    {1, 1, 1},
+    {7, 50, 33},
+    {8, 48, 256},
+    {130, 64, 300},
+    {33, 257, 515},
+    {100, 65, 1030}};
+
+TEST_P(KernelTest, ProductsOfEveryLayoutAgreeWithLibTorch) {
+  torch::manual_seed(1);
+  for (Type compute : {Type::kF32, Type::kF64, Type::kBf16}) {
+    for (const Shape& s : kShapes) {
+      for (int layout = 0; layout < 8; ++layout) {
+        auto options = at::TensorOptions().dtype(
+            scalar_type(layout < 4 ? sum_type(compute) : compute));
+        auto make = [&](int64_t rows, int64_t columns, bool transposed) {
+          return transposed ? torch::randn({columns, rows}).to(options).t()
+                            : torch::randn({rows, columns}).to(options);
+        };
+        at::Tensor a = make(s.m, s.k, (layout & 1) != 0);
+        at::Tensor b = make(s.k, s.n, (layout & 2) != 0);
+        at::Tensor want = at::matmul(seen(a, compute), seen(b, compute));
+        at::Tensor bias =
+            torch::randn({s.n}).to(scalar_type(sum_type(compute)));
+        at::Tensor c = empty(sum_type(compute), {s.m, s.n});
+        Gemm gemm = product(a, b, c, compute);
+        gemm.bias = bias.const_data_ptr();
+        k_.gemm(gemm);
+        expect_near(c.to(at::kDouble), want + bias, tolerance(compute), "A·B");
+        gemm.bias = nullptr;
+        gemm.add = true;
+        k_.gemm(gemm);
+        expect_near(
+            c.to(at::kDouble), 2 * want + bias, tolerance(compute), "C += A·B");
+        at::Tensor packed = at::empty(
+            {static_cast<int64_t>(k_.packed_bytes(s.k, s.n, compute))},
+            at::kByte);
+        k_.pack(s.k, s.n, compute, matrix(b), packed.mutable_data_ptr());
+        gemm.packed_b = packed.const_data_ptr();
+        gemm.add = false;
+        at::Tensor again = empty(compute, {s.m, s.n});
+        gemm.c = again.mutable_data_ptr();
+        gemm.c_type = compute;
+        k_.gemm(gemm);
+        expect_near(
+            again.to(at::kDouble),
+            want,
+            compute == Type::kBf16 ? 0x1p-8 : tolerance(compute),
+            "packed, into the compute type");
+      }
+    }
+  }
+}
+
+TEST_P(KernelTest, RowsOfAProductDoNotDependOnTheOthers) {
+  torch::manual_seed(2);
+  for (Type compute : {Type::kF32, Type::kBf16}) {
+    at::Tensor a = torch::randn({75, 600});
+    at::Tensor b = torch::randn({600, 100});
+    at::Tensor whole = torch::empty({75, 100});
+    k_.gemm(product(a, b, whole, compute));
+    for (int64_t begin = 0, rows = 1; begin < 75; begin += rows, ++rows) {
+      rows = std::min(rows, 75 - begin);
+      at::Tensor part = torch::empty({rows, 100});
+      k_.gemm(product(a.narrow(0, begin, rows), b, part, compute));
+      EXPECT_TRUE(part.equal(whole.narrow(0, begin, rows))) << begin;
+    }
+  }
+}
+
+/// Xᵀ·dY of samples of these lengths, in calls of `per_call` of them.
+at::Tensor fold(
+    const Kernels& k,
+    Type compute,
+    const at::Tensor& x,
+    const at::Tensor& dy,
+    const std::vector<int64_t>& lengths,
+    size_t per_call,
+    bool one_segment = false) {
+  at::Tensor gradient = torch::zeros({x.size(1), dy.size(1)});
+  int64_t begin = 0;
+  for (size_t i = 0; i < lengths.size(); i += per_call) {
+    std::vector<int64_t> ends;
+    int64_t count = 0;
+    for (size_t j = i; j < std::min(i + per_call, lengths.size()); ++j) {
+      ends.push_back(count += lengths[j]);
+    }
+    if (one_segment) {
+      ends = {count};
+    }
+    Gemm gemm = product(
+        x.narrow(0, begin, count).t(),
+        dy.narrow(0, begin, count),
+        gradient,
+        compute);
+    gemm.add = true;
+    gemm.segments = ends;
+    k.gemm(gemm);
+    begin += count;
+  }
+  return gradient;
+}
+
+TEST_P(KernelTest, FoldPerSampleHasTheSameBitsForEverySplitAndThreadCount) {
+  torch::manual_seed(3);
+  std::vector<int64_t> lengths = {31, 1, 64, 17, 90, 5, 33};
+  at::Tensor x = torch::randn({241, 70});
+  at::Tensor dy = torch::randn({241, 130});
+  int threads = at::get_num_threads();
+  for (Type compute : {Type::kF32, Type::kBf16}) {
+    at::Tensor want = fold(k_, compute, x, dy, lengths, 1);
+    for (size_t per_call : {2, 3, 7}) {
+      for (int n : {1, 2, 3}) {
+        at::set_num_threads(n);
+        EXPECT_TRUE(fold(k_, compute, x, dy, lengths, per_call).equal(want));
+      }
+      at::set_num_threads(threads);
+      at::Tensor control = fold(k_, compute, x, dy, lengths, per_call, true);
+      EXPECT_FALSE(control.equal(want)) << "folded per micro-batch";
+      expect_near(control, want, 1e-5, "but near");
+    }
+  }
+}
+
+TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
+  at::Tensor x = torch::linspace(-20, 20, 4001);
+  at::Tensor y = torch::empty_like(x);
+  for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
+    at::Tensor wide = x.to(at::kDouble).requires_grad_();
+    at::Tensor want = curve == Curve::kSilu ? at::silu(wide)
+        : curve == Curve::kGelu             ? at::gelu(wide)
+                                            : at::gelu(wide, "tanh");
+    want.sum().backward();
+    at::Tensor dy = torch::ones_like(x);
+    at::Tensor dx = torch::empty_like(x);
+    k_.activate(
+        curve, Type::kF32, 4001, nullptr, x.const_data_ptr(), y.data_ptr());
+    EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
+    k_.activate_backward(
+        curve,
+        Type::kF32,
+        4001,
+        nullptr,
+        x.const_data_ptr(),
+        dy.const_data_ptr(),
+        y.data_ptr(),
+        nullptr,
+        dx.data_ptr());
+    EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
+    EXPECT_LT((dx - wide.grad()).abs().max().item<double>(), 4e-6);
+  }
+  at::Tensor bad = torch::full({20}, NAN);
+  k_.activate(
+      Curve::kSilu,
+      Type::kF32,
+      20,
+      nullptr,
+      bad.const_data_ptr(),
+      y.data_ptr());
+  EXPECT_TRUE(y.narrow(0, 0, 20).isnan().all().item<bool>());
+}
+
+TEST_P(KernelTest, LossRowsAgreeWithLibTorch) {
+  torch::manual_seed(4);
+  at::Tensor logits = (torch::randn({9, 1003}) * 8).requires_grad_();
+  at::Tensor targets = torch::randint(0, 1003, {9});
+  at::Tensor weights = torch::rand({9}, at::kDouble);
+  weights[3] = 0;
+  at::Tensor want =
+      at::cross_entropy_loss(logits, targets, {}, at::Reduction::None)
+          .to(at::kDouble) *
+      weights;
+  want.sum().backward();
+  at::Tensor work = logits.detach().clone();
+  at::Tensor losses = torch::empty({9}, at::kDouble);
+  k_.loss(
+      {Type::kF32,
+       9,
+       1003,
+       work.data_ptr(),
+       targets.const_data_ptr<int64_t>(),
+       weights.const_data_ptr<double>(),
+       losses.mutable_data_ptr<double>(),
+       true});
+  expect_near(losses, want.detach(), 1e-6, "losses");
+  EXPECT_LT((work - logits.grad()).abs().max().item<double>(), 1e-6);
+  EXPECT_EQ(losses[3].item<double>(), 0);
+  // Multiples of 2⁻²⁴ add up exactly, in any order.
+  at::Tensor scaled = losses * 0x1p24;
+  EXPECT_TRUE(scaled.equal(scaled.round()));
+}
+
+TEST_P(KernelTest, DropoutMasksArePhiloxWords) {
+  constexpr int64_t kCount = 500;
+  at::Tensor x = torch::ones({kCount});
+  at::Tensor y = torch::empty({kCount});
+  DropoutRange range{
+      .key = 0x0123456789abcdef,
+      .first = 37,
+      .count = kCount,
+      .threshold = uint64_t{1} << 30,
+      .scale = 2};
+  k_.dropout(
+      range, Type::kF32, x.const_data_ptr(), nullptr, y.mutable_data_ptr());
+  CounterRandom random(range.key);
+  int64_t dropped = 0;
+  for (int64_t i = 0; i < kCount; ++i) {
+    uint64_t element = range.first + static_cast<uint64_t>(i);
+    bool keep = random.bits(element / 4)[element % 4] >= range.threshold;
+    EXPECT_EQ(y[i].item<float>(), keep ? 2.0F : 0.0F) << i;
+    dropped += keep ? 0 : 1;
+  }
+  EXPECT_NEAR(static_cast<double>(dropped) / kCount, 0.25, 0.08);
+}
+
+TEST(AttentionTest, AgreesWithLibTorchOnRaggedSamplesAndGroupedHeads) {
+  torch::manual_seed(5);
+  Heads heads{.queries = 4, .keys = 2, .dim = 20};
+  std::vector<int64_t> offsets = {0, 1, 150, 180, 470};
+  at::Tensor qkv =
+      torch::randn({470, heads.qkv_width()}, at::kDouble).requires_grad_();
+  at::Tensor dout = torch::randn({470, heads.width()}, at::kDouble);
+  std::vector<at::Tensor> parts;
+  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
+    auto split = qkv.slice(0, offsets[s], offsets[s + 1])
+                     .unflatten(1, {8, 20})
+                     .transpose(0, 1) // [heads, L, D]
+                     .unsqueeze(0)
+                     .split_with_sizes({4, 2, 2}, 1);
+    parts.push_back(at::scaled_dot_product_attention(
+                        split[0], split[1], split[2], {}, 0, true, {}, true)
+                        .squeeze(0)
+                        .transpose(0, 1)
+                        .flatten(1));
+  }
+  at::Tensor want = at::cat(parts);
+  want.backward(dout);
+  at::Tensor out = torch::empty_like(want);
+  at::Tensor logsumexp = torch::empty({4, 470}, at::kDouble);
+  attention(offsets, qkv.detach(), heads, out, logsumexp);
+  expect_near(out, want.detach(), 1e-12, "attention");
+  for (int64_t tokens : {1, 200, 1000}) { // however it is cut into chunks
+    for (const Chunk& chunk : sample_chunks(offsets, Type::kF64, tokens)) {
+      at::Tensor dqkv = attention_backward(
+          chunk, offsets, qkv.detach(), heads, out, logsumexp, chunk.of(dout));
+      expect_near(dqkv, chunk.of(qkv.grad()), 1e-12, "gradient");
+    }
+  }
+}
+
+TEST(NormOfGradientTest, DoesNotDependOnTheThreads) {
+  torch::manual_seed(6);
+  at::Tensor x = torch::randn({300'001});
+  int threads = at::get_num_threads();
+  double norm = l2_norm(x);
+  EXPECT_NEAR(norm / x.to(at::kDouble).norm().item<double>(), 1, 1e-12);
+  for (int n : {1, 2, 3}) {
+    at::set_num_threads(n);
+    EXPECT_EQ(l2_norm(x), norm);
+  }
+  at::set_num_threads(threads);
+}
+
+TEST(PackedWeightTest, IsMadeAgainWhenTheWeightChanges) {
+  at::Tensor weight = torch::ones({3, 4}).requires_grad_();
+  Linear layer = make_linear(weight, {}, WeightLayout::kInOut);
+  at::Tensor x = torch::ones({2, 3});
+  at::Tensor y = torch::empty({2, 4});
+  linear(x, layer, Type::kBf16, y);
+  EXPECT_TRUE(y.equal(torch::full({2, 4}, 3.0)));
+  AdamW optimizer({weight}, {.lr = 1, .weight_decay = 0});
+  std::vector<at::Tensor> gradients = {torch::ones({3, 4})};
+  optimizer.step(gradients);
+  linear(x, layer, Type::kBf16, y);
+  EXPECT_LT(y.abs().max().item<double>(), 1e-3); // 1 - 1, three times
+}
+
+TEST(WindowAliasTest, GradientsOfTensorsOnOneMemoryAreOneGradient) {
+  at::Tensor weight = torch::ones({2}).requires_grad_();
+  at::Tensor alias = weight.detach().requires_grad_();
+  Window window({weight, alias});
+  EXPECT_EQ(window.parameters().size(), 1U);
+  window.add({.sum = (weight * 3).sum() + (alias * 4).sum(), .weight = 1});
+  AdamW optimizer({weight, alias}, {.lr = 0});
+  EXPECT_EQ(optimizer.parameters().size(), 1U);
+  window.normalize();
+  EXPECT_TRUE(window.gradients()[0].equal(torch::full({2}, 7.0)));
+}
+
+} // namespace
+} // namespace accrue::tensor
