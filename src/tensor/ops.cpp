@@ -1,11 +1,11 @@
 #include "tensor/ops.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -231,6 +231,16 @@ void rotate(
     const RotaryTable& table,
     bool back) {
   const int64_t* position = positions.const_data_ptr<int64_t>();
+  int64_t limit = table.cos.size(0);
+  for (int64_t t = 0; t < qkv.size(0); ++t) {
+    if (position[t] < 0 || position[t] >= limit) {
+      throw DataError(fmt::format(
+          "[model] position {} is not among the {} of the model. Shorten the "
+          "samples.",
+          position[t],
+          limit));
+    }
+  }
   parallel_for(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     kernels().rotate(
         type_of(qkv),
@@ -244,20 +254,6 @@ void rotate(
         back,
         mutable_row_of(qkv, begin));
   });
-}
-
-void embed(
-    const at::Tensor& table,
-    const at::Tensor& ids,
-    const at::Tensor& out,
-    bool add) {
-  at::NoGradGuard no_grad;
-  at::Tensor rows = table.index_select(0, ids);
-  if (add) {
-    out.add_(rows);
-  } else {
-    out.copy_(rows);
-  }
 }
 
 void embed_backward(
@@ -371,7 +367,10 @@ double cross_entropy(
   const double* weight = weights.const_data_ptr<double>() + chunk.begin;
   for (int64_t t = 0; t < chunk.size(); ++t) {
     if (target[t] < 0 || target[t] >= vocab) {
-      throw DataError("[model] a target is not in the vocabulary.");
+      throw DataError(fmt::format(
+          "[model] target {} is not in the vocabulary of {}.",
+          target[t],
+          vocab));
     }
   }
   parallel_for(chunk.size(), 1, [&](int64_t begin, int64_t end) {

@@ -111,7 +111,8 @@ RotaryTable rotary_table(
     at::ScalarType dtype);
 
 /// Rotates queries and keys of qkv in place by each token's position (halves,
-/// not pairs, as transformers' rotate_half); `back`: the gradient of it.
+/// not pairs, as transformers' rotate_half); `back`: the gradient of it. Throws
+/// DataError for a position that the table does not have.
 void rotate(
     const at::Tensor& qkv,
     const Heads& heads,
@@ -148,13 +149,6 @@ class Dropout {
   std::span<const int64_t> offsets_;
   std::span<const uint64_t> sample_ids_;
 };
-
-/// out [T, C] = rows `ids` of `table`; `add`: out += them.
-void embed(
-    const at::Tensor& table,
-    const at::Tensor& ids,
-    const at::Tensor& out,
-    bool add);
 
 /// Folds dy [T, C] into rows `ids` of the table's gradient, in order.
 void embed_backward(

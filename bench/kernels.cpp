@@ -1,0 +1,245 @@
+// Every kernel of ours beside LibTorch's operator, on shapes of gpt2-10m and
+// gpt2-124m, in turns within one run. Prints medians and their ratio; bench/
+// README.md says how to read it.
+
+#include <ATen/Parallel.h>
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "tensor/ops.h"
+
+namespace {
+
+using namespace accrue::tensor;
+using Work = std::function<void()>;
+
+double seconds(const Work& work) {
+  auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+/// One row: `ours` against `other`, in turns.
+void compare(const std::string& what, const Work& ours, const Work& other) {
+  constexpr int kRounds = 15;
+  std::vector<double> a;
+  std::vector<double> b;
+  for (int round = 0; round <= kRounds; ++round) {
+    double first = seconds(ours);
+    double second = seconds(other);
+    if (round > 0) { // the first is a warm-up
+      a.push_back(first);
+      b.push_back(second);
+    }
+  }
+  std::nth_element(a.begin(), a.begin() + kRounds / 2, a.end());
+  std::nth_element(b.begin(), b.begin() + kRounds / 2, b.end());
+  double x = a[kRounds / 2] * 1e3;
+  double y = b[kRounds / 2] * 1e3;
+  fmt::print(
+      "| {:<52} | {:>8.3f} | {:>8.3f} | {:>5.2f} |\n", what, x, y, y / x);
+}
+
+std::vector<Chunk> chunks_of(int64_t samples, int64_t length, Type compute) {
+  std::vector<int64_t> offsets;
+  for (int64_t i = 0; i <= samples; ++i) {
+    offsets.push_back(i * length);
+  }
+  return sample_chunks(offsets, compute, samples * length);
+}
+
+void products(
+    Type compute,
+    int64_t samples,
+    int64_t length,
+    int64_t in,
+    int64_t out) {
+  int64_t tokens = samples * length;
+  auto dtype = scalar_type(compute);
+  std::string shape = fmt::format(
+      "{} {} x {} -> {}",
+      compute == Type::kBf16 ? "bf16" : "fp32",
+      tokens,
+      in,
+      out);
+  at::Tensor x = torch::randn({tokens, in});
+  at::Tensor dy = torch::randn({tokens, out});
+  at::Tensor low_x = x.to(dtype);
+  at::Tensor low_dy = dy.to(dtype);
+  Linear layer = make_linear(
+      torch::randn({in, out}).requires_grad_(), {}, WeightLayout::kInOut);
+  at::Tensor weight = layer.weight.detach().to(dtype);
+  at::Tensor y = at::empty({tokens, out}, dtype);
+  at::Tensor dx = at::empty({tokens, in}, dtype);
+  Chunk chunk = chunks_of(samples, length, compute)[0];
+  compare(
+      "linear " + shape,
+      [&] { linear(low_x, layer, compute, y); },
+      [&] { at::mm_out(y, low_x, weight); });
+  compare(
+      "input gradient " + shape,
+      [&] { linear_input_gradient(low_dy, layer, compute, dx); },
+      [&] { at::mm_out(dx, low_dy, weight.t()); });
+  at::Tensor gradient = torch::zeros({in, out});
+  compare(
+      "weight gradient, accumulated " + shape,
+      [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
+      [&] { gradient.add_(at::mm(low_x.t(), low_dy)); });
+  Chunk whole = chunk;
+  whole.segments.clear();
+  for (int64_t end = 0; end < tokens;) {
+    end = std::min(end + segment_limit(compute), tokens);
+    whole.segments.push_back(end);
+  }
+  compare(
+      fmt::format("  folded per sample of {} against per micro-batch", length),
+      [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
+      [&] { linear_weight_gradient(whole, low_x, low_dy, layer, compute); });
+}
+
+void rows(int64_t samples, int64_t length, int64_t width) {
+  int64_t tokens = samples * length;
+  Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
+  at::Tensor x = torch::randn({tokens, width});
+  at::Tensor dy = torch::randn({tokens, width});
+  Norm layer{
+      torch::ones({width}).requires_grad_(),
+      torch::zeros({width}).requires_grad_(),
+      1e-5};
+  NormStatistics statistics = make_statistics(layer, x);
+  at::Tensor dx = torch::zeros_like(x);
+  auto [y, mean, rstd] = at::native_layer_norm(
+      x, {width}, layer.weight.detach(), layer.bias.detach(), 1e-5);
+  compare(
+      fmt::format("LayerNorm {} x {}", tokens, width),
+      [&] { norm(chunk, x, layer, statistics); },
+      [&] {
+        at::native_layer_norm(
+            x, {width}, layer.weight.detach(), layer.bias.detach(), 1e-5);
+      });
+  compare(
+      "  its backward",
+      [&] { norm_backward(chunk, x, dy, layer, statistics, dx); },
+      [&] {
+        at::native_layer_norm_backward(
+            dy,
+            x,
+            {width},
+            mean,
+            rstd,
+            layer.weight.detach(),
+            layer.bias.detach(),
+            {true, true, true});
+      });
+  at::Tensor inner = torch::randn({tokens, 4 * width});
+  at::Tensor dinner = torch::randn({tokens, 4 * width});
+  compare(
+      fmt::format("GELU {} x {}", tokens, 4 * width),
+      [&] { activate(inner, Curve::kGeluTanh, false); },
+      [&] { at::gelu(inner, "tanh"); });
+  compare(
+      "  its backward (ours: and the values once more)",
+      [&] { activate_backward(inner, dinner, Curve::kGeluTanh, false); },
+      [&] { at::gelu_backward(dinner, inner, "tanh"); });
+}
+
+void attentions(int64_t samples, int64_t length, int64_t num_heads) {
+  Heads heads{.queries = num_heads, .keys = num_heads, .dim = 64};
+  int64_t tokens = samples * length;
+  Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
+  std::vector<int64_t> offsets;
+  for (int64_t i = 0; i <= samples; ++i) {
+    offsets.push_back(i * length);
+  }
+  at::Tensor qkv = torch::randn({tokens, heads.qkv_width()});
+  at::Tensor out = torch::empty({tokens, heads.width()});
+  at::Tensor sums = torch::empty({num_heads, tokens});
+  at::Tensor dout = torch::randn({tokens, heads.width()});
+  auto parts = qkv.view({samples, length, 3, num_heads, 64})
+                   .permute({2, 0, 3, 1, 4})
+                   .unbind(0);
+  at::Tensor dmixed =
+      dout.view({samples, length, num_heads, 64}).transpose(1, 2);
+  auto [mixed, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
+      parts[0], parts[1], parts[2], 0, true);
+  std::string shape =
+      fmt::format("{} x {} tokens, {} heads", samples, length, num_heads);
+  compare(
+      "attention " + shape,
+      [&] { attention(offsets, qkv, heads, out, sums); },
+      [&] {
+        at::_scaled_dot_product_flash_attention_for_cpu(
+            parts[0], parts[1], parts[2], 0, true);
+      });
+  compare(
+      "  its backward",
+      [&] { attention_backward(chunk, offsets, qkv, heads, out, sums, dout); },
+      [&] {
+        at::_scaled_dot_product_flash_attention_for_cpu_backward(
+            dmixed, parts[0], parts[1], parts[2], mixed, logsumexp, 0, true);
+      });
+}
+
+void heads_and_norms() {
+  constexpr int64_t kTokens = 512;
+  constexpr int64_t kVocab = 50257;
+  Chunk chunk = chunks_of(1, kTokens, Type::kF32)[0];
+  Linear head{
+      torch::randn({kVocab, 256}).requires_grad_(),
+      {},
+      WeightLayout::kOutIn,
+      nullptr};
+  at::Tensor x = torch::randn({kTokens, 256});
+  at::Tensor targets = torch::randint(0, kVocab, {kTokens});
+  at::Tensor weights = torch::ones({kTokens}, at::kDouble);
+  at::Tensor dx = torch::empty_like(x);
+  compare(
+      "head and loss, forward and backward, 512 x 256 -> 50257",
+      [&] { cross_entropy(chunk, x, head, Type::kF32, targets, weights, dx); },
+      [&] {
+        at::Tensor leaf = x.detach().requires_grad_();
+        at::cross_entropy_loss(
+            at::linear(leaf, head.weight), targets, {}, at::Reduction::Sum)
+            .backward();
+      });
+  at::Tensor gradient = torch::randn({16 << 20});
+  compare(
+      "norm of a gradient, 16 Mi",
+      [&] { l2_norm(gradient); },
+      [&] { at::linalg_vector_norm(gradient).item<double>(); });
+  at::Tensor table = torch::zeros({kVocab, 768}).requires_grad_();
+  at::Tensor dy = torch::randn({4096, 768});
+  at::Tensor ids = torch::randint(0, kVocab, {4096});
+  at::Tensor sum = torch::zeros({kVocab, 768});
+  compare(
+      "embedding gradient, accumulated, 4096 x 768",
+      [&] { embed_backward(table, ids, dy); },
+      [&] { sum.index_add_(0, ids, dy); });
+}
+
+} // namespace
+
+int main() {
+  torch::manual_seed(1);
+  fmt::print(
+      "{} threads; milliseconds; last column: LibTorch's time over ours\n\n",
+      at::get_num_threads());
+  fmt::print("| kernel | ours | LibTorch | ratio |\n|---|---|---|---|\n");
+  for (Type compute : {Type::kF32, Type::kBf16}) {
+    products(compute, 4, 256, 384, 1536);
+    products(compute, 16, 64, 384, 1536);
+    products(compute, 2, 512, 768, 3072);
+  }
+  rows(4, 256, 384);
+  rows(2, 512, 768);
+  attentions(4, 256, 6);
+  attentions(2, 512, 12);
+  heads_and_norms();
+  return 0;
+}
