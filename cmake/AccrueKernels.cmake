@@ -30,5 +30,7 @@ function(accrue_kernels room)
     target_sources(accrue_${room} PRIVATE $<TARGET_OBJECTS:${target}>)
   endforeach()
   target_compile_options(accrue_${room} PRIVATE -fopenmp)
+  # The precompiled header is without -fopenmp.
+  set_property(TARGET accrue_${room} PROPERTY DISABLE_PRECOMPILE_HEADERS ON)
   target_link_libraries(accrue_${room} PUBLIC accrue::openmp)
 endfunction()

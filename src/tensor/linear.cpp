@@ -25,7 +25,7 @@ Matrix in_out(const Linear& linear) {
 }
 
 /// bf16 copies are packed once per window. fp32 weights are packed as they are
-/// used: a copy would double them and wins little (bench/README.md).
+/// used: copies would triple them and win little (docs/bits.md).
 const void* packed(
     const Linear& linear,
     bool transposed,
