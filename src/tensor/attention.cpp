@@ -48,6 +48,23 @@ struct Sample {
   }
 };
 
+Sample sample_of(
+    size_t index,
+    std::span<const int64_t> offsets,
+    const at::Tensor& qkv,
+    const Heads& heads,
+    const at::Tensor& out,
+    const at::Tensor& logsumexp) {
+  int64_t begin = offsets[index];
+  return {
+      heads,
+      offsets[index + 1] - begin,
+      {qkv, begin, heads.dim},
+      {out, begin, heads.dim},
+      logsumexp,
+      type_of(qkv)};
+}
+
 /// a [m, k] · b [k, n] -> c.
 void multiply(
     const Sample& sample,
@@ -203,15 +220,8 @@ void attention(
   int64_t samples = static_cast<int64_t>(offsets.size()) - 1;
   parallel_tasks(samples * heads.queries, [&](int64_t task) {
     auto sample = static_cast<size_t>(task / heads.queries);
-    int64_t begin = offsets[sample];
-    int64_t length = offsets[sample + 1] - begin;
     forward_head(
-        {heads,
-         length,
-         {qkv, begin, heads.dim},
-         {out, begin, heads.dim},
-         logsumexp,
-         type_of(qkv)},
+        sample_of(sample, offsets, qkv, heads, out, logsumexp),
         task % heads.queries);
   });
 }
@@ -229,18 +239,12 @@ at::Tensor attention_backward(
   int64_t samples = chunk.last_sample - chunk.first_sample;
   parallel_tasks(samples * heads.keys, [&](int64_t task) {
     auto sample = static_cast<size_t>(chunk.first_sample + task / heads.keys);
-    int64_t begin = offsets[sample];
-    int64_t length = offsets[sample + 1] - begin;
+    int64_t row = offsets[sample] - chunk.begin;
     backward_group(
-        {heads,
-         length,
-         {qkv, begin, heads.dim},
-         {out, begin, heads.dim},
-         logsumexp,
-         type_of(qkv)},
+        sample_of(sample, offsets, qkv, heads, out, logsumexp),
         task % heads.keys,
-        {dout, begin - chunk.begin, heads.dim},
-        {dqkv, begin - chunk.begin, heads.dim});
+        {dout, row, heads.dim},
+        {dqkv, row, heads.dim});
   });
   return dqkv;
 }

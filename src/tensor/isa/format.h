@@ -11,33 +11,23 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-struct F32 {
-  static constexpr Type kType = Type::kF32;
+/// One element per word, summed in its own type.
+template <Type type, class T, class Vector>
+struct Single {
+  static constexpr Type kType = type;
   static constexpr int64_t kPerWord = 1;
-  static constexpr int64_t kLanes = 16;
-  using Word = float;
-  using Words = F32x16;
-  using Sum = float;
-  using Sums = F32x16;
+  static constexpr int64_t kLanes = sizeof(Vector) / sizeof(T);
+  using Word = T;
+  using Words = Vector;
+  using Sum = T;
+  using Sums = Vector;
 
   ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
     return sum + a * b;
   }
 };
-
-struct F64 {
-  static constexpr Type kType = Type::kF64;
-  static constexpr int64_t kPerWord = 1;
-  static constexpr int64_t kLanes = 8;
-  using Word = double;
-  using Words = F64x8;
-  using Sum = double;
-  using Sums = F64x8;
-
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-    return sum + a * b;
-  }
-};
+using F32 = Single<Type::kF32, float, F32x16>;
+using F64 = Single<Type::kF64, double, F64x8>;
 
 struct Bf16Pair {
   static constexpr Type kType = Type::kBf16;
