@@ -18,8 +18,10 @@ namespace {
 using tensor::Chunk;
 
 /// Enough rows for a matrix product to be at its best; more would only cost
-/// memory.
-constexpr int64_t kChunkTokens = 1024;
+/// memory. Where weights are packed once per window, fewer are enough.
+int64_t chunk_tokens(tensor::Type compute) {
+  return compute == tensor::Type::kBf16 ? 512 : 1024;
+}
 /// The same for the head, where a row is as wide as the vocabulary.
 constexpr int64_t kHeadTokens = 512;
 
@@ -56,7 +58,7 @@ struct Pass::State {
         chunks(tensor::sample_chunks(
             batch.offsets,
             weights->compute,
-            kChunkTokens)),
+            chunk_tokens(weights->compute))),
         dropout(key, batch.offsets, batch.sample_ids) {}
 
   tensor::Type compute() const {
