@@ -3,6 +3,7 @@
 // README.md says how to read it.
 
 #include <ATen/Parallel.h>
+#include <c10/core/CPUAllocator.h>
 #include <fmt/format.h>
 #include <torch/types.h>
 
@@ -11,6 +12,9 @@
 #include <functional>
 #include <vector>
 
+#include "accrue/models/transformer.h"
+#include "accrue/window/window.h"
+#include "memory/meter.h"
 #include "tensor/ops.h"
 
 namespace {
@@ -223,6 +227,45 @@ void heads_and_norms() {
       [&] { sum.index_add_(0, ids, dy); });
 }
 
+/// Forward and backward of a small gpt2, with tensors from LibTorch's own
+/// allocator and from ours.
+void allocators() {
+  accrue::ModelConfig config;
+  config.vocab_size = 256;
+  config.width = 384;
+  config.num_layers = 6;
+  config.num_heads = config.num_kv_heads = 6;
+  config.head_dim = 64;
+  config.mlp_width = 1536;
+  config.max_positions = 256;
+  c10::Allocator* theirs = c10::GetCPUAllocator();
+  accrue::memory::install_allocator();
+  c10::Allocator* ours = c10::GetCPUAllocator();
+  accrue::Transformer model(config, accrue::Dtype::kBf16, 1);
+  accrue::Window window(model.parameters());
+  auto pass = [&](c10::Allocator* allocator, int64_t samples) {
+    c10::SetCPUAllocator(allocator, /*priority=*/1);
+    accrue::TokenBatch batch;
+    for (int64_t i = 0; i <= samples; ++i) {
+      batch.offsets.push_back(i * 256);
+      batch.sample_ids.push_back(static_cast<uint64_t>(i));
+    }
+    batch.sample_ids.pop_back();
+    batch.tokens = torch::randint(0, 256, {samples * 256});
+    batch.targets = batch.tokens;
+    batch.weights = torch::ones({samples * 256}, at::kDouble);
+    batch.positions = torch::arange(256).repeat({samples});
+    batch.target_weight = static_cast<double>(samples * 256);
+    window.add({.sum = model.loss_sum(batch), .weight = batch.target_weight});
+  };
+  for (int64_t samples : {4, 16}) {
+    compare(
+        fmt::format("allocator: gpt2-10m bf16, micro-batch of {}", samples),
+        [&] { pass(ours, samples); },
+        [&] { pass(theirs, samples); });
+  }
+}
+
 } // namespace
 
 int main() {
@@ -241,5 +284,6 @@ int main() {
   attentions(4, 256, 6);
   attentions(2, 512, 12);
   heads_and_norms();
+  allocators();
   return 0;
 }

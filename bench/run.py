@@ -72,9 +72,12 @@ transformers.GPT2LMHeadModel(config).save_pretrained({str(self.weights)!r})"""],
         # As transformers wrote it, without fields that say nothing of the model.
         (self.weights / "config.json").write_text(
             (ROOT / "configs" / self.model / "config.json").read_text())
+        self.data.write_bytes(self.text()[: self.seq_len * self.global_batch])
+
+    @staticmethod
+    def text():
         from pydoc_data.topics import topics
-        text = " ".join(topics.values()).encode("ascii", "replace")
-        self.data.write_bytes(text[: self.seq_len * self.global_batch])
+        return " ".join(topics.values()).encode("ascii", "replace")
 
     def measure(self, system, micro_batch, way, steps):
         if system == "accrue":

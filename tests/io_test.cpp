@@ -1,6 +1,9 @@
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -41,6 +44,30 @@ TEST(SafetensorsTest, RoundTripKeepsEveryDtypeAndShape) {
     EXPECT_EQ(back[name].scalar_type(), tensor.scalar_type()) << name;
     EXPECT_TRUE(at::equal(back[name], tensor)) << name;
   }
+}
+
+TEST(SafetensorsTest, LoadsIntoTensorsOfOtherDtypes) {
+  TemporaryFolder folder;
+  at::Tensor large = at::randn({3, 400'000}); // several pieces
+  save_safetensors(folder / "a", {{"large", large}, {"small", at::arange(3)}});
+  TensorMap into{
+      {"large", at::empty({3, 400'000}, at::kDouble)},
+      {"small", at::empty({3}, at::kFloat)}};
+  load_safetensors(folder / "a", into);
+  EXPECT_TRUE(at::equal(into["large"], large.to(at::kDouble)));
+  EXPECT_TRUE(at::equal(into["small"], at::arange(3).to(at::kFloat)));
+}
+
+TEST(SafetensorsTest, WhatDoesNotMatchIsNamedAndNothingChanges) {
+  TemporaryFolder folder;
+  save_safetensors(
+      folder / "a", {{"a", at::ones({2})}, {"extra", at::ones({2})}});
+  TensorMap into{{"a", at::zeros({2})}, {"b", at::zeros({2})}};
+  auto message =
+      message_of<DataError>([&] { load_safetensors(folder / "a", into); });
+  expect_contains(message, "\"b\" is missing");
+  expect_contains(message, "\"extra\" is not expected");
+  EXPECT_EQ(into["a"].sum().item<double>(), 0);
 }
 
 TEST(SafetensorsTest, EqualTensorsGiveEqualFiles) {

@@ -18,7 +18,7 @@ ALLOWED = {
     "tensor": {"core"},
     "optim": {"core"},
     "window": {"core", "optim", "tensor"},
-    "memory": {"core", "window"},
+    "memory": {"core", "optim", "window"},
     "models": {"core", "io", "tensor", "window"},
     "text": {"core", "io", "window"},
     "report": {"core", "io", "window"},

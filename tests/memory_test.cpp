@@ -1,18 +1,16 @@
 #include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <vector>
 
-#include "accrue/core/error.h"
 #include "memory/meter.h"
 #include "memory/planner.h"
-#include "support.h"
+#include "memory/retreat.h"
 
 namespace accrue::memory {
 namespace {
-
-using accrue::testing::expect_contains;
-using accrue::testing::message_of;
 
 TEST(MeterTest, CountsLiveAndPeakBytesOfTensors) {
   install_allocator();
@@ -62,25 +60,99 @@ TEST(AllocatorTest, BlocksAreAlignedAndDoNotOverlap) {
 TEST(MeterTest, KernelFiguresArePlausible) {
   EXPECT_GT(resident_bytes(), 1U << 20);
   EXPECT_GE(peak_resident_bytes(), resident_bytes());
-  EXPECT_GT(machine_bytes(), resident_bytes());
+  EXPECT_GT(available_bytes(), resident_bytes());
 }
 
-TEST(PlannerTest, LineThroughTwoProbes) {
-  FitLine line = fit({1, 130, 0}, {4, 220, 0});
-  EXPECT_EQ(line.fixed_bytes, 100U);
-  EXPECT_EQ(line.bytes_per_sample, 30U);
-  EXPECT_EQ(line.peak(10), 400U);
+TEST(AllocatorTest, BeyondTheLimitIsOutOfMemory) {
+  install_allocator();
+  set_limit(held_bytes() + (1 << 20));
+  at::Tensor fits = at::empty({512 << 10}, at::kByte);
+  uint64_t before = live_bytes();
+  EXPECT_THROW(at::empty({1 << 20}, at::kByte), c10::OutOfMemoryError);
+  EXPECT_EQ(live_bytes(), before);
+  fits.reset();
+  EXPECT_NO_THROW(at::empty({900 << 10}, at::kByte));
+  set_limit(std::nullopt);
+  EXPECT_NO_THROW(at::empty({4 << 20}, at::kByte));
+}
+
+TEST(AllocatorTest, ALowerLimitGivesBackWhatIsKept) {
+  install_allocator();
+  { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
+  EXPECT_GE(held_bytes(), 8U << 20);
+  set_limit(live_bytes() + (1 << 20));
+  EXPECT_LE(held_bytes(), live_bytes() + (1 << 20));
+  set_limit(std::nullopt);
+}
+
+FitTable table() {
+  FitTable table{.program_bytes = 1000, .commit_seconds = 0.5};
+  table.probes = {
+      {{0, false}, 100, 0},
+      {{1, false}, 150, 1.0},
+      {{2, false}, 190, 1.8},
+      {{4, false}, 270, 3.6},
+      {{0, true}, 100, 0},
+      {{1, true}, 110, 1.3},
+      {{4, true}, 140, 4.8}};
+  return table;
+}
+
+TEST(PlannerTest, PeaksAreMeasuredOrOnTheLine) {
+  EXPECT_EQ(table().peak({2, false}), 1190U);
+  EXPECT_EQ(table().peak({3, false}), 1230U); // between
+  EXPECT_EQ(table().peak({10, false}), 1510U); // beyond
+  EXPECT_EQ(table().peak({14, true}), 1240U);
+  EXPECT_EQ(table().bytes_per_sample(false), 40U);
 }
 
 TEST(PlannerTest, LargestThatFits) {
-  FitLine line{.fixed_bytes = 100, .bytes_per_sample = 30};
-  EXPECT_EQ(largest_that_fits(line, 130, 50), 1);
-  EXPECT_EQ(largest_that_fits(line, 219, 50), 3);
-  EXPECT_EQ(largest_that_fits(line, 220, 50), 4);
-  EXPECT_EQ(largest_that_fits(line, 1 << 20, 50), 50);
-  expect_contains(
-      message_of<MemoryError>([&] { largest_that_fits(line, 129, 50); }),
-      "1 B are missing");
+  EXPECT_EQ(table().largest(false, 1149), 0);
+  EXPECT_EQ(table().largest(false, 1150), 1);
+  EXPECT_EQ(table().largest(false, 1309), 4);
+  EXPECT_EQ(table().largest(false, 1310), 5);
+  EXPECT_EQ(table().largest(true, 1149), 4);
+  EXPECT_EQ(table().next({2, false}, 1500, 100), 4);
+  EXPECT_EQ(table().next({2, false}, 1230, 100), 3);
+  EXPECT_EQ(table().next({4, false}, 1290, 100), 4);
+  EXPECT_EQ(table().next({4, false}, 9000, 6), 6);
+}
+
+TEST(PlannerTest, TimeOfAWindow) {
+  EXPECT_DOUBLE_EQ(table().step_seconds({4, false}, 8), 0.5 + 2 * 3.6);
+  EXPECT_DOUBLE_EQ(table().step_seconds({4, false}, 9), 0.5 + 2 * 3.6 + 1.0);
+  // 8 was not timed: per sample as fast as 4.
+  EXPECT_DOUBLE_EQ(table().step_seconds({8, false}, 8), 0.5 + 7.2);
+}
+
+TEST(PlannerTest, FastestThatFits) {
+  // 2 and 4 are equally fast: the smaller one.
+  EXPECT_EQ(table().fastest(9000, 8), (Way{2, false}));
+  // Checkpointing where it is the only way, or the faster one.
+  EXPECT_EQ(table().fastest(1149, 8), (Way{4, true}));
+  EXPECT_EQ(table().fastest(1139, 8), (Way{1, true}));
+  EXPECT_EQ(table().fastest(1160, 8), (Way{1, false}));
+  EXPECT_EQ(table().fastest(1109, 8), std::nullopt);
+}
+
+TEST(RetreatTest, ComesBackAfterAWhileAndLaterEachTime) {
+  Retreat<int> way(8);
+  auto windows_until = [&](int want) {
+    int windows = 0;
+    while (way.now() != want && windows < 1000) {
+      way.window_done();
+      ++windows;
+    }
+    return windows;
+  };
+  way.to(4);
+  EXPECT_EQ(windows_until(8), 8);
+  way.to(4);
+  way.to(2);
+  EXPECT_EQ(windows_until(4), 16);
+  EXPECT_EQ(windows_until(8), 16);
+  way.window_done();
+  EXPECT_EQ(way.now(), 8);
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "accrue/core/error.h"
+#include "accrue/io/safetensors.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/optim/schedule.h"
 #include "support.h"
@@ -92,7 +93,8 @@ TEST(OptimizerTest, StateRoundTripContinuesExactly) {
   first.step(std::array{gradients[1]});
   at::Tensor b = a.detach().clone().requires_grad_();
   AdamW second({b}, {.lr = 5}); // a differently constructed object
-  second.load_state(first.state(), first.steps());
+  copy_tensors(first.state(), second.state());
+  second.set_steps(first.steps());
   second.set_learning_rate(first.learning_rate());
   for (int i = 2; i < 4; ++i) {
     first.step(std::array{gradients[static_cast<size_t>(i)]});
@@ -101,15 +103,9 @@ TEST(OptimizerTest, StateRoundTripContinuesExactly) {
   EXPECT_TRUE(a.equal(b));
 }
 
-TEST(OptimizerTest, ForeignStateAndGradientsAreRefused) {
+TEST(OptimizerTest, ForeignGradientsAreRefused) {
   at::Tensor a = torch::ones({3}).requires_grad_();
   AdamW adamw({a});
-  auto state = adamw.state();
-  state["0.exp_avg"] = torch::ones({4});
-  expect_contains(
-      message_of<DataError>([&] { adamw.load_state(state, 1); }),
-      "\"0.exp_avg\"");
-  EXPECT_EQ(adamw.steps(), 0);
   expect_contains(
       message_of<Error>([&] { adamw.step({}); }), "0 gradients for 1");
 }

@@ -1,10 +1,17 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 
+#include "accrue/core/error.h"
+#include "failing_allocator.h"
+#include "io/files.h"
+#include "memory/meter.h"
 #include "support.h"
 #include "train/options.h"
 #include "train/task.h"
+#include "train/trainer.h"
 #include "train/verify.h"
 
 namespace accrue {
@@ -75,6 +82,94 @@ TEST(OptionsTest, OnlyLogicalDifferencesCount) {
   ASSERT_EQ(logical_differences(a, b).size(), 1U);
   EXPECT_EQ(
       logical_differences(a, b)[0], "--global-batch was not given, now 4");
+}
+
+/// Runs the program's training loop, in this process.
+class TrainingTest : public ::testing::Test {
+ protected:
+  std::string run(
+      const std::string& name,
+      const OnStep& on_step,
+      const std::function<void(TrainOptions&)>& change = {}) {
+    TrainOptions options;
+    options.model = folder_.write(
+        "config.json",
+        R"({"model_type": "gpt2", "vocab_size": 256, "n_positions": 32,
+            "n_embd": 16, "n_layer": 2, "n_head": 2})");
+    std::string text;
+    for (int i = 0; i < 400; ++i) {
+      text += fmt::format("{} whales ", i * i);
+    }
+    options.data = {folder_.write("text.txt", text)};
+    options.global_batch = 7;
+    options.micro_batch = 3;
+    options.steps = 3;
+    options.dropout = 0.1;
+    options.quiet = true;
+    options.out = (folder_ / name).string();
+    if (change) {
+      change(options);
+    }
+    report::Progress progress(stderr, /*quiet=*/true);
+    Task task(options, /*needs_out=*/true, progress.ticker());
+    train(task, progress, on_step);
+    return io::read_file(folder_ / (name + "/model/model.safetensors"));
+  }
+
+  testing::TemporaryFolder folder_;
+};
+
+TEST_F(TrainingTest, OutOfMemoryAtEveryAllocationLeavesTheBits) {
+  memory::install_allocator();
+  testing::FailingAllocator allocator;
+  std::vector<report::StepMetrics> undisturbed;
+  int64_t allocations = 0;
+  std::string want = run("whole", [&](const report::StepMetrics& m) {
+    undisturbed.push_back(m);
+    if (m.step == 2) {
+      allocations = allocator.count();
+    }
+    allocator.reset_count();
+  });
+  ASSERT_GT(allocations, 50);
+  for (int64_t failure = 0; failure < allocations; ++failure) {
+    std::vector<report::StepMetrics> metrics;
+    std::string got =
+        run(fmt::format("out-{}", failure), [&](const report::StepMetrics& m) {
+          metrics.push_back(m);
+          if (m.step == 1) {
+            allocator.fail(failure);
+          }
+        });
+    ASSERT_TRUE(got == want) << "allocation " << failure;
+    ASSERT_EQ(metrics[1].rollbacks, 1) << "allocation " << failure;
+    for (size_t i = 0; i < metrics.size(); ++i) {
+      EXPECT_EQ(metrics[i].loss, undisturbed[i].loss);
+      EXPECT_EQ(metrics[i].tokens, undisturbed[i].tokens);
+      EXPECT_EQ(metrics[i].target_tokens, undisturbed[i].target_tokens);
+    }
+  }
+}
+
+TEST_F(TrainingTest, OutOfMemoryAtOneSampleTurnsOnCheckpointing) {
+  memory::install_allocator();
+  testing::FailingAllocator allocator;
+  auto one = [](TrainOptions& options) { options.micro_batch = 1; };
+  auto fails = [&](const report::StepMetrics& m) {
+    if (m.step == 1) {
+      allocator.fail(20);
+    }
+  };
+  std::string want = run(
+      "whole", [](const auto&) {}, one);
+  EXPECT_EQ(run("failed", fails, one), want);
+  auto off = [&](TrainOptions& options) {
+    one(options);
+    options.checkpointing = Checkpointing::kOff;
+  };
+  expect_contains(
+      testing::message_of<MemoryError>([&] { run("off", fails, off); }),
+      "does not fit, alone");
 }
 
 } // namespace

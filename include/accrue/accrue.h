@@ -6,6 +6,7 @@
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
 #include "accrue/io/safetensors.h"
+#include "accrue/memory/accumulate.h"
 #include "accrue/models/config.h"
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"

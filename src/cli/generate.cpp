@@ -161,7 +161,7 @@ int run_generate(const std::vector<std::string>& arguments) {
         ByteVocabulary::kSize));
   }
   Transformer model(config, Dtype::kFp32, 0);
-  model.load_state(load_weights(options.model));
+  load_weights(options.model, model);
   if (!options.json) {
     fmt::print("{}", options.prompt);
   }

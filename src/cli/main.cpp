@@ -82,6 +82,8 @@ int main(int argc, char** argv) {
     return report(error.what(), 3);
   } catch (const accrue::MemoryError& error) {
     return report(error.what(), 4);
+  } catch (const c10::OutOfMemoryError& error) {
+    return report(error.what_without_backtrace(), 4);
   } catch (const std::bad_alloc&) {
     return report("[memory] the system is out of memory. Lower --memory.", 4);
   } catch (const c10::Error& error) {

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <set>
+
 #include "accrue/core/units.h"
 #include "cli/console.h"
 #include "cli/flags.h"
@@ -8,13 +11,6 @@
 
 namespace accrue::cli {
 namespace {
-
-struct Needs {
-  uint64_t parameters = 0;
-  uint64_t gradients = 0;
-  uint64_t optimizer = 0;
-  uint64_t program = 0; // code, libraries and their buffers
-};
 
 /// Six floating-point operations per parameter and token for forward and
 /// backward, plus attention: 12 · layers · width · length / 2 when causal
@@ -28,20 +24,138 @@ double flops_per_token(const Task& task) {
   return 6.0 * static_cast<double>(task.model().num_parameters()) + attention;
 }
 
-std::vector<int64_t> candidates(int64_t global_batch) {
-  std::vector<int64_t> sizes;
-  for (int64_t n = 1; n < global_batch; n *= 2) {
-    sizes.push_back(n);
+/// One micro-batch size, with or without checkpointing.
+struct Row {
+  memory::Way way;
+  int64_t accumulation_steps = 0;
+  uint64_t peak_bytes = 0;
+  double step_seconds = 0;
+  bool probed = false; // peak and time; else both follow from those that were
+  bool fits = false;
+  bool chosen = false;
+};
+
+/// Everything that `plan` has to say, for people and for machines.
+struct Account {
+  uint64_t parameter_bytes = 0;
+  uint64_t gradient_bytes = 0;
+  uint64_t optimizer_bytes = 0;
+  uint64_t program_bytes = 0;
+  std::vector<Row> rows;
+  std::string why;
+  double tokens = 0; // whole run, at most
+  double flops = 0;
+  double seconds = 0;
+  std::optional<double> money;
+  uint64_t smallest_budget_bytes = 0;
+};
+
+std::vector<Row> make_rows(const Task& task, const MemoryPlan& plan) {
+  std::vector<Row> rows;
+  for (bool checkpointing : {false, true}) {
+    if (!plan.table.measured(checkpointing)) {
+      continue;
+    }
+    std::set<int64_t> sizes{task.global_batch(), plan.way.micro_batch};
+    for (int64_t n = 1; n < task.global_batch(); n *= 2) {
+      sizes.insert(n);
+    }
+    for (const memory::Probe& probe : plan.table.probes) {
+      if (probe.way.micro_batch > 0) {
+        sizes.insert(probe.way.micro_batch);
+      }
+    }
+    for (int64_t size : sizes) {
+      memory::Way way{size, checkpointing};
+      uint64_t least = plan.table.peak({1, checkpointing});
+      uint64_t reserve = smallest_budget(plan.table, checkpointing) - least;
+      rows.push_back(
+          {.way = way,
+           .accumulation_steps = num_micro_batches(task.global_batch(), size),
+           .peak_bytes = plan.table.peak(way),
+           .step_seconds = plan.table.step_seconds(way, task.global_batch()),
+           .probed = plan.table.find(way) != nullptr,
+           .fits = plan.table.peak(way) + reserve <= plan.budget_bytes,
+           .chosen = way == plan.way});
+    }
   }
-  sizes.push_back(global_batch);
-  return sizes;
+  return rows;
+}
+
+std::string reason(const Task& task, const MemoryPlan& plan) {
+  if (task.options().micro_batch) {
+    return "asked for with --micro-batch";
+  }
+  std::string why = "the fastest that was probed and fits";
+  if (plan.way.checkpointing) {
+    why += plan.table.measured(false)
+        ? "; checkpointing leaves room for a larger, faster micro-batch"
+        : "; only with checkpointing does a sample fit";
+  }
+  return why;
+}
+
+Account make_account(const Task& task, const MemoryPlan& plan) {
+  Account account;
+  for (const auto& [name, parameter] : task.model().named_parameters()) {
+    account.parameter_bytes += parameter.nbytes();
+  }
+  for (const at::Tensor& parameter : task.model().parameters()) {
+    account.gradient_bytes +=
+        parameter.nbytes(); // a tied embedding has its own
+  }
+  std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
+  for (const auto& [name, tensor] : optimizer->state()) {
+    account.optimizer_bytes += tensor.nbytes();
+  }
+  account.program_bytes = plan.table.program_bytes;
+  account.rows = make_rows(task, plan);
+  account.why = reason(task, plan);
+  auto steps = static_cast<double>(task.total_steps());
+  account.tokens = steps *
+      static_cast<double>(task.global_batch() * task.train_set().max_length());
+  account.flops = account.tokens * flops_per_token(task);
+  account.seconds = steps * plan.step_seconds;
+  if (auto price = task.options().price_per_hour) {
+    account.money = *price * account.seconds / 3600;
+  }
+  for (bool checkpointing : {true, false}) {
+    if (plan.table.measured(checkpointing)) {
+      uint64_t bytes = smallest_budget(plan.table, checkpointing);
+      uint64_t& smallest = account.smallest_budget_bytes;
+      smallest = smallest > 0 ? std::min(smallest, bytes) : bytes;
+    }
+  }
+  return account;
+}
+
+void print_rows(const Account& account) {
+  fmt::print(
+      "\n{:>11} {:>6} {:>14} {:>12} {:>12}\n",
+      "micro-batch",
+      "N",
+      "checkpointing",
+      "peak",
+      "step");
+  for (const Row& row : account.rows) {
+    const char* sign = row.probed ? "" : "~";
+    fmt::print(
+        "{:>11} {:>6} {:>14} {:>12} {:>12}{}{}\n",
+        row.way.micro_batch,
+        row.accumulation_steps,
+        row.way.checkpointing ? "on" : "off",
+        fmt::format("{}{}", sign, format_bytes(row.peak_bytes)),
+        fmt::format("{}{}", sign, format_duration(row.step_seconds)),
+        row.fits ? "" : "  beyond the budget",
+        row.chosen ? "  <- chosen" : "");
+  }
+  fmt::print("(~ not probed: from those that were)\n");
 }
 
 void print_plan(
     const Task& task,
-    const Needs& needs,
     const MemoryPlan& plan,
-    double step_seconds) {
+    const Account& account) {
   auto row = [](const char* name, const std::string& value) {
     fmt::print("{:<34}{:>12}\n", name, value);
   };
@@ -51,64 +165,76 @@ void print_plan(
       task.train_set().size(),
       task.train_set().max_length(),
       task.global_batch());
-  row("parameters", format_bytes(needs.parameters));
-  row("gradients (accumulators)", format_bytes(needs.gradients));
-  row("optimizer state", format_bytes(needs.optimizer));
-  row("program and libraries", format_bytes(needs.program));
-  row("activations per sample", format_bytes(plan.line.bytes_per_sample));
-  row("budget", format_bytes(plan.budget_bytes));
-  fmt::print("\n{:>11} {:>6} {:>12}\n", "micro-batch", "N", "peak");
-  for (int64_t size : candidates(task.global_batch())) {
-    fmt::print(
-        "{:>11} {:>6} {:>12}{}\n",
-        size,
-        num_micro_batches(task.global_batch(), size),
-        format_bytes(plan.line.peak(size)),
-        plan.line.peak(size) > plan.budget_bytes ? "  beyond the budget" : "");
+  row("parameters", format_bytes(account.parameter_bytes));
+  row("gradients (accumulators)", format_bytes(account.gradient_bytes));
+  row("optimizer state", format_bytes(account.optimizer_bytes));
+  row("program and libraries", format_bytes(account.program_bytes));
+  for (bool checkpointing : {false, true}) {
+    if (plan.table.measured(checkpointing)) {
+      row(checkpointing ? "  the same with checkpointing"
+                        : "activations per sample",
+          format_bytes(plan.table.bytes_per_sample(checkpointing)));
+    }
   }
+  row("budget", format_bytes(plan.budget_bytes));
+  row("smallest possible budget", format_bytes(account.smallest_budget_bytes));
+  row("the unsplit batch would need", format_bytes(plan.unsplit_bytes));
+  print_rows(account);
   fmt::print(
-      "\nchosen: micro-batch of {}, the largest within the budget and about {} "
-      "tokens\n",
-      plan.micro_batch,
-      kEnoughTokens);
-  double tokens = static_cast<double>(
-      task.total_steps() * task.global_batch() * task.train_set().max_length());
+      "\nchosen: micro-batch of {}{}: {}\n",
+      plan.way.micro_batch,
+      plan.way.checkpointing ? " with checkpointing" : "",
+      account.why);
   fmt::print(
-      "{} steps, at most {} tokens, {} FLOPs, about {}\n",
+      "{} steps, at most {} tokens, {} FLOPs, about {}{}\n",
       task.total_steps(),
-      format_count(tokens),
-      format_count(tokens * flops_per_token(task)),
-      format_duration(step_seconds * static_cast<double>(task.total_steps())));
+      format_count(account.tokens),
+      format_count(account.flops),
+      format_duration(account.seconds),
+      account.money ? fmt::format(", {:.2f} in money", *account.money) : "");
 }
 
 io::OrderedJson to_json(
     const Task& task,
-    const Needs& needs,
     const MemoryPlan& plan,
-    double step_seconds) {
+    const Account& account) {
   io::OrderedJson json;
   json["num_parameters"] = task.model().num_parameters();
-  json["parameter_bytes"] = needs.parameters;
-  json["gradient_bytes"] = needs.gradients;
-  json["optimizer_bytes"] = needs.optimizer;
-  json["program_bytes"] = needs.program;
-  json["activation_bytes_per_sample"] = plan.line.bytes_per_sample;
+  json["parameter_bytes"] = account.parameter_bytes;
+  json["gradient_bytes"] = account.gradient_bytes;
+  json["optimizer_bytes"] = account.optimizer_bytes;
+  json["program_bytes"] = account.program_bytes;
+  json["activation_bytes_per_sample"] =
+      plan.table.bytes_per_sample(plan.way.checkpointing);
   json["budget_bytes"] = plan.budget_bytes;
+  json["smallest_budget_bytes"] = account.smallest_budget_bytes;
   json["unsplit_bytes"] = plan.unsplit_bytes;
   json["global_batch"] = task.global_batch();
-  json["micro_batch"] = plan.micro_batch;
+  json["micro_batch"] = plan.way.micro_batch;
+  json["checkpointing"] = plan.way.checkpointing;
+  json["why"] = account.why;
   json["accumulation_steps"] =
-      num_micro_batches(task.global_batch(), plan.micro_batch);
-  json["peak_bytes"] = plan.line.peak(plan.micro_batch);
+      num_micro_batches(task.global_batch(), plan.way.micro_batch);
+  json["peak_bytes"] = plan.peak_bytes;
   json["steps"] = task.total_steps();
-  json["step_s"] = step_seconds;
+  json["step_s"] = plan.step_seconds;
+  json["tokens"] = account.tokens;
   json["flops_per_token"] = flops_per_token(task);
-  for (int64_t size : candidates(task.global_batch())) {
+  json["flops"] = account.flops;
+  json["hours"] = account.seconds / 3600;
+  if (account.money) {
+    json["money"] = *account.money;
+  }
+  for (const Row& row : account.rows) {
     json["rows"].push_back(
-        {{"micro_batch", size},
-         {"peak_bytes", plan.line.peak(size)},
-         {"fits", plan.line.peak(size) <= plan.budget_bytes},
-         {"chosen", size == plan.micro_batch}});
+        {{"micro_batch", row.way.micro_batch},
+         {"accumulation_steps", row.accumulation_steps},
+         {"checkpointing", row.way.checkpointing},
+         {"peak_bytes", row.peak_bytes},
+         {"step_s", row.step_seconds},
+         {"probed", row.probed},
+         {"fits", row.fits},
+         {"chosen", row.chosen}});
   }
   return json;
 }
@@ -118,34 +244,22 @@ io::OrderedJson to_json(
 int run_plan(const std::vector<std::string>& arguments) {
   ParsedFlags flags = parse_flags(
       "plan",
-      "What fits and what a run needs, from probes that are thrown away.",
+      "What fits, how fast, and what a run costs, from probes that are thrown "
+      "away.",
       arguments);
   const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
-  Needs needs;
-  for (const auto& [name, parameter] : task.model().named_parameters()) {
-    needs.parameters += parameter.nbytes();
-  }
-  for (const at::Tensor& parameter : task.model().parameters()) {
-    needs.gradients += parameter.nbytes(); // a tied embedding has its own
-  }
-  std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
-  for (const auto& [name, tensor] : optimizer->state()) {
-    needs.optimizer += tensor.nbytes();
-  }
-  Window window(task.model().parameters());
-  MemoryPlan plan = plan_memory(task, window);
-  uint64_t tensors = needs.parameters + needs.gradients + needs.optimizer;
-  needs.program =
-      plan.line.fixed_bytes - std::min(tensors, plan.line.fixed_bytes);
-  double step_seconds =
-      plan.seconds_per_sample * static_cast<double>(task.global_batch());
+  Window window(
+      task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
+  MemoryPlan plan = plan_memory(
+      task, window, {.everything = true, .tick = progress.ticker()});
+  Account account = make_account(task, plan);
   if (options.json) {
-    fmt::print("{}\n", to_json(task, needs, plan, step_seconds).dump());
+    fmt::print("{}\n", to_json(task, plan, account).dump());
   } else {
-    print_plan(task, needs, plan, step_seconds);
+    print_plan(task, plan, account);
   }
   return 0;
 }

@@ -33,6 +33,11 @@ io::OrderedJson to_json(const TrainOptions& options, const TrainSummary& s) {
   json["seconds"] = s.seconds;
   json["micro_batch"] = s.micro_batch;
   json["resident_peak_bytes"] = s.resident_peak_bytes;
+  json["predicted_peak_bytes"] = s.predicted_peak_bytes > 0
+      ? io::OrderedJson(s.predicted_peak_bytes)
+      : nullptr;
+  json["checkpointing"] = s.checkpointing;
+  json["planning_s"] = s.planning_seconds;
   json["unsplit_bytes"] =
       s.unsplit_bytes > 0 ? io::OrderedJson(s.unsplit_bytes) : nullptr;
   json["interrupted"] = s.signal != 0;

@@ -13,11 +13,12 @@
 namespace accrue::cli {
 namespace {
 
-io::OrderedJson to_json(const Verification& v, int64_t micro_batch) {
+io::OrderedJson to_json(const Verification& v, const memory::Way& way) {
   io::OrderedJson json;
   json["reference"] = v.reference;
   json["reference_micro_batch"] = v.reference_micro_batch;
-  json["micro_batch"] = micro_batch;
+  json["micro_batch"] = way.micro_batch;
+  json["checkpointing"] = way.checkpointing;
   json["loss"] = v.loss;
   json["reference_loss"] = v.reference_loss;
   json["passed"] = v.passed();
@@ -32,10 +33,11 @@ io::OrderedJson to_json(const Verification& v, int64_t micro_batch) {
   return json;
 }
 
-void print(const Verification& v, int64_t micro_batch) {
+void print(const Verification& v, const memory::Way& way) {
   fmt::print(
-      "\nmicro-batch {} against {}\n{:<44} {:>10} {:>10}  bits\n",
-      micro_batch,
+      "\nmicro-batch {}{} against {}\n{:<44} {:>10} {:>10}  bits\n",
+      way.micro_batch,
+      way.checkpointing ? " with checkpointing" : "",
       v.reference,
       "gradient of",
       "rel. error",
@@ -74,14 +76,16 @@ int run_verify(const std::vector<std::string>& arguments) {
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
-    return plan_memory(task, window);
+    return plan_memory(task, window, {.tick = progress.ticker()});
   }();
-  std::vector<int64_t> references{1};
+  // References without checkpointing, where they fit.
+  const bool checkpointing = !plan.table.measured(false);
+  std::vector<memory::Way> references{{1, checkpointing}};
   // The two results that are compared are held beside the gradients.
   uint64_t copies = 2 * static_cast<uint64_t>(task.model().num_parameters()) *
       (options.dtype == Dtype::kFp64 ? 8 : 4);
   if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
-    references.insert(references.begin(), task.global_batch());
+    references.insert(references.begin(), {task.global_batch(), checkpointing});
   } else {
     progress.line(fmt::format(
         "the unsplit window would need {}, more than the budget of {}; "
@@ -91,14 +95,13 @@ int run_verify(const std::vector<std::string>& arguments) {
   }
   bool passed = true;
   io::OrderedJson json;
-  for (int64_t reference : references) {
-    Verification result =
-        verify(task, plan.micro_batch, reference, progress.ticker());
+  for (const memory::Way& reference : references) {
+    Verification result = verify(task, plan.way, reference, progress.ticker());
     passed = passed && result.passed();
     if (options.json) {
-      json["checks"].push_back(to_json(result, plan.micro_batch));
+      json["checks"].push_back(to_json(result, plan.way));
     } else {
-      print(result, plan.micro_batch);
+      print(result, plan.way);
     }
   }
   if (options.json) {

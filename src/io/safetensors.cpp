@@ -1,11 +1,16 @@
 #include "accrue/io/safetensors.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "accrue/core/error.h"
 #include "io/files.h"
@@ -60,13 +65,39 @@ std::string build_header(const TensorMap& tensors) {
   return text;
 }
 
-/// Everything that can be wrong with a file has one form of message.
+constexpr int64_t kPieceElements = int64_t{1} << 19;
+
+using Shapes = std::map<std::string, std::vector<int64_t>>;
+
+/// Throws DataError with every difference.
+void check_match(const Shapes& found, const TensorMap& into) {
+  Problems problems;
+  for (const auto& [name, tensor] : into) {
+    auto it = found.find(name);
+    if (it == found.end()) {
+      problems.add(fmt::format("tensor \"{}\" is missing", name));
+    } else if (tensor.sizes() != at::IntArrayRef(it->second)) {
+      problems.add(fmt::format(
+          "tensor \"{}\" must have the shape [{}], got [{}]",
+          name,
+          fmt::join(tensor.sizes(), ", "),
+          fmt::join(it->second, ", ")));
+    }
+  }
+  for (const auto& [name, shape] : found) {
+    if (!into.contains(name)) {
+      problems.add(fmt::format("tensor \"{}\" is not expected", name));
+    }
+  }
+  problems.throw_if_any<DataError>("weights");
+}
+
+/// A file whose header is sound. Everything that can be wrong with it has one
+/// form of message.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path)
-      : path_(path), file_(path) {}
-
-  TensorMap read() {
+      : path_(path), file_(path) {
     auto bytes = file_.bytes();
     uint64_t header_bytes = 0;
     if (bytes.size() < sizeof header_bytes) {
@@ -84,13 +115,12 @@ class Reader {
       fail("has a header that is not a JSON object");
     }
     data_ = bytes.subspan(8 + header_bytes);
-    TensorMap tensors;
     uint64_t total_bytes = 0;
     for (const auto& [name, entry] : header.items()) {
       if (name != "__metadata__") {
-        at::Tensor tensor = read_tensor(name, entry);
-        total_bytes += tensor.nbytes();
-        tensors.emplace(name, std::move(tensor));
+        Entry& found = entries_[name];
+        found = read_entry(name, entry);
+        total_bytes += found.size_bytes;
       }
     }
     // Without overlaps or gaps the tensors cover the data exactly.
@@ -100,59 +130,100 @@ class Reader {
           data_.size(),
           total_bytes));
     }
+  }
+
+  TensorMap read() const {
+    TensorMap tensors;
+    for (const auto& [name, entry] : entries_) {
+      at::Tensor tensor =
+          at::empty(entry.shape, at::TensorOptions().dtype(entry.dtype));
+      copy(entry, tensor);
+      tensors.emplace(name, std::move(tensor));
+    }
     return tensors;
   }
 
+  void read(const TensorMap& into) const {
+    Shapes shapes;
+    for (const auto& [name, entry] : entries_) {
+      shapes[name] = entry.shape;
+    }
+    check_match(shapes, into);
+    for (const auto& [name, tensor] : into) {
+      copy(entries_.at(name), tensor);
+    }
+  }
+
  private:
+  struct Entry {
+    at::ScalarType dtype = at::kFloat;
+    std::vector<int64_t> shape;
+    uint64_t begin = 0;
+    uint64_t size_bytes = 0;
+  };
+
   [[noreturn]] void fail(const std::string& what) const {
     throw DataError(fmt::format(
         "[safetensors] {} {}. Restore the file.", path_.string(), what));
   }
 
-  at::Tensor read_tensor(const std::string& name, const io::Json& entry) {
-    std::vector<int64_t> shape;
+  /// Piece by piece, so that few pages of the file are in memory at once.
+  void copy(const Entry& entry, const at::Tensor& into) const {
+    at::NoGradGuard no_grad;
+    const int64_t width = static_cast<int64_t>(c10::elementSize(entry.dtype));
+    at::Tensor flat = into.detach().view({-1});
+    for (int64_t i = 0; i < flat.numel(); i += kPieceElements) {
+      int64_t count = std::min(kPieceElements, flat.numel() - i);
+      at::Tensor piece = at::empty({count}, entry.dtype);
+      std::memcpy(
+          piece.mutable_data_ptr(),
+          data_.data() + entry.begin + i * width,
+          static_cast<size_t>(count * width));
+      flat.narrow(0, i, count).copy_(piece);
+      file_.release_pages();
+    }
+  }
+
+  Entry read_entry(const std::string& name, const io::Json& json) const {
+    Entry entry;
     std::array<uint64_t, 2> offsets{};
-    at::ScalarType dtype = at::kFloat;
     try {
-      shape = entry.at("shape").get<std::vector<int64_t>>();
-      offsets = entry.at("data_offsets").get<std::array<uint64_t, 2>>();
-      dtype = parse_dtype(name, entry.at("dtype").get<std::string>());
+      entry.shape = json.at("shape").get<std::vector<int64_t>>();
+      offsets = json.at("data_offsets").get<std::array<uint64_t, 2>>();
+      entry.dtype = parse_dtype(name, json.at("dtype").get<std::string>());
     } catch (const io::Json::exception& error) {
       fail(fmt::format("has a damaged entry \"{}\" ({})", name, error.what()));
     }
-    uint64_t size_bytes = c10::elementSize(dtype);
-    for (int64_t extent : shape) {
+    entry.size_bytes = c10::elementSize(entry.dtype);
+    for (int64_t extent : entry.shape) {
       if (extent < 0 ||
           __builtin_mul_overflow(
-              size_bytes, static_cast<uint64_t>(extent), &size_bytes)) {
+              entry.size_bytes,
+              static_cast<uint64_t>(extent),
+              &entry.size_bytes)) {
         fail(fmt::format(
             "gives \"{}\" the impossible shape [{}]",
             name,
-            fmt::join(shape, ", ")));
+            fmt::join(entry.shape, ", ")));
       }
     }
     auto [begin, end] = offsets;
-    if (begin > end || end > data_.size() || end - begin != size_bytes) {
+    if (begin > end || end > data_.size() || end - begin != entry.size_bytes) {
       fail(fmt::format(
           "places \"{}\" at bytes {} to {}, but its shape needs {} bytes of "
           "the {} there are",
           name,
           begin,
           end,
-          size_bytes,
+          entry.size_bytes,
           data_.size()));
     }
-    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(dtype));
-    if (size_bytes > 0) {
-      std::memcpy(tensor.mutable_data_ptr(), data_.data() + begin, size_bytes);
-      file_.release_pages();
-    }
-    return tensor;
+    entry.begin = begin;
+    return entry;
   }
 
-  at::ScalarType parse_dtype(
-      const std::string& name,
-      const std::string& dtype) {
+  at::ScalarType parse_dtype(const std::string& name, const std::string& dtype)
+      const {
     for (const DtypeName& known : kDtypes) {
       if (dtype == known.name) {
         return known.dtype;
@@ -164,6 +235,7 @@ class Reader {
   std::filesystem::path path_;
   io::MappedFile file_;
   std::span<const std::byte> data_;
+  std::map<std::string, Entry> entries_;
 };
 
 } // namespace
@@ -186,6 +258,25 @@ void save_safetensors(
 
 TensorMap load_safetensors(const std::filesystem::path& path) {
   return Reader(path).read();
+}
+
+void load_safetensors(
+    const std::filesystem::path& path,
+    const TensorMap& into) {
+  Reader(path).read(into);
+}
+
+void copy_tensors(const TensorMap& from, const TensorMap& into) {
+  Shapes shapes;
+  for (const auto& [name, tensor] : from) {
+    shapes[name] = tensor.sizes().vec();
+  }
+  check_match(shapes, into);
+  at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : into) {
+    at::Tensor alias = tensor.detach();
+    alias.copy_(from.at(name));
+  }
 }
 
 } // namespace accrue

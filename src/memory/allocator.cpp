@@ -1,15 +1,19 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
+#include <c10/util/Exception.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 #include <mutex>
-#include <new>
+#include <string>
 #include <vector>
 
+#include "accrue/core/units.h"
 #include "memory/meter.h"
 
 namespace accrue::memory {
@@ -17,18 +21,20 @@ namespace {
 
 constexpr size_t kHeaderBytes = 64; // in front of each block; keeps alignment
 constexpr size_t kLargeBytes = size_t{64} << 10;
+constexpr size_t kPageBytes = 4096;
+constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
-/// Large blocks come in eight sizes per doubling, so that a freed one is
-/// likely to fit the next request; at most 1/8 is wasted, and untouched pages
-/// of it cost nothing.
+/// Large blocks come in 32 sizes per doubling: enough for a freed one to fit
+/// the next request, few enough bytes lost for the count to be true.
 size_t block_size(size_t bytes) {
-  size_t granule = std::bit_floor(bytes) / 8;
-  return (bytes + granule - 1) / granule * granule + kHeaderBytes;
+  size_t granule = std::max(kPageBytes, std::bit_floor(bytes) / 32);
+  return (bytes + granule - 1) / granule * granule;
 }
 
 /// Small requests go to LibTorch's own allocation. Large ones are mapped from
 /// the system, kept when freed, and reshaped or given back, oldest first,
 /// whenever live and kept blocks together would exceed what was live at once.
+/// Only they count against the limit.
 class CachingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) override {
@@ -40,15 +46,15 @@ class CachingAllocator final : public c10::Allocator {
     if (total < kLargeBytes) {
       block = c10::alloc_cpu(total);
     } else {
-      total = block_size(size);
+      total = block_size(total);
     }
     {
       std::lock_guard lock(mutex_);
-      live_ += total - kHeaderBytes;
-      peak_ = std::max(peak_, live_);
       if (block == nullptr) {
         block = take(total);
       }
+      live_ += total - kHeaderBytes;
+      peak_ = std::max(peak_, live_);
     }
     std::memcpy(block, &total, sizeof total);
     // oneDNN's scratch needs the context to be the data pointer.
@@ -80,6 +86,13 @@ class CachingAllocator final : public c10::Allocator {
     std::lock_guard lock(mutex_);
     return in_use_ + kept_bytes_;
   }
+  void set_limit(uint64_t bytes) {
+    std::lock_guard lock(mutex_);
+    limit_ = bytes;
+    // What is kept may have been more than that.
+    most_in_use_ = std::min<uint64_t>(most_in_use_, std::max(limit_, in_use_));
+    give_back();
+  }
 
   /// Never destroyed: tensors of static storage may outlive everything.
   static CachingAllocator& instance() {
@@ -95,6 +108,10 @@ class CachingAllocator final : public c10::Allocator {
 
   /// A large block, with the lock held.
   void* take(size_t size) {
+    if (in_use_ + size > limit_) {
+      out_of_memory(
+          size, fmt::format("the budget leaves {}", format_bytes(limit_)));
+    }
     in_use_ += size;
     most_in_use_ = std::max(most_in_use_, in_use_);
     auto fits = [&](const Kept& kept) { return kept.size == size; };
@@ -107,6 +124,7 @@ class CachingAllocator final : public c10::Allocator {
     }
     void* block =
         in_use_ + kept_bytes_ > most_in_use_ ? reshape(size) : nullptr;
+    give_back();
     if (block == nullptr) {
       block = mmap(
           nullptr,
@@ -116,6 +134,28 @@ class CachingAllocator final : public c10::Allocator {
           -1,
           0);
     }
+    if (block == MAP_FAILED) {
+      in_use_ -= size;
+      out_of_memory(size, "the system gives no more");
+    }
+    return block;
+  }
+
+  /// LibTorch's own error, so that all devices run out of memory alike.
+  [[noreturn]] void out_of_memory(size_t size, const std::string& why) {
+    TORCH_CHECK_WITH(
+        OutOfMemoryError,
+        false,
+        "[memory] a tensor needs ",
+        format_bytes(size),
+        " more; ",
+        format_bytes(in_use_),
+        " are in use, ",
+        why,
+        ".");
+  }
+
+  void give_back() {
     size_t stale = 0;
     while (stale < kept_.size() && in_use_ + kept_bytes_ > most_in_use_) {
       munmap(kept_[stale].block, kept_[stale].size);
@@ -124,12 +164,6 @@ class CachingAllocator final : public c10::Allocator {
     }
     kept_.erase(
         kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(stale));
-    if (block == MAP_FAILED) {
-      in_use_ -= size;
-      live_ -= size - kHeaderBytes;
-      throw std::bad_alloc();
-    }
-    return block;
   }
 
   /// Instead of giving one block back and mapping another: the kept block that
@@ -182,6 +216,7 @@ class CachingAllocator final : public c10::Allocator {
   size_t in_use_ = 0; // large blocks
   size_t most_in_use_ = 0;
   size_t kept_bytes_ = 0;
+  uint64_t limit_ = kNoLimit;
   std::vector<Kept> kept_; // oldest first
 };
 
@@ -201,6 +236,10 @@ uint64_t peak_bytes() {
 
 void reset_peak() {
   CachingAllocator::instance().reset_peak();
+}
+
+void set_limit(std::optional<uint64_t> bytes) {
+  CachingAllocator::instance().set_limit(bytes.value_or(kNoLimit));
 }
 
 uint64_t held_bytes() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
+#include <utility>
 
 namespace accrue::memory {
 namespace {
@@ -29,17 +30,21 @@ uint64_t peak_resident_bytes() {
   return proc_bytes("/proc/self/status", "VmHWM");
 }
 
-uint64_t machine_bytes() {
-  uint64_t bytes = proc_bytes("/proc/meminfo", "MemTotal");
-  for (const char* path :
-       {"/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    uint64_t limit = 0;
-    if (std::ifstream(path) >> limit && limit > 0) {
-      bytes = std::min(bytes, limit);
+uint64_t available_bytes() {
+  uint64_t bytes = proc_bytes("/proc/meminfo", "MemAvailable");
+  const std::string v1 = "/sys/fs/cgroup/memory/memory.";
+  const std::string v2 = "/sys/fs/cgroup/memory.";
+  for (const auto& [limit_file, usage_file] :
+       {std::pair{v2 + "max", v2 + "current"},
+        std::pair{v1 + "limit_in_bytes", v1 + "usage_in_bytes"}}) {
+    uint64_t limit = 0; // "max": none
+    uint64_t usage = 0;
+    if (std::ifstream(limit_file) >> limit &&
+        std::ifstream(usage_file) >> usage) {
+      bytes = std::min(bytes, limit - std::min(usage, limit));
     }
   }
-  return bytes;
+  return bytes + resident_bytes();
 }
 
 } // namespace accrue::memory

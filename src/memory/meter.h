@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 // What memory is in use: tensors, through an allocator of ours that LibTorch's
 // CPU tensors are taken from, and the process, from the kernel.
@@ -10,8 +11,12 @@ namespace accrue::memory {
 /// Puts our allocator behind LibTorch's CPU tensors. Call once, before the
 /// first tensor; only tensors made afterwards count. It counts, keeps freed
 /// blocks for reuse (returning them to the system and faulting them in again
-/// costs time), and never holds more than was in use at once.
+/// costs time), and never holds more than was in use at once. Again: no effect.
 void install_allocator();
+
+/// The most bytes that large tensors may take together. A request beyond it
+/// throws c10::OutOfMemoryError, the error of a device that is out of memory.
+void set_limit(std::optional<uint64_t> bytes);
 
 /// Bytes of the tensors alive now.
 uint64_t live_bytes();
@@ -27,7 +32,8 @@ uint64_t held_bytes();
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
 
-/// Memory that this process may use: the machine's or its cgroup's limit.
-uint64_t machine_bytes();
+/// Memory that this process could have: what is free on the machine or in its
+/// cgroup, and what it has already.
+uint64_t available_bytes();
 
 } // namespace accrue::memory

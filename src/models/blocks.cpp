@@ -188,7 +188,27 @@ at::Tensor Pass::embed() const {
   });
 }
 
-at::Tensor Pass::attention(size_t index, const at::Tensor& x) const {
+at::Tensor Pass::block(size_t index, const at::Tensor& x, bool checkpointing)
+    const {
+  if (!checkpointing) {
+    Part a = attention(index, x);
+    at::Tensor middle = record(a.y, x, std::move(a.backward));
+    Part m = mlp(index, middle);
+    return record(m.y, middle, std::move(m.backward));
+  }
+  at::Tensor y = mlp(index, attention(index, x).y).y;
+  return record(
+      y, x, [pass = *this, index, x = x.detach()](const at::Tensor& dy) {
+        Part a = pass.attention(index, x);
+        Part m = pass.mlp(index, a.y, /*with_output=*/false);
+        a.y.reset();
+        at::Tensor dmiddle = m.backward(dy);
+        m = {};
+        return a.backward(dmiddle);
+      });
+}
+
+Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
   const State& s = *state_;
   const Weights& w = *s.weights;
   const Block& block = w.blocks[index];
@@ -248,10 +268,11 @@ at::Tensor Pass::attention(size_t index, const at::Tensor& x) const {
     }
     return dx;
   };
-  return record(y, x, std::move(backward));
+  return {y, std::move(backward)};
 }
 
-at::Tensor Pass::mlp(size_t index, const at::Tensor& x) const {
+Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
+    const {
   const State& s = *state_;
   const Block& block = s.weights->blocks[index];
   const bool gated = block.mlp_in.size() > 1;
@@ -265,10 +286,15 @@ at::Tensor Pass::mlp(size_t index, const at::Tensor& x) const {
   at::Tensor y;
   {
     at::NoGradGuard no_grad;
-    y = at::empty_like(x);
+    if (with_output) {
+      y = at::empty_like(x);
+    }
     for (const Chunk& chunk : s.chunks) {
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       s.linears(block.mlp_in, normed, chunk.of(inner));
+      if (!with_output) {
+        continue;
+      }
       at::Tensor active = tensor::activate(chunk.of(inner), curve, gated);
       s.add_branch(chunk, site, x, active, block.mlp_out, y);
     }
@@ -301,7 +327,7 @@ at::Tensor Pass::mlp(size_t index, const at::Tensor& x) const {
     }
     return dx;
   };
-  return record(y, x, std::move(backward));
+  return {y, std::move(backward)};
 }
 
 at::Tensor Pass::logits(const at::Tensor& x) const {

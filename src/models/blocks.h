@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "accrue/models/transformer.h"
+#include "models/graph.h"
 #include "tensor/ops.h"
 
 // The parts of a transformer, each with its own backward. What a part keeps
@@ -46,8 +47,10 @@ class Pass {
       const tensor::DropoutKey& dropout);
 
   at::Tensor embed() const; // [T, C]
-  at::Tensor attention(size_t block, const at::Tensor& x) const;
-  at::Tensor mlp(size_t block, const at::Tensor& x) const;
+
+  /// One block. With checkpointing its input is all that is kept for backward,
+  /// which makes the rest again: the same bits, a third more work.
+  at::Tensor block(size_t index, const at::Tensor& x, bool checkpointing) const;
   at::Tensor logits(const at::Tensor& x) const; // [T, V], without a graph
 
   /// Σ weight · cross-entropy, an fp64 scalar. With a graph, the gradient of
@@ -55,6 +58,15 @@ class Pass {
   at::Tensor loss_sum(const at::Tensor& x) const;
 
  private:
+  /// A part of a block and the way from its output's gradient to its input's.
+  struct Part {
+    at::Tensor y;
+    Backward backward;
+  };
+  Part attention(size_t block, const at::Tensor& x) const;
+  /// Without its output: only as far as backward needs it.
+  Part mlp(size_t block, const at::Tensor& x, bool with_output = true) const;
+
   struct State;
   std::shared_ptr<const State> state_;
 };

@@ -262,6 +262,21 @@ ModelConfig read_llama(
 
 } // namespace
 
+int64_t ModelConfig::num_parameters() const {
+  const bool gpt2 = family == Family::kGpt2;
+  const int64_t q = num_heads * head_dim;
+  const int64_t kv = num_kv_heads * head_dim;
+  const int64_t mlp_in = gpt2 ? 1 : 2; // gate and up
+  int64_t block = width * (q + 2 * kv) + q * width +
+      (mlp_in + 1) * width * mlp_width + 2 * width;
+  block += attention_bias ? q + 2 * kv + width : 0;
+  block += mlp_bias ? mlp_in * mlp_width + width : 0;
+  block += gpt2 ? 2 * width : 0; // biases of the norms
+  return num_layers * block + (gpt2 ? 2 : 1) * width +
+      (tied_head ? 1 : 2) * vocab_size * width +
+      (gpt2 ? max_positions * width : 0);
+}
+
 ModelConfig read_model_config(const std::filesystem::path& path) {
   auto file = std::filesystem::is_directory(path) ? path / "config.json" : path;
   io::Json json = io::read_json(file);

@@ -31,7 +31,7 @@ struct Recorded final : torch::autograd::Node {
     backward = nullptr;
   }
 
-  std::function<at::Tensor(const at::Tensor&)> backward;
+  Backward backward;
 };
 
 /// A std::shared_ptr up to LibTorch 2.12, an intrusive pointer since.
@@ -53,7 +53,7 @@ Pointer adopt(torch::autograd::Node* node) {
 at::Tensor record(
     at::Tensor output,
     const at::Tensor& input,
-    std::function<at::Tensor(const at::Tensor&)> backward) {
+    Backward backward) {
   if (at::GradMode::is_enabled()) {
     auto* node = new Recorded(
         input.defined() ? torch::autograd::collect_next_edges(input)

@@ -6,6 +6,9 @@
 
 namespace accrue {
 
+/// From the gradient of an output to that of the input.
+using Backward = std::function<at::Tensor(const at::Tensor&)>;
+
 /// Gives `output` a place in autograd's graph: its gradient goes to `backward`,
 /// whose result is the gradient of `input` (undefined: the graph ends here).
 /// What `backward` holds is freed once it has run. Without grad mode it is
@@ -13,6 +16,6 @@ namespace accrue {
 at::Tensor record(
     at::Tensor output,
     const at::Tensor& input,
-    std::function<at::Tensor(const at::Tensor&)> backward);
+    Backward backward);
 
 } // namespace accrue

@@ -3,11 +3,9 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 
-#include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "models/blocks.h"
 
@@ -219,10 +217,10 @@ void Transformer::build_llama(Builder& builder) {
       tensor::scalar_type(tensor::sum_type(w.compute)));
 }
 
-at::Tensor Transformer::hidden(const Pass& pass) const {
+at::Tensor Transformer::hidden(const Pass& pass, bool checkpointing) const {
   at::Tensor x = pass.embed();
   for (size_t i = 0; i < weights_->blocks.size(); ++i) {
-    x = pass.mlp(i, pass.attention(i, x));
+    x = pass.block(i, x, checkpointing);
   }
   return x;
 }
@@ -230,14 +228,15 @@ at::Tensor Transformer::hidden(const Pass& pass) const {
 at::Tensor Transformer::logits(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
   Pass pass(weights_, batch, {});
-  return pass.logits(hidden(pass));
+  return pass.logits(hidden(pass, /*checkpointing=*/false));
 }
 
 at::Tensor Transformer::loss_sum(
     const TokenBatch& batch,
-    const tensor::DropoutKey& dropout) const {
+    const tensor::DropoutKey& dropout,
+    bool checkpointing) const {
   Pass pass(weights_, batch, dropout);
-  return pass.loss_sum(hidden(pass));
+  return pass.loss_sum(hidden(pass, checkpointing));
 }
 
 std::vector<at::Tensor> Transformer::parameters() const {
@@ -261,33 +260,6 @@ int64_t Transformer::num_parameters() const {
 
 TensorMap Transformer::state() const {
   return {parameters_.begin(), parameters_.end()};
-}
-
-void Transformer::load_state(const TensorMap& state) {
-  at::NoGradGuard no_grad;
-  Problems problems;
-  TensorMap own = this->state();
-  for (auto& [name, tensor] : own) {
-    auto it = state.find(name);
-    if (it == state.end()) {
-      problems.add(fmt::format("tensor \"{}\" is missing", name));
-    } else if (it->second.sizes() != tensor.sizes()) {
-      problems.add(fmt::format(
-          "tensor \"{}\" must have the shape [{}], got [{}]",
-          name,
-          fmt::join(tensor.sizes(), ", "),
-          fmt::join(it->second.sizes(), ", ")));
-    }
-  }
-  for (const auto& [name, tensor] : state) {
-    if (!own.contains(name)) {
-      problems.add(fmt::format("tensor \"{}\" is not part of the model", name));
-    }
-  }
-  problems.throw_if_any<DataError>("model weights");
-  for (auto& [name, tensor] : own) {
-    tensor.copy_(state.at(name));
-  }
 }
 
 } // namespace accrue

@@ -83,27 +83,6 @@ std::map<std::string, at::Tensor> Optimizer::state() const {
   return state;
 }
 
-void Optimizer::load_state(
-    const std::map<std::string, at::Tensor>& state,
-    int64_t steps) {
-  auto own = this->state();
-  for (const auto& [name, tensor] : own) {
-    auto it = state.find(name);
-    if (it == state.end() || it->second.sizes() != tensor.sizes() ||
-        it->second.scalar_type() != tensor.scalar_type()) {
-      throw DataError(fmt::format(
-          "[optimizer] the saved state has no \"{}\" of the right shape "
-          "and dtype. It belongs to another model or optimizer.",
-          name));
-    }
-  }
-  at::NoGradGuard no_grad;
-  for (auto& [name, tensor] : own) {
-    tensor.copy_(state.at(name));
-  }
-  steps_ = steps;
-}
-
 AdamW::AdamW(std::vector<at::Tensor> parameters, AdamWOptions options)
     : Optimizer(std::move(parameters)),
       options_(options),

@@ -35,6 +35,7 @@ void visit(Metrics& m, Visitor&& v) {
   v("peak_bytes", m.peak_bytes);
   v("resident_peak_bytes", m.resident_peak_bytes);
   v("skipped", m.skipped);
+  v("rollbacks", m.rollbacks);
 }
 
 struct Writer {

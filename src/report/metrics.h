@@ -25,7 +25,8 @@ struct StepMetrics {
   int64_t world_size = 1;
   uint64_t peak_bytes = 0; // tensors, during this step
   uint64_t resident_peak_bytes = 0; // process, since its start
-  int64_t skipped = 0; // micro-batches
+  int64_t skipped = 0; // samples
+  int64_t rollbacks = 0; // windows begun again after running out of memory
 };
 
 /// The object on one line. Numbers that are not finite become null.

@@ -30,6 +30,9 @@ std::string step_line(const StepMetrics& m, int64_t total_steps, double eta_s) {
   if (m.skipped > 0) {
     text += fmt::format("  skipped {}", m.skipped);
   }
+  if (m.rollbacks > 0) {
+    text += fmt::format("  begun again {}", m.rollbacks);
+  }
   return text + "  ETA " + format_duration(eta_s);
 }
 

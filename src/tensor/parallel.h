@@ -4,8 +4,34 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 
 namespace accrue::tensor {
+
+/// Carries the first exception of a parallel region out of it, where it may
+/// not pass by itself: a thread that runs out of memory, say.
+class Carrier {
+ public:
+  template <class Work>
+  void guard(const Work& work) {
+    try {
+      work();
+    } catch (...) {
+#pragma omp critical(accrue_carrier)
+      if (!first_) {
+        first_ = std::current_exception();
+      }
+    }
+  }
+  void rethrow() const {
+    if (first_) {
+      std::rethrow_exception(first_);
+    }
+  }
+
+ private:
+  std::exception_ptr first_;
+};
 
 /// Calls run(begin, end) on ranges that cover [0, count), one per thread of
 /// LibTorch's OpenMP pool, each at least `grain` long. Nested calls are serial.
@@ -17,21 +43,26 @@ void parallel_for(int64_t count, int64_t grain, const Run& run) {
     run(int64_t{0}, count);
     return;
   }
+  Carrier carrier;
 #pragma omp parallel num_threads(static_cast <int>(threads))
   {
     int64_t thread = omp_get_thread_num();
     int64_t all = omp_get_num_threads();
-    run(count * thread / all, count * (thread + 1) / all);
+    carrier.guard(
+        [&] { run(count * thread / all, count * (thread + 1) / all); });
   }
+  carrier.rethrow();
 }
 
 /// Calls run(i) for every i, handed out one by one.
 template <class Run>
 void parallel_tasks(int64_t count, const Run& run) {
+  Carrier carrier;
 #pragma omp parallel for schedule(dynamic) if (!omp_in_parallel())
   for (int64_t i = 0; i < count; ++i) {
-    run(i);
+    carrier.guard([&] { run(i); });
   }
+  carrier.rethrow();
 }
 
 } // namespace accrue::tensor

@@ -73,11 +73,9 @@ void load(
         saved_samples,
         num_samples));
   }
-  // One file's tensors at a time, to need no more memory than training does.
-  model.load_state(load_safetensors(folder / kModel));
-  optimizer.load_state(
-      load_safetensors(folder / kOptimizer),
-      state.at("optimizer_steps").get<int64_t>());
+  load_safetensors(folder / kModel, model.state());
+  load_safetensors(folder / kOptimizer, optimizer.state());
+  optimizer.set_steps(state.at("optimizer_steps").get<int64_t>());
 }
 
 } // namespace

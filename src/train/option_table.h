@@ -103,8 +103,13 @@ void visit_physical(Options& o, Visitor&& v) {
   v("memory",
     o.memory,
     "SIZE",
-    "most memory the process may take, e.g. 2GiB (default: 80 % of the "
-    "machine's)");
+    "most memory the process may take, e.g. 2GiB (default: 80 % of what the "
+    "machine or its cgroup has free)");
+  v("checkpointing",
+    o.checkpointing,
+    "auto|on|off",
+    "activations made again in backward instead of kept: less memory, more "
+    "time, the same bits; auto: where memory makes it the better choice");
   v("threads", o.threads, "N", "CPU threads; 0 = all cores");
   v("out",
     o.out,
@@ -139,6 +144,10 @@ void visit_invocation(Options& o, Visitor&& v) {
     "",
     "go on from the newest good checkpoint in --out, with its settings");
   v("json", o.json, "", "machine-readable output, progress on stderr");
+  v("price-per-hour",
+    o.price_per_hour,
+    "X",
+    "what an hour of this machine costs, for plan");
   v("quiet", o.quiet, "", "no progress, only results and errors");
 }
 

@@ -83,6 +83,7 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.in("--eps", o.eps, 0, kInfinity);
   check.in("--momentum", o.momentum, 0, 1);
   check.in("--dropout", o.dropout, 0, 1);
+  check.at_least("--price-per-hour", o.price_per_hour, 0.0);
 }
 
 int64_t launched_ranks() {

@@ -36,6 +36,11 @@ template <>
 struct EnumNames<OptimizerKind> {
   static constexpr std::array values{"adamw", "sgd"};
 };
+enum class Checkpointing { kAuto, kOn, kOff };
+template <>
+struct EnumNames<Checkpointing> {
+  static constexpr std::array values{"auto", "on", "off"};
+};
 enum class Packing { kOn, kOff };
 template <>
 struct EnumNames<Packing> {
@@ -77,6 +82,7 @@ struct TrainOptions {
   // What decides only the time and what is kept.
   std::optional<int64_t> micro_batch;
   std::optional<Bytes> memory;
+  Checkpointing checkpointing = Checkpointing::kAuto;
   int64_t threads = 0;
   std::string out;
   int64_t checkpoint_every = 0;
@@ -88,6 +94,7 @@ struct TrainOptions {
   bool resume = false;
   bool json = false;
   bool quiet = false;
+  std::optional<double> price_per_hour;
 };
 
 /// Adds everything wrong with the settings themselves. Reads no file.

@@ -9,6 +9,8 @@
 #include <filesystem>
 
 #include "accrue/core/error.h"
+#include "accrue/core/units.h"
+#include "memory/meter.h"
 #include "text/bytes.h"
 
 namespace accrue {
@@ -18,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kDefaultSeqLen = 1024;
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
+constexpr double kDefaultShare = 0.8; // of the memory there is
 
 bool not_empty(const fs::path& folder) {
   std::error_code code;
@@ -34,6 +37,10 @@ Task::Task(
     const Problems& known)
     : options_(options) {
   ModelConfig config = check_settings(needs_out, known);
+  budget_bytes_ = options_.memory
+      ? options_.memory->value
+      : static_cast<uint64_t>(
+            static_cast<double>(memory::available_bytes()) * kDefaultShare);
   load_data(tick);
   load_model(config);
 }
@@ -152,9 +159,25 @@ void Task::load_data(const report::Tick& tick) {
 }
 
 void Task::load_model(const ModelConfig& config) {
+  // Weights, gradients and the optimizer's state, before any of it is made.
+  uint64_t slots = options_.optimizer == OptimizerKind::kAdamW ? 2
+      : options_.momentum != 0                                 ? 1
+                                                               : 0;
+  uint64_t needed = memory::resident_bytes() +
+      static_cast<uint64_t>(config.num_parameters()) * (2 + slots) *
+          (options_.dtype == Dtype::kFp64 ? 8 : 4);
+  if (needed > budget_bytes_) {
+    throw MemoryError(fmt::format(
+        "[memory] not even one sample fits: weights, gradients, optimizer "
+        "state and the program alone need {}, the budget is {}, {} are "
+        "missing. Raise --memory, or take a smaller model.",
+        format_bytes(needed),
+        format_bytes(budget_bytes_),
+        format_bytes(needed - budget_bytes_)));
+  }
   model_.emplace(config, options_.dtype, static_cast<uint64_t>(options_.seed));
   if (has_weights(options_.model)) {
-    model_->load_state(load_weights(options_.model));
+    load_weights(options_.model, *model_);
   }
 }
 
@@ -167,45 +190,62 @@ Sample Task::sample_at(int64_t position) const {
   return train_set_->sample(order_->at(static_cast<uint64_t>(position)));
 }
 
-LossSum Task::loss(Range positions, int64_t step) const {
+std::vector<int64_t> Task::lengths(Range positions) const {
+  std::vector<int64_t> lengths;
+  for (int64_t i = positions.begin; i < positions.end; ++i) {
+    lengths.push_back(train_set_->length(order_->at(static_cast<uint64_t>(i))));
+  }
+  return lengths;
+}
+
+LossSum Task::loss(Range positions, int64_t step, bool checkpointing) const {
   std::vector<Sample> samples;
   for (int64_t i = positions.begin; i < positions.end; ++i) {
     samples.push_back(sample_at(i));
   }
-  return loss_of(samples, step);
+  return loss_of(samples, step, checkpointing);
 }
 
-LossSum Task::longest_loss(int64_t count) const {
-  uint64_t longest = train_set_->longest();
-  std::vector<Sample> samples(
-      static_cast<size_t>(count), train_set_->sample(longest));
-  return loss_of(samples, 0);
+LossSum Task::longest_loss(int64_t count, int64_t length, bool checkpointing)
+    const {
+  Sample longest = train_set_->sample(train_set_->longest());
+  longest.tokens.resize(static_cast<size_t>(length + 1));
+  std::vector<Sample> samples(static_cast<size_t>(count), longest);
+  return loss_of(samples, 0, checkpointing);
 }
 
-LossSum Task::loss_of(std::span<const Sample> samples, int64_t step) const {
+LossSum Task::loss_of(
+    std::span<const Sample> samples,
+    int64_t step,
+    bool checkpointing) const {
   TokenBatch batch = make_batch(samples);
   tensor::DropoutKey dropout{
       .probability = options_.dropout,
       .seed = static_cast<uint64_t>(options_.seed),
       .step = static_cast<uint64_t>(step)};
   return {
-      .sum = model_->loss_sum(batch, dropout), .weight = batch.target_weight};
+      .sum = model_->loss_sum(batch, dropout, checkpointing),
+      .weight = batch.target_weight};
 }
 
-double Task::valid_loss(int64_t micro_batch, const report::Tick& tick) const {
+double Task::valid_loss(int64_t max_tokens, const report::Tick& tick) const {
   at::NoGradGuard no_grad;
   double sum = 0;
   double weight = 0;
-  auto size = static_cast<int64_t>(valid_set_->size());
-  for (Range range : split_range(size, micro_batch)) {
+  uint64_t next = 0;
+  while (next < valid_set_->size()) {
     std::vector<Sample> samples;
-    for (int64_t i = range.begin; i < range.end; ++i) {
-      samples.push_back(valid_set_->sample(static_cast<uint64_t>(i)));
-    }
+    int64_t tokens = 0;
+    do {
+      samples.push_back(valid_set_->sample(next));
+      tokens += samples.back().length();
+      ++next;
+    } while (next < valid_set_->size() &&
+             tokens + valid_set_->length(next) <= max_tokens);
     TokenBatch batch = make_batch(samples);
     sum += model_->loss_sum(batch).item<double>();
     weight += batch.target_weight;
-    tick("validation", static_cast<uint64_t>(range.end), valid_set_->size());
+    tick("validation", next, valid_set_->size());
   }
   return sum / weight;
 }
@@ -273,7 +313,7 @@ bool has_weights(const std::string& model) {
       fs::exists(folder / "pytorch_model.bin");
 }
 
-TensorMap load_weights(const std::string& folder) {
+void load_weights(const std::string& folder, const Transformer& model) {
   fs::path file = fs::path(folder) / "model.safetensors";
   if (!fs::exists(file)) {
     throw DataError(fmt::format(
@@ -282,7 +322,7 @@ TensorMap load_weights(const std::string& folder) {
         "one file.",
         folder));
   }
-  return load_safetensors(file);
+  load_safetensors(file, model.state());
 }
 
 } // namespace accrue

@@ -54,6 +54,10 @@ class Task {
   int64_t total_steps() const {
     return total_steps_;
   }
+  /// The most that the process may take: --memory, or 80 % of what there is.
+  uint64_t budget_bytes() const {
+    return budget_bytes_;
+  }
   uint64_t skipped_lines() const {
     return skipped_lines_;
   }
@@ -64,15 +68,19 @@ class Task {
   /// Sample at a position of the sample order.
   Sample sample_at(int64_t position) const;
 
+  /// Target tokens of the samples at these positions.
+  std::vector<int64_t> lengths(Range positions) const;
+
   /// Loss of the samples at these positions, with a graph, in window `step`.
-  LossSum loss(Range positions, int64_t step) const;
+  LossSum loss(Range positions, int64_t step, bool checkpointing = false) const;
 
-  /// Loss of `count` copies of the longest training sample: the worst case in
-  /// memory and time.
-  LossSum longest_loss(int64_t count) const;
+  /// Loss of `count` copies of the longest training sample, cut to `length`
+  /// tokens: what is worst in memory and time.
+  LossSum longest_loss(int64_t count, int64_t length, bool checkpointing) const;
 
-  /// Mean loss per target token over the validation set, without a graph.
-  double valid_loss(int64_t micro_batch, const report::Tick& tick) const;
+  /// Mean loss per target token over the validation set, without a graph, in
+  /// micro-batches of at most `max_tokens` tokens.
+  double valid_loss(int64_t max_tokens, const report::Tick& tick) const;
 
   /// A fresh optimizer over the model's parameters.
   std::unique_ptr<Optimizer> make_optimizer() const;
@@ -84,7 +92,10 @@ class Task {
   ModelConfig check_settings(bool needs_out, Problems problems);
   void load_data(const report::Tick& tick);
   void load_model(const ModelConfig& config);
-  LossSum loss_of(std::span<const Sample> samples, int64_t step) const;
+  LossSum loss_of(
+      std::span<const Sample> samples,
+      int64_t step,
+      bool checkpointing) const;
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
       const report::Tick& tick);
@@ -97,6 +108,7 @@ class Task {
   int64_t global_batch_ = 0;
   int64_t total_samples_ = 0;
   int64_t total_steps_ = 0;
+  uint64_t budget_bytes_ = 0;
   uint64_t skipped_lines_ = 0;
 };
 
@@ -105,7 +117,7 @@ TokenBatch make_batch(std::span<const Sample> samples);
 
 /// Weights for `generate` and fine-tuning: the folder's model.safetensors.
 /// Throws DataError if the folder holds weights that can't be read yet.
-TensorMap load_weights(const std::string& folder);
+void load_weights(const std::string& folder, const Transformer& model);
 
 /// True if `model` is a folder with weights, not only a config.
 bool has_weights(const std::string& model);

@@ -1,18 +1,25 @@
 #include "train/trainer.h"
 
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <sstream>
+#include <vector>
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "io/files.h"
 #include "io/toml.h"
+#include "memory/budget.h"
 #include "memory/meter.h"
+#include "memory/retreat.h"
 #include "report/html.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
@@ -27,6 +34,17 @@ double seconds_since(steady_clock::time_point start) {
   return std::chrono::duration<double>(steady_clock::now() - start).count();
 }
 
+constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+/// Without a graph a sample takes little; more at once are not faster.
+constexpr int64_t kValidTokens = 1024;
+
+/// How windows are cut and run, now.
+struct Manner {
+  int64_t max_samples = kNoLimit;
+  int64_t max_tokens = kNoLimit;
+  bool checkpointing = false;
+};
+
 /// One run from start or resume to its end.
 class Run {
  public:
@@ -37,7 +55,6 @@ class Run {
         on_step_(on_step),
         out_(options_.out),
         checkpoints_(out_ / "checkpoints"),
-        optimizer_(task.make_optimizer()),
         window_(
             task.model().parameters(),
             {.on_nonfinite = options_.on_nonfinite}) {}
@@ -87,6 +104,8 @@ class Run {
  private:
   /// Prepares the run directory. Returns the number of steps already done.
   int64_t start() {
+    plan();
+    optimizer_ = task_.make_optimizer();
     int64_t step = 0;
     if (options_.resume) {
       std::vector<std::string> warnings;
@@ -97,33 +116,54 @@ class Run {
       }
       progress_.line(fmt::format("resuming after step {}", step));
     }
-    plan();
     io::make_directory(out_);
-    TrainOptions resolved = options_;
-    resolved.micro_batch = micro_batch_;
-    io::write_file(out_ / "config.toml", to_toml(resolved));
+    io::write_file(out_ / "config.toml", to_toml(options_));
+    if (plan_) {
+      save_fit_table(task_, plan_->table, fit_table());
+    }
     describe();
     return step;
   }
 
+  fs::path fit_table() const {
+    return out_ / "fit-table.json";
+  }
+
   /// A micro-batch given without a budget needs no probe.
   void plan() {
-    micro_batch_ = std::min(
-        options_.micro_batch.value_or(task_.global_batch()),
-        task_.global_batch());
-    if (!options_.micro_batch || options_.memory) {
-      MemoryPlan plan = plan_memory(task_, window_);
-      micro_batch_ = plan.micro_batch;
-      summary_.unsplit_bytes = plan.unsplit_bytes;
+    Manner manner;
+    if (options_.micro_batch && !options_.memory) {
+      memory::hold_to_budget(task_.budget_bytes(), memory::program_bytes());
+      manner.max_samples = *options_.micro_batch;
+      manner.checkpointing = options_.checkpointing == Checkpointing::kOn;
+    } else {
+      auto started = steady_clock::now();
+      plan_ = plan_memory(
+          task_, window_, {.cache = fit_table(), .tick = progress_.ticker()});
+      manner.checkpointing = plan_->way.checkpointing;
+      if (options_.micro_batch) {
+        manner.max_samples = plan_->way.micro_batch;
+      } else {
+        manner.max_tokens =
+            plan_->way.micro_batch * task_.train_set().max_length();
+      }
+      summary_.planning_seconds = seconds_since(started);
+      summary_.predicted_peak_bytes = plan_->peak_bytes;
+      summary_.unsplit_bytes = plan_->unsplit_bytes;
       progress_.line(fmt::format(
           "memory       budget {}; unsplit would need {}; micro-batch of "
-          "{}: {}",
-          format_bytes(plan.budget_bytes),
-          format_bytes(plan.unsplit_bytes),
-          micro_batch_,
-          format_bytes(plan.line.peak(micro_batch_))));
+          "{}{}: {}",
+          format_bytes(plan_->budget_bytes),
+          format_bytes(plan_->unsplit_bytes),
+          plan_->way.micro_batch,
+          plan_->way.checkpointing ? " with checkpointing" : "",
+          format_bytes(plan_->peak_bytes)));
     }
-    summary_.micro_batch = micro_batch_;
+    manner_ = memory::Retreat(manner);
+    summary_.checkpointing = manner.checkpointing;
+    summary_.micro_batch = std::min(
+        plan_ ? plan_->way.micro_batch : *options_.micro_batch,
+        task_.global_batch());
   }
 
   void describe() {
@@ -143,53 +183,118 @@ class Run {
             ? fmt::format(", {} bad lines skipped", task_.skipped_lines())
             : ""));
     progress_.line(fmt::format(
-        "global batch {} samples = {} x {}, {} steps",
+        "global batch {} samples in {} micro-batches, {} steps",
         task_.global_batch(),
-        num_micro_batches(task_.global_batch(), micro_batch_),
-        micro_batch_,
+        cut(task_.window_range(0)).size(),
         task_.total_steps()));
+  }
+
+  /// The micro-batches of a window.
+  std::vector<Range> cut(Range window) const {
+    std::vector<Range> parts = split_by_tokens(
+        task_.lengths(window),
+        manner_.now().max_tokens,
+        manner_.now().max_samples);
+    for (Range& part : parts) {
+      part.begin += window.begin;
+      part.end += window.begin;
+    }
+    return parts;
   }
 
   report::StepMetrics run_step(int64_t step) {
     auto started = steady_clock::now();
     memory::reset_peak();
-    Range range = task_.window_range(step);
     optimizer_->set_learning_rate(task_.learning_rate(step));
     report::StepMetrics m{
         .step = step + 1,
         .lr = optimizer_->learning_rate(),
-        .samples = range.size(),
-        .micro_batch = micro_batch_};
-    std::vector<Range> parts = split_range(range.size(), micro_batch_);
-    for (size_t i = 0; i < parts.size(); ++i) {
-      Range part{range.begin + parts[i].begin, range.begin + parts[i].end};
-      add(part, step, m);
-      progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
+        .samples = task_.window_range(step).size()};
+    while (!run_window(step, m)) {
+      ++m.rollbacks;
     }
     StepReport report = commit(step);
     m.loss = report.loss;
     m.grad_norm = report.grad_norm;
     m.target_tokens = static_cast<int64_t>(report.weight);
-    m.accumulation_steps = static_cast<int64_t>(parts.size());
     m.step_s = seconds_since(started);
     m.tokens_per_s = static_cast<double>(m.tokens) / m.step_s;
     m.peak_bytes = memory::peak_bytes();
     m.resident_peak_bytes = memory::peak_resident_bytes();
+    manner_.window_done();
     return m;
+  }
+
+  /// Adds a whole window. Out of memory is no end: the window is forgotten,
+  /// and false says that it has to be done again, in a smaller manner.
+  bool run_window(int64_t step, report::StepMetrics& m) {
+    std::vector<Range> parts = cut(task_.window_range(step));
+    m.micro_batch = m.tokens = m.skipped = 0;
+    m.accumulation_steps = static_cast<int64_t>(parts.size());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      try {
+        add(parts[i], step, m);
+      } catch (const c10::OutOfMemoryError& error) {
+        window_.begin();
+        give_way(parts[i], step, error);
+        return false;
+      }
+      m.micro_batch = std::max(m.micro_batch, parts[i].size());
+      progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
+    }
+    return true;
+  }
+
+  /// What ran out of memory is done in halves, or with checkpointing.
+  void give_way(Range part, int64_t step, const c10::OutOfMemoryError& error) {
+    int64_t tokens = 0;
+    for (int64_t length : task_.lengths(part)) {
+      tokens += length;
+    }
+    const Manner& manner = manner_.now();
+    Manner smaller = manner;
+    if (part.size() > 1) {
+      smaller.max_tokens = (tokens + 1) / 2;
+    } else if (
+        !manner.checkpointing &&
+        options_.checkpointing == Checkpointing::kAuto) {
+      smaller.checkpointing = true;
+    } else {
+      throw MemoryError(fmt::format(
+          "[memory] sample {} ({} tokens) does not fit, alone{}: {} Raise "
+          "--memory, shorten --seq-len{} or use --dtype bf16. The checkpoints "
+          "are as they were.",
+          task_.sample_at(part.begin).id,
+          tokens,
+          manner.checkpointing ? " and with checkpointing" : "",
+          error.what_without_backtrace(),
+          manner.checkpointing ? "" : ", pass --checkpointing auto"));
+    }
+    progress_.line(fmt::format(
+        "step {}: out of memory with {} tokens at once; the window is done "
+        "again {}",
+        step + 1,
+        tokens,
+        smaller.checkpointing == manner.checkpointing
+            ? fmt::format("in pieces of up to {}", smaller.max_tokens)
+            : "with checkpointing"));
+    manner_.to(smaller);
   }
 
   /// A micro-batch that is not finite is done again sample by sample, so that
   /// what is left out does not depend on the split.
   void add(Range part, int64_t step, report::StepMetrics& m) {
-    LossSum loss = task_.loss(part, step);
+    LossSum loss = task_.loss(part, step, manner_.now().checkpointing);
     m.tokens += static_cast<int64_t>(loss.weight.value);
     if (try_add(loss, part, step)) {
       return;
     }
     for (int64_t i = part.begin; i < part.end; ++i) {
       Range sample{i, i + 1};
-      bool kept =
-          part.size() > 1 && try_add(task_.loss(sample, step), sample, step);
+      bool kept = part.size() > 1 &&
+          try_add(task_.loss(sample, step, manner_.now().checkpointing),
+                  sample,
+                  step);
       m.skipped += kept ? 0 : 1;
     }
   }
@@ -231,7 +336,23 @@ class Run {
     bool due = m.step == task_.total_steps() ||
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
-      m.valid_loss = task_.valid_loss(micro_batch_, progress_.ticker());
+      m.valid_loss = valid_loss();
+    }
+  }
+
+  double valid_loss() const {
+    int64_t tokens = std::min(manner_.now().max_tokens, kValidTokens);
+    for (;; tokens /= 2) {
+      try {
+        return task_.valid_loss(tokens, progress_.ticker());
+      } catch (const c10::OutOfMemoryError& error) {
+        if (tokens <= 1) {
+          throw MemoryError(fmt::format(
+              "[memory] a validation sample does not fit, alone: {} Raise "
+              "--memory or shorten --seq-len.",
+              error.what_without_backtrace()));
+        }
+      }
     }
   }
 
@@ -250,7 +371,8 @@ class Run {
   Checkpoints checkpoints_;
   std::unique_ptr<Optimizer> optimizer_;
   Window window_;
-  int64_t micro_batch_ = 0;
+  std::optional<MemoryPlan> plan_;
+  memory::Retreat<Manner> manner_;
   TrainSummary summary_;
 };
 

@@ -18,7 +18,11 @@ struct TrainSummary {
   std::optional<double> last_loss;
   double seconds = 0;
   int64_t micro_batch = 0;
+  bool checkpointing = false;
+  double planning_seconds = 0;
   uint64_t resident_peak_bytes = 0;
+  /// What the plan said of it; 0 if nothing was planned.
+  uint64_t predicted_peak_bytes = 0;
   /// Predicted for the whole global batch at once; 0 if it was not probed.
   uint64_t unsplit_bytes = 0;
   /// SIGINT or SIGTERM if that ended the run early, else 0.

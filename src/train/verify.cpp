@@ -21,14 +21,17 @@ struct WindowResult {
 
 WindowResult run_window(
     Task& task,
-    int64_t micro_batch,
+    const memory::Way& way,
     const report::Tick& tick) {
   Window window(task.model().parameters());
   Range range = task.window_range(0);
-  std::vector<Range> parts = split_range(range.size(), micro_batch);
+  std::vector<Range> parts = split_range(range.size(), way.micro_batch);
   for (size_t i = 0; i < parts.size(); ++i) {
-    window.add(task.loss(parts[i], 0));
-    tick(fmt::format("micro-batches of {}", micro_batch), i + 1, parts.size());
+    window.add(task.loss(parts[i], 0, way.checkpointing));
+    tick(
+        fmt::format("micro-batches of {}", way.micro_batch),
+        i + 1,
+        parts.size());
   }
   WindowResult result{.loss = window.normalize().loss};
   for (const at::Tensor& gradient : window.gradients()) {
@@ -84,16 +87,17 @@ bool Verification::passed() const {
 
 Verification verify(
     Task& task,
-    int64_t micro_batch,
-    int64_t reference,
+    const memory::Way& way,
+    const memory::Way& reference,
     const report::Tick& tick) {
   WindowResult want = run_window(task, reference, tick);
-  WindowResult got = run_window(task, micro_batch, tick);
+  WindowResult got = run_window(task, way, tick);
   const Transformer& model = task.model();
   int64_t num_layers = model.config().num_layers;
   Verification result{
-      .reference = reference >= task.global_batch() ? "unsplit" : "per sample",
-      .reference_micro_batch = reference,
+      .reference = reference.micro_batch >= task.global_batch() ? "unsplit"
+                                                                : "per sample",
+      .reference_micro_batch = reference.micro_batch,
       .loss = got.loss,
       .reference_loss = want.loss};
   for (size_t i = 0; i < got.gradients.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "memory/planner.h"
 #include "train/task.h"
 
 namespace accrue {
@@ -34,12 +35,12 @@ struct Verification {
   bool passed() const;
 };
 
-/// Gradients of the first window in micro-batches of `micro_batch`, against
-/// the window done in micro-batches of `reference`.
+/// Gradients of the first window run in one way, against the window run in
+/// another.
 Verification verify(
     Task& task,
-    int64_t micro_batch,
-    int64_t reference,
+    const memory::Way& way,
+    const memory::Way& reference,
     const report::Tick& tick);
 
 /// Largest relative error allowed for a tensor of layer `layer` (0 embedding,

@@ -29,13 +29,16 @@ std::vector<Range> split_range(int64_t num_samples, int64_t micro_batch) {
 
 std::vector<Range> split_by_tokens(
     std::span<const int64_t> lengths,
-    int64_t max_tokens) {
+    int64_t max_tokens,
+    int64_t max_samples) {
   require_positive(max_tokens, "token limit of a micro-batch");
+  require_positive(max_samples, "micro-batch");
   std::vector<Range> ranges;
   int64_t tokens = 0;
   for (int64_t i = 0; i < static_cast<int64_t>(lengths.size()); ++i) {
     int64_t length = lengths[static_cast<size_t>(i)];
-    if (ranges.empty() || tokens + length > max_tokens) {
+    if (ranges.empty() || tokens + length > max_tokens ||
+        ranges.back().size() == max_samples) {
       ranges.push_back({i, i});
       tokens = 0;
     }

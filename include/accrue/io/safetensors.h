@@ -23,4 +23,13 @@ void save_safetensors(
 /// DataError naming the tensor and the rule for a damaged file.
 TensorMap load_safetensors(const std::filesystem::path& path);
 
+/// Copies a file's tensors into contiguous ones of the same names, converting
+/// dtypes, in pieces: next to no memory beside. Throws DataError naming every
+/// tensor that is missing, not expected or of another shape; nothing has
+/// changed then.
+void load_safetensors(const std::filesystem::path& path, const TensorMap& into);
+
+/// The same from tensors in memory.
+void copy_tensors(const TensorMap& from, const TensorMap& into);
+
 } // namespace accrue

@@ -38,6 +38,9 @@ struct ModelConfig {
   int64_t eos_token = -1;
   /// The config.json as it was read: written back beside trained weights.
   std::string json;
+
+  /// Parameters of a model of this shape. A tied head counts once.
+  int64_t num_parameters() const;
 };
 
 /// Reads `path`, a config.json or a folder that holds one. Fields that don't

@@ -45,10 +45,14 @@ class Transformer {
   /// `.grad`, sample by sample, so that their bits depend neither on how a
   /// batch is split nor on the number of threads. The head's are folded while
   /// the loss is computed.
+  /// `checkpointing` keeps only the input of every block and makes the rest
+  /// again in backward (arXiv 1604.06174): less memory, more time, the same
+  /// bits.
   /// Difference from PyTorch: torch::autograd::grad() sees none of them.
   at::Tensor loss_sum(
       const TokenBatch& batch,
-      const tensor::DropoutKey& dropout = {}) const;
+      const tensor::DropoutKey& dropout = {},
+      bool checkpointing = false) const;
 
   /// Name and tensor, in the order of the forward pass.
   const std::vector<std::pair<std::string, at::Tensor>>& named_parameters()
@@ -62,12 +66,9 @@ class Transformer {
   std::vector<at::Tensor> parameters() const;
   int64_t num_parameters() const;
 
-  /// Parameters under the names of the family's checkpoints.
+  /// Parameters under the names of the family's checkpoints. They alias the
+  /// model's: load_safetensors(path, model.state()) loads one.
   TensorMap state() const;
-
-  /// Copies `state` into the parameters, converting dtypes. Throws DataError
-  /// naming every tensor that is missing, unexpected or of another shape.
-  void load_state(const TensorMap& state);
 
   const ModelConfig& config() const;
 
@@ -76,7 +77,7 @@ class Transformer {
 
   void build_gpt2(Builder& builder);
   void build_llama(Builder& builder);
-  at::Tensor hidden(const class Pass& pass) const;
+  at::Tensor hidden(const class Pass& pass, bool checkpointing) const;
 
   std::vector<std::pair<std::string, at::Tensor>> parameters_;
   std::shared_ptr<struct Weights> weights_;

@@ -43,12 +43,10 @@ class Optimizer {
   /// "<index of the parameter>.<slot>". The tensors alias the live state.
   std::map<std::string, at::Tensor> state() const;
 
-  /// Takes over what state() of an optimizer on the same parameters returned.
-  /// Throws DataError naming the first entry that is missing or has another
-  /// shape or dtype; nothing has changed then.
-  void load_state(
-      const std::map<std::string, at::Tensor>& state,
-      int64_t steps);
+  /// After state() was filled with what it was after `steps` updates.
+  void set_steps(int64_t steps) {
+    steps_ = steps;
+  }
 
  protected:
   /// Zeros shaped like every parameter, saved and loaded as `slot`.

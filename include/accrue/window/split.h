@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -30,39 +31,67 @@ constexpr int64_t num_micro_batches(int64_t num_samples, int64_t micro_batch) {
 }
 
 /// Cuts samples of the given lengths into consecutive ranges of at most
-/// `max_tokens` tokens; a longer sample stands alone. Throws ConfigError unless
-/// max_tokens > 0.
+/// `max_tokens` tokens and `max_samples` samples; a longer sample stands alone.
+/// Throws ConfigError unless both limits are > 0.
 std::vector<Range> split_by_tokens(
     std::span<const int64_t> lengths,
-    int64_t max_tokens);
+    int64_t max_tokens,
+    int64_t max_samples = std::numeric_limits<int64_t>::max());
 
-/// Views of consecutive samples: std::vector or anything a span can view.
+/// Samples in a batch, and a view of some of them. A batch is a std::vector of
+/// samples, a tensor with samples along dimension 0, or anything with such
+/// `data` and `target` tensors, such as torch::data::Example<>.
 template <class Sample>
-std::vector<std::span<const Sample>> split(
-    const std::vector<Sample>& batch,
-    int64_t micro_batch) {
-  std::vector<std::span<const Sample>> parts;
-  for (Range range :
-       split_range(static_cast<int64_t>(batch.size()), micro_batch)) {
-    parts.push_back(std::span(batch).subspan(
-        static_cast<size_t>(range.begin), static_cast<size_t>(range.size())));
-  }
-  return parts;
+int64_t num_samples(const std::vector<Sample>& batch) {
+  return static_cast<int64_t>(batch.size());
 }
 
-/// Views along dimension 0 of a batch that has `data` and `target` tensors,
-/// such as torch::data::Example<>.
+template <class Sample>
+std::span<const Sample> slice(const std::vector<Sample>& batch, Range range) {
+  return std::span(batch).subspan(
+      static_cast<size_t>(range.begin), static_cast<size_t>(range.size()));
+}
+
+template <class Tensor>
+requires requires(const Tensor& t) {
+  t.narrow(0, 0, 1);
+}
+int64_t num_samples(const Tensor& batch) {
+  return batch.size(0);
+}
+
+template <class Tensor>
+requires requires(const Tensor& t) {
+  t.narrow(0, 0, 1);
+}
+Tensor slice(const Tensor& batch, Range range) {
+  return batch.narrow(0, range.begin, range.size());
+}
+
 template <class Example>
 requires requires(const Example& e) {
   e.data.narrow(0, 0, 1);
   e.target.narrow(0, 0, 1);
 }
-std::vector<Example> split(const Example& batch, int64_t micro_batch) {
-  std::vector<Example> parts;
-  for (Range range : split_range(batch.data.size(0), micro_batch)) {
-    parts.push_back(
-        {batch.data.narrow(0, range.begin, range.size()),
-         batch.target.narrow(0, range.begin, range.size())});
+int64_t num_samples(const Example& batch) {
+  return batch.data.size(0);
+}
+
+template <class Example>
+requires requires(const Example& e) {
+  e.data.narrow(0, 0, 1);
+  e.target.narrow(0, 0, 1);
+}
+Example slice(const Example& batch, Range range) {
+  return {slice(batch.data, range), slice(batch.target, range)};
+}
+
+/// The micro-batches of a batch, as views.
+template <class Batch>
+auto split(const Batch& batch, int64_t micro_batch) {
+  std::vector<decltype(slice(batch, Range{}))> parts;
+  for (Range range : split_range(num_samples(batch), micro_batch)) {
+    parts.push_back(slice(batch, range));
   }
   return parts;
 }

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Is the budget kept, the peak predicted, and the plan the fastest that fits?
+
+    ./dev bench memory [--models gpt2-10m]
+
+For every model: six budgets from the smallest possible to 12 GiB, and a sweep
+over micro-batches without and with checkpointing for comparison, in turns.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from run import ROOT, Setting, machine
+
+MODELS = {"gpt2-10m": (256, 256), "gpt2-124m": (512, 32)}  # tokens, global batch
+MIB = 1 << 20
+
+
+class Program:
+    def __init__(self, accrue, folder, model, dtype):
+        self.accrue, self.folder, self.model, self.dtype = accrue, folder, model, dtype
+        self.seq_len, self.global_batch = MODELS[model]
+        self.data = folder / f"{model}.txt"
+        if not self.data.exists():
+            self.data.write_bytes(Setting.text()[: self.seq_len * self.global_batch])
+
+    def run(self, command, *extra):
+        """The last object of stdout, all of them, and the process's peak."""
+        out = [] if command == "plan" else ["--out", tempfile.mkdtemp(dir=self.folder)]
+        with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+            child = subprocess.Popen(
+                [str(part) for part in (
+                    self.accrue, command, "--model", ROOT / "configs" / self.model, "--data",
+                    self.data, "--seq-len", self.seq_len, "--global-batch", self.global_batch,
+                    "--dtype", self.dtype, "--json", *out, *extra)],
+                stdout=stdout, stderr=stderr, env={**os.environ, "XDG_CACHE_HOME": str(self.folder)})
+            _, code, usage = os.wait4(child.pid, 0)
+            stdout.seek(0), stderr.seek(0)
+            if code != 0:
+                raise RuntimeError(stderr.read()[-2000:])
+            rows = [json.loads(line) for line in stdout.read().splitlines()]
+            return rows[-1], rows[:-1], usage.ru_maxrss * 1024
+
+    def speed(self, steps):
+        # The first step of a process is not counted.
+        return [row["tokens_per_s"] for row in steps[1:]]
+
+
+def measure(program, steps, rounds):
+    smallest = program.run("plan", "--memory", 12 << 30)[0]["smallest_budget_bytes"] + 4 * MIB
+    factor = ((12 << 30) / smallest) ** 0.2
+    budgets = [int(smallest * factor**i) for i in range(6)]
+    sizes = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= program.global_batch]
+    sweep = {(n, way): ([], []) for n in sizes for way in ("off", "on")}
+    planned = {budget: ([], [], []) for budget in budgets}
+    for index in range(rounds):
+        for budget in budgets:
+            print(f"[{time.strftime('%H:%M:%S')}] {program.model} {program.dtype}, round "
+                  f"{index + 1}: {budget / MIB:.0f} MiB", file=sys.stderr, flush=True)
+            last, rows, peak = program.run("train", "--memory", budget, "--steps", steps + 1)
+            speeds, peaks, summaries = planned[budget]
+            speeds += program.speed(rows)
+            peaks.append(peak)
+            summaries.append(last["summary"])
+        for (size, way), (speeds, peaks) in sweep.items():
+            _, rows, peak = program.run(
+                "train", "--micro-batch", size, "--checkpointing", way, "--steps", steps + 1)
+            speeds += program.speed(rows)
+            peaks.append(peak)
+    lines = [f"## {program.model}, {program.dtype}: {program.seq_len} tokens, global batch "
+             f"{program.global_batch}", "",
+             "| budget MiB | micro-batch | predicted MiB | peak MiB | predicted / peak | "
+             "planning s | tokens/s | best that fits | ratio |", "|---|---|---|---|---|---|---|---|---|"]
+    for budget, (speeds, peaks, summaries) in planned.items():
+        speed, summary = statistics.median(speeds), summaries[0]
+        fitting = {key: statistics.median(s) for key, (s, p) in sweep.items() if max(p) <= budget}
+        best = max(fitting, key=fitting.get) if fitting else None
+        predicted = summary["predicted_peak_bytes"]
+        way = " c" if summary["checkpointing"] else ""
+        lines.append(
+            f"| {budget / MIB:.0f} | {summary['micro_batch']}{way} | {predicted / MIB:.0f} | "
+            f"{max(peaks) / MIB:.0f}{'' if max(peaks) <= budget else ' BEYOND'} | "
+            f"{predicted / max(peaks):.3f} | {summary['planning_s']:.1f} | {speed:.0f} | "
+            + (f"{fitting[best]:.0f} ({best[0]}{' c' if best[1] == 'on' else ''}) | "
+               f"{speed / fitting[best]:.2f} |" if best else "| |"))
+    lines += ["", "| micro-batch | tokens/s | peak MiB | checkpointing: tokens/s | peak MiB |",
+              "|---|---|---|---|---|"]
+    for size in sizes:
+        cells = [f"{statistics.median(sweep[size, way][0]):.0f} | {max(sweep[size, way][1]) / MIB:.0f}"
+                 for way in ("off", "on")]
+        lines.append(f"| {size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    names = lambda text: text.split(",")
+    parser.add_argument("accrue")
+    parser.add_argument("--models", type=names, default=list(MODELS))
+    parser.add_argument("--dtypes", type=names, default=["fp32"])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1, help="measured per process")
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results/memory.md")
+    args = parser.parse_args()
+    tables = []
+    with tempfile.TemporaryDirectory() as name:
+        for model in args.models:
+            for dtype in args.dtypes:
+                program = Program(args.accrue, pathlib.Path(name), model, dtype)
+                tables.append(measure(program, args.steps, args.rounds))
+                print(tables[-1], flush=True)
+    args.results.write_text(
+        "# Budgets, last run\n\nc: with checkpointing.\n\n" + "\n".join(tables) + "\n"
+        + ", ".join(f"{key} {value}" for key, value in machine().items()) + "\n")
+
+
+if __name__ == "__main__":
+    main()
