@@ -3,6 +3,9 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 
+#include <atomic>
+#include <cstdint>
+
 namespace accrue::testing {
 
 /// Stands in front of LibTorch's CPU allocator as long as it lives and lets one
@@ -34,7 +37,7 @@ class FailingAllocator final : public c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes >= kSmall) {
       ++count_;
-      if (until_failure_ >= 0 && until_failure_-- == 0) {
+      if (until_failure_.fetch_sub(1) == 0) { // on one thread of many
         TORCH_CHECK_WITH(OutOfMemoryError, false, "made to fail");
       }
     }
@@ -51,8 +54,8 @@ class FailingAllocator final : public c10::Allocator {
   static constexpr size_t kSmall = 512;
   static constexpr uint8_t kPriority = 2;
   c10::Allocator* real_;
-  int64_t until_failure_ = -1;
-  int64_t count_ = 0;
+  std::atomic<int64_t> until_failure_ = -1; // < 0: none is to fail
+  std::atomic<int64_t> count_ = 0;
 };
 
 } // namespace accrue::testing

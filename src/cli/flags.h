@@ -25,6 +25,7 @@ ParsedFlags parse_flags(
 
 /// The commands: exit codes of design. Each parses its own flags.
 int run_train(const std::vector<std::string>& arguments);
+int run_probe(const std::vector<std::string>& arguments);
 int run_plan(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);

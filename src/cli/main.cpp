@@ -42,6 +42,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   static const std::map<std::string, Command> kCommands{
       {"train", cli::run_train},
       {"plan", cli::run_plan},
+      {"probe", cli::run_probe}, // train runs it; see cli/probe.cpp
       {"verify", cli::run_verify},
       {"generate", cli::run_generate},
       {"report", cli::run_report},

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "accrue/core/units.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/probe.h"
 #include "io/json.h"
 #include "train/trainer.h"
 
@@ -25,7 +28,10 @@ void warn_about_horizon(
   }
 }
 
-io::OrderedJson to_json(const TrainOptions& options, const TrainSummary& s) {
+io::OrderedJson to_json(
+    const TrainOptions& options,
+    const TrainSummary& s,
+    double planning_seconds) {
   io::OrderedJson json;
   json["steps"] = s.steps;
   json["first_loss"] = s.first_loss ? io::OrderedJson(*s.first_loss) : nullptr;
@@ -37,7 +43,7 @@ io::OrderedJson to_json(const TrainOptions& options, const TrainSummary& s) {
       ? io::OrderedJson(s.predicted_peak_bytes)
       : nullptr;
   json["checkpointing"] = s.checkpointing;
-  json["planning_s"] = s.planning_seconds;
+  json["planning_s"] = planning_seconds;
   json["unsplit_bytes"] =
       s.unsplit_bytes > 0 ? io::OrderedJson(s.unsplit_bytes) : nullptr;
   json["interrupted"] = s.signal != 0;
@@ -83,17 +89,24 @@ int run_train(const std::vector<std::string>& arguments) {
   const TrainOptions& options = flags.options;
   set_threads(options);
   report::Progress progress(people(options), options.quiet);
+  std::string fit_table;
+  auto started = std::chrono::steady_clock::now();
+  if (needs_plan(options) && flags.problems.empty()) {
+    fit_table = probe_in_child(arguments);
+  }
+  std::chrono::duration<double> planning =
+      std::chrono::steady_clock::now() - started;
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   warn_about_horizon(flags, task, progress);
-  TrainSummary summary =
-      train(task, progress, [&](const report::StepMetrics& metrics) {
-        if (options.json) {
-          fmt::print("{}\n", report::to_json(metrics));
-          std::fflush(stdout);
-        }
-      });
+  auto print_step = [&](const report::StepMetrics& metrics) {
+    if (options.json) {
+      fmt::print("{}\n", report::to_json(metrics));
+      std::fflush(stdout);
+    }
+  };
+  TrainSummary summary = train(task, progress, print_step, fit_table);
   if (options.json) {
-    fmt::print("{}\n", to_json(options, summary).dump());
+    fmt::print("{}\n", to_json(options, summary, planning.count()).dump());
   } else {
     print_result(options, summary);
   }

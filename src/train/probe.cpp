@@ -14,7 +14,6 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
-#include "io/files.h"
 #include "io/json.h"
 #include "memory/budget.h"
 #include "memory/meter.h"
@@ -22,7 +21,6 @@
 namespace accrue {
 namespace {
 
-namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
@@ -278,15 +276,11 @@ io::Json table_key(const Task& task) {
 }
 
 /// A table that can't be read is measured again.
-std::optional<memory::FitTable> load_fit_table(
+std::optional<memory::FitTable> parse_fit_table(
     const Task& task,
-    const fs::path& path) {
-  std::error_code code;
-  if (path.empty() || !fs::exists(path, code)) {
-    return std::nullopt;
-  }
+    const std::string& text) {
   try {
-    io::Json json = io::read_json(path);
+    io::Json json = io::Json::parse(text);
     if (json.at("key") != table_key(task)) {
       return std::nullopt;
     }
@@ -300,7 +294,7 @@ std::optional<memory::FitTable> load_fit_table(
            probe.at("seconds")});
     }
     return table;
-  } catch (const std::exception&) {
+  } catch (const io::Json::exception&) {
     return std::nullopt;
   }
 }
@@ -332,8 +326,8 @@ MemoryPlan plan_memory(
   Prober prober(task, window, options.tick);
   MemoryPlan plan;
   plan.budget_bytes = task.budget_bytes();
-  auto cached = load_fit_table(task, options.cache);
-  plan.table = cached ? *cached : prober.measure(options.everything);
+  auto known = parse_fit_table(task, options.known);
+  plan.table = known ? *known : prober.measure(options.everything);
   const Checkpointing wanted = task.options().checkpointing;
   memory::FitTable allowed = plan.table;
   std::erase_if(allowed.probes, [&](const memory::Probe& probe) {
@@ -362,10 +356,7 @@ MemoryPlan plan_memory(
   return plan;
 }
 
-void save_fit_table(
-    const Task& task,
-    const memory::FitTable& table,
-    const fs::path& path) {
+std::string to_json(const Task& task, const memory::FitTable& table) {
   io::OrderedJson json;
   json["key"] = table_key(task);
   json["program_bytes"] = table.program_bytes;
@@ -377,7 +368,7 @@ void save_fit_table(
          {"tensor_bytes", probe.tensor_bytes},
          {"seconds", probe.seconds}});
   }
-  io::write_file(path, json.dump(2) + "\n");
+  return json.dump(2) + "\n";
 }
 
 } // namespace accrue

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 #include "memory/planner.h"
 #include "train/task.h"
@@ -23,9 +24,9 @@ struct MemoryPlan {
 struct PlanOptions {
   /// Also the ways that the settings or the budget make pointless: for show.
   bool everything = false;
-  /// A fit table of the same model, length, dtype, threads, budget and
-  /// version in this file spares the probes.
-  std::filesystem::path cache;
+  /// What to_json() made of a fit table. One of the same model, length, dtype,
+  /// threads, budget and version spares the probes; any other is ignored.
+  std::string known;
   /// Told of every size that was measured.
   report::Tick tick;
 };
@@ -39,11 +40,13 @@ MemoryPlan plan_memory(
     Window& window,
     const PlanOptions& options = {});
 
-/// Writes the table where plan_memory() finds it.
-void save_fit_table(
-    const Task& task,
-    const memory::FitTable& table,
-    const std::filesystem::path& path);
+/// A fit table and what it depends on.
+std::string to_json(const Task& task, const memory::FitTable& table);
+
+/// Where a run keeps its fit table.
+inline std::filesystem::path fit_table_path(const TrainOptions& options) {
+  return std::filesystem::path(options.out) / "fit-table.json";
+}
 
 /// Smallest budget that plan_memory() would accept for this way.
 uint64_t smallest_budget(const memory::FitTable& table, bool checkpointing);

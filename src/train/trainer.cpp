@@ -48,11 +48,15 @@ struct Manner {
 /// One run from start or resume to its end.
 class Run {
  public:
-  Run(Task& task, report::Progress& progress, const OnStep& on_step)
+  Run(Task& task,
+      report::Progress& progress,
+      const OnStep& on_step,
+      const std::string& fit_table)
       : task_(task),
         options_(task.options()),
         progress_(progress),
         on_step_(on_step),
+        fit_table_(fit_table),
         out_(options_.out),
         checkpoints_(out_ / "checkpoints"),
         window_(
@@ -119,27 +123,21 @@ class Run {
     io::make_directory(out_);
     io::write_file(out_ / "config.toml", to_toml(options_));
     if (plan_) {
-      save_fit_table(task_, plan_->table, fit_table());
+      io::write_file(fit_table_path(options_), to_json(task_, plan_->table));
     }
     describe();
     return step;
   }
 
-  fs::path fit_table() const {
-    return out_ / "fit-table.json";
-  }
-
-  /// A micro-batch given without a budget needs no probe.
   void plan() {
     Manner manner;
-    if (options_.micro_batch && !options_.memory) {
+    if (!needs_plan(options_)) {
       memory::hold_to_budget(task_.budget_bytes(), memory::program_bytes());
       manner.max_samples = *options_.micro_batch;
       manner.checkpointing = options_.checkpointing == Checkpointing::kOn;
     } else {
-      auto started = steady_clock::now();
       plan_ = plan_memory(
-          task_, window_, {.cache = fit_table(), .tick = progress_.ticker()});
+          task_, window_, {.known = fit_table_, .tick = progress_.ticker()});
       manner.checkpointing = plan_->way.checkpointing;
       if (options_.micro_batch) {
         manner.max_samples = plan_->way.micro_batch;
@@ -147,7 +145,6 @@ class Run {
         manner.max_tokens =
             plan_->way.micro_batch * task_.train_set().max_length();
       }
-      summary_.planning_seconds = seconds_since(started);
       summary_.predicted_peak_bytes = plan_->peak_bytes;
       summary_.unsplit_bytes = plan_->unsplit_bytes;
       progress_.line(fmt::format(
@@ -367,6 +364,7 @@ class Run {
   const TrainOptions& options_;
   report::Progress& progress_;
   const OnStep& on_step_;
+  const std::string& fit_table_;
   fs::path out_;
   Checkpoints checkpoints_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -399,11 +397,17 @@ std::string show(const toml::node& node) {
 
 } // namespace
 
+bool needs_plan(const TrainOptions& options) {
+  // A micro-batch given without a budget is taken as it is.
+  return options.memory || !options.micro_batch;
+}
+
 TrainSummary train(
     Task& task,
     report::Progress& progress,
-    const OnStep& on_step) {
-  return Run(task, progress, on_step).run();
+    const OnStep& on_step,
+    const std::string& fit_table) {
+  return Run(task, progress, on_step, fit_table).run();
 }
 
 void write_report(const std::string& run) {

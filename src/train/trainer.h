@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 
 #include "report/metrics.h"
 #include "report/progress.h"
@@ -19,7 +20,6 @@ struct TrainSummary {
   double seconds = 0;
   int64_t micro_batch = 0;
   bool checkpointing = false;
-  double planning_seconds = 0;
   uint64_t resident_peak_bytes = 0;
   /// What the plan said of it; 0 if nothing was planned.
   uint64_t predicted_peak_bytes = 0;
@@ -32,12 +32,17 @@ struct TrainSummary {
 /// Called after every optimizer step.
 using OnStep = std::function<void(const report::StepMetrics&)>;
 
+/// True if the settings leave it to a plan how windows are run.
+bool needs_plan(const TrainOptions& options);
+
 /// Trains `task` in its run directory, from the newest good checkpoint if the
-/// options say resume. SIGINT and SIGTERM finish the window, save and return.
+/// options say resume. A plan is made from `fit_table` (see PlanOptions::known)
+/// or from probes. SIGINT and SIGTERM finish the window, save and return.
 TrainSummary train(
     Task& task,
     report::Progress& progress,
-    const OnStep& on_step);
+    const OnStep& on_step,
+    const std::string& fit_table = "");
 
 /// Rebuilds `run`/report.html from its config.toml and metrics.jsonl.
 void write_report(const std::string& run);

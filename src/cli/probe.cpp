@@ -1,0 +1,108 @@
+#include "cli/probe.h"
+
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "accrue/core/error.h"
+#include "cli/console.h"
+#include "cli/flags.h"
+#include "io/files.h"
+#include "train/probe.h"
+
+extern char** environ;
+
+namespace accrue::cli {
+namespace {
+
+/// stdout of this program, run again with `command` and `arguments`.
+std::string run_self(
+    const std::string& command,
+    std::vector<std::string> arguments,
+    int& status) {
+  std::string name = "accrue";
+  arguments.insert(arguments.begin(), {name, command});
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) {
+    argv.push_back(argument.data());
+  }
+  argv.push_back(nullptr);
+  std::array<int, 2> ends{};
+  if (pipe(ends.data()) != 0) {
+    throw Error(fmt::format("[accrue] no pipe: {}.", std::strerror(errno)));
+  }
+  posix_spawn_file_actions_t actions{};
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addclose(&actions, ends[0]);
+  posix_spawn_file_actions_addclose(&actions, ends[1]);
+  pid_t child = 0;
+  int problem = posix_spawn(
+      &child, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  std::string output;
+  std::array<char, 4096> buffer{};
+  ssize_t count = 0;
+  while (problem == 0 &&
+         (count = read(ends[0], buffer.data(), buffer.size())) > 0) {
+    output.append(buffer.data(), static_cast<size_t>(count));
+  }
+  close(ends[0]);
+  if (problem != 0) {
+    throw Error(fmt::format(
+        "[accrue] the probes could not be started: {}.",
+        std::strerror(problem)));
+  }
+  waitpid(child, &status, 0);
+  return output;
+}
+
+} // namespace
+
+std::string probe_in_child(const std::vector<std::string>& arguments) {
+  int status = 0;
+  std::string table = run_self("probe", arguments, status);
+  if (WIFSIGNALED(status) && WTERMSIG(status) != SIGINT) {
+    throw MemoryError(fmt::format(
+        "[memory] the process that measures what fits was ended by signal {}: "
+        "perhaps the system is out of memory. Lower --memory.",
+        WTERMSIG(status)));
+  }
+  if (!WIFEXITED(status)) {
+    std::exit(128 + SIGINT);
+  }
+  if (WEXITSTATUS(status) != 0) {
+    std::exit(WEXITSTATUS(status));
+  }
+  return table;
+}
+
+int run_probe(const std::vector<std::string>& arguments) {
+  ParsedFlags flags = parse_flags(
+      "probe", "What `train` finds out first: its fit table.", arguments);
+  const TrainOptions& options = flags.options;
+  set_threads(options);
+  report::Progress progress(stderr, options.quiet);
+  Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
+  Window window(
+      task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
+  std::filesystem::path path = fit_table_path(options);
+  std::string known;
+  if (options.resume && std::filesystem::exists(path)) {
+    known = io::read_file(path);
+  }
+  MemoryPlan plan =
+      plan_memory(task, window, {.known = known, .tick = progress.ticker()});
+  fmt::print("{}", to_json(task, plan.table));
+  return 0;
+}
+
+} // namespace accrue::cli
