@@ -89,8 +89,10 @@ class CachingAllocator final : public c10::Allocator {
   void set_limit(uint64_t bytes) {
     std::lock_guard lock(mutex_);
     limit_ = bytes;
-    // What is kept may have been more than that.
-    most_in_use_ = std::min<uint64_t>(most_in_use_, std::max(limit_, in_use_));
+  }
+  void release_kept() {
+    std::lock_guard lock(mutex_);
+    most_in_use_ = in_use_;
     give_back();
   }
 
@@ -240,6 +242,10 @@ void reset_peak() {
 
 void set_limit(std::optional<uint64_t> bytes) {
   CachingAllocator::instance().set_limit(bytes.value_or(kNoLimit));
+}
+
+void release_kept() {
+  CachingAllocator::instance().release_kept();
 }
 
 uint64_t held_bytes() {

@@ -16,6 +16,7 @@ constexpr uint64_t kLaterBytes = uint64_t{4} << 20;
 } // namespace
 
 uint64_t program_bytes() {
+  release_kept();
   uint64_t resident = resident_bytes();
   return resident - std::min(resident, held_bytes()) + kLaterBytes;
 }

@@ -9,7 +9,8 @@ namespace accrue::memory {
 constexpr uint64_t kSafetyBytes = uint64_t{4} << 20;
 
 /// What the process takes beside large tensors, with what it takes later:
-/// files, the report, code that has not run yet.
+/// files, the report, code that has not run yet. Gives freed blocks back, to
+/// know what is left.
 uint64_t program_bytes();
 
 /// Lets large tensors take what the budget leaves beside the program, and

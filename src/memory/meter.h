@@ -18,6 +18,9 @@ void install_allocator();
 /// throws c10::OutOfMemoryError, the error of a device that is out of memory.
 void set_limit(std::optional<uint64_t> bytes);
 
+/// Gives freed blocks back to the system.
+void release_kept();
+
 /// Bytes of the tensors alive now.
 uint64_t live_bytes();
 
@@ -25,7 +28,8 @@ uint64_t live_bytes();
 uint64_t peak_bytes();
 void reset_peak();
 
-/// Bytes of large tensors alive, and of blocks kept for reuse.
+/// Bytes of large tensors alive, and of blocks kept for reuse, of which some
+/// pages may never have been touched.
 uint64_t held_bytes();
 
 /// Resident memory of this process, now and at its highest (VmHWM).

@@ -138,11 +138,16 @@ class Prober {
     }
     if (!committed_) {
       measure_commit();
+      // All code has run and all that stays was written: now it can be told.
+      table_.program_bytes = memory::program_bytes();
+      memory::hold_to_budget(task_.budget_bytes(), table_.program_bytes);
+      if (!run(way, length_)) {
+        return;
+      }
     }
     table_.probes.push_back({{0, checkpointing}, memory::live_bytes(), 0});
     while (auto probe = timed(way)) {
       table_.probes.push_back(*probe);
-      table_.program_bytes = memory::program_bytes();
       int64_t size = table_.next(way, usable(), limit);
       if (size == way.micro_batch || late(*probe, size)) {
         break;
