@@ -32,7 +32,8 @@ class Program:
             self.data.write_bytes(Setting.text()[: self.seq_len * self.global_batch])
 
     def run(self, command, *extra):
-        """The last object of stdout, all of them, and the process's peak."""
+        """The last object of stdout, those before, and the highest peak of
+        the process and its child, which is the one that probes."""
         out = [] if command == "plan" else ["--out", tempfile.mkdtemp(dir=self.folder)]
         with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
             child = subprocess.Popen(
@@ -53,13 +54,13 @@ class Program:
         return [row["tokens_per_s"] for row in steps[1:]]
 
 
-def measure(program, steps, rounds):
+def measure(program, sizes, steps, rounds):
     smallest = program.run("plan", "--memory", 12 << 30)[0]["smallest_budget_bytes"] + 4 * MIB
     factor = ((12 << 30) / smallest) ** 0.2
     budgets = [int(smallest * factor**i) for i in range(6)]
-    sizes = [n for n in (1, 2, 4, 8, 16, 32, 64) if n <= program.global_batch]
+    sizes = [n for n in sizes if n <= program.global_batch]
     # Checkpointing is of use where little fits.
-    sweep = {(n, way): ([], []) for n in sizes for way in ("off", "on") if way == "off" or n <= 4}
+    sweep = {(n, way): ([], []) for n in sizes for way in ("off", "on") if way == "off" or n <= 2}
     planned = {budget: ([], [], []) for budget in budgets}
     for index in range(rounds):
         for budget in budgets:
@@ -77,18 +78,20 @@ def measure(program, steps, rounds):
             peaks.append(peak)
     lines = [f"## {program.model}, {program.dtype}: {program.seq_len} tokens, global batch "
              f"{program.global_batch}", "",
-             "| budget MiB | micro-batch | predicted MiB | peak MiB | predicted / peak | "
-             "planning s | tokens/s | best that fits | ratio |", "|---|---|---|---|---|---|---|---|---|"]
+             "| budget MiB | micro-batch | predicted MiB | peak MiB | predicted / peak | of probes, too, MiB | "
+             "planning s | tokens/s | best that fits | ratio |", "|---|---|---|---|---|---|---|---|---|---|"]
     for budget, (speeds, peaks, summaries) in planned.items():
         speed, summary = statistics.median(speeds), summaries[0]
         fitting = {key: statistics.median(s) for key, (s, p) in sweep.items() if max(p) <= budget}
         best = max(fitting, key=fitting.get) if fitting else None
         predicted = summary["predicted_peak_bytes"]
+        peak = max(s["resident_peak_bytes"] for s in summaries)
         way = " c" if summary["checkpointing"] else ""
         lines.append(
             f"| {budget / MIB:.0f} | {summary['micro_batch']}{way} | {predicted / MIB:.0f} | "
+            f"{peak / MIB:.0f} | {predicted / peak:.3f} | "
             f"{max(peaks) / MIB:.0f}{'' if max(peaks) <= budget else ' BEYOND'} | "
-            f"{predicted / max(peaks):.3f} | {summary['planning_s']:.1f} | {speed:.0f} | "
+            f"{summary['planning_s']:.1f} | {speed:.0f} | "
             + (f"{fitting[best]:.0f} ({best[0]}{' c' if best[1] == 'on' else ''}) | "
                f"{speed / fitting[best]:.2f} |" if best else "| |"))
     lines += ["", "| micro-batch | tokens/s | peak MiB | checkpointing: tokens/s | peak MiB |",
@@ -106,6 +109,8 @@ def main():
     parser.add_argument("accrue")
     parser.add_argument("--models", type=names, default=list(MODELS))
     parser.add_argument("--dtypes", type=names, default=["fp32"])
+    parser.add_argument("--micro-batches", type=lambda t: [int(n) for n in t.split(",")],
+                        default=[1, 2, 4, 8, 16, 32, 64], help="of the sweep")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, default=1, help="measured per process")
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "bench/results/memory.md")
@@ -115,7 +120,7 @@ def main():
         for model in args.models:
             for dtype in args.dtypes:
                 program = Program(args.accrue, pathlib.Path(name), model, dtype)
-                tables.append(measure(program, args.steps, args.rounds))
+                tables.append(measure(program, args.micro_batches, args.steps, args.rounds))
                 print(tables[-1], flush=True)
     args.results.write_text(
         "# Budgets, last run\n\nc: with checkpointing.\n\n" + "\n".join(tables) + "\n"

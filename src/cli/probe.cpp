@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +87,7 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
 }
 
 int run_probe(const std::vector<std::string>& arguments) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM); // of no use to anyone but its parent
   ParsedFlags flags = parse_flags(
       "probe", "What `train` finds out first: its fit table.", arguments);
   const TrainOptions& options = flags.options;

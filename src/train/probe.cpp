@@ -58,12 +58,9 @@ class Prober {
     if (everything || wanted != Checkpointing::kOn) {
       measure_sizes(/*checkpointing=*/false);
     }
-    bool constrained = true;
-    for (const memory::Probe& probe : table_.probes) {
-      int64_t samples = std::min(
-          task_.global_batch(), std::max<int64_t>(1, kPlentyTokens / length_));
-      constrained = constrained && probe.way.micro_batch < samples;
-    }
+    int64_t plenty = std::min(
+        task_.global_batch(), std::max<int64_t>(1, kPlentyTokens / length_));
+    bool constrained = table_.largest(false, usable()) < plenty;
     if (everything || wanted == Checkpointing::kOn ||
         (wanted == Checkpointing::kAuto && constrained)) {
       measure_sizes(/*checkpointing=*/true);
