@@ -65,6 +65,7 @@ TEST(MeterTest, KernelFiguresArePlausible) {
 
 TEST(AllocatorTest, BeyondTheLimitIsOutOfMemory) {
   install_allocator();
+  release_kept();
   set_limit(held_bytes() + (1 << 20));
   at::Tensor fits = at::empty({512 << 10}, at::kByte);
   uint64_t before = live_bytes();
