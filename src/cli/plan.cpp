@@ -7,6 +7,7 @@
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "io/json.h"
+#include "memory/budget.h"
 #include "train/probe.h"
 
 namespace accrue::cli {
@@ -67,15 +68,14 @@ std::vector<Row> make_rows(const Task& task, const MemoryPlan& plan) {
     }
     for (int64_t size : sizes) {
       memory::Way way{size, checkpointing};
-      uint64_t least = plan.table.peak({1, checkpointing});
-      uint64_t reserve = smallest_budget(plan.table, checkpointing) - least;
       rows.push_back(
           {.way = way,
            .accumulation_steps = num_micro_batches(task.global_batch(), size),
            .peak_bytes = plan.table.peak(way),
            .step_seconds = plan.table.step_seconds(way, task.global_batch()),
            .probed = plan.table.find(way) != nullptr,
-           .fits = plan.table.peak(way) + reserve <= plan.budget_bytes,
+           .fits =
+               plan.table.peak(way) + memory::kSafetyBytes <= plan.budget_bytes,
            .chosen = way == plan.way});
     }
   }
@@ -121,7 +121,8 @@ Account make_account(const Task& task, const MemoryPlan& plan) {
   }
   for (bool checkpointing : {true, false}) {
     if (plan.table.measured(checkpointing)) {
-      uint64_t bytes = smallest_budget(plan.table, checkpointing);
+      uint64_t bytes =
+          plan.table.peak({1, checkpointing}) + memory::kSafetyBytes;
       uint64_t& smallest = account.smallest_budget_bytes;
       smallest = smallest > 0 ? std::min(smallest, bytes) : bytes;
     }

@@ -317,10 +317,6 @@ void check_fits(const MemoryPlan& plan) {
 
 } // namespace
 
-uint64_t smallest_budget(const memory::FitTable& table, bool checkpointing) {
-  return table.peak({1, checkpointing}) + memory::kSafetyBytes;
-}
-
 MemoryPlan plan_memory(
     const Task& task,
     Window& window,

@@ -48,7 +48,4 @@ inline std::filesystem::path fit_table_path(const TrainOptions& options) {
   return std::filesystem::path(options.out) / "fit-table.json";
 }
 
-/// Smallest budget that plan_memory() would accept for this way.
-uint64_t smallest_budget(const memory::FitTable& table, bool checkpointing);
-
 } // namespace accrue
