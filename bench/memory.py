@@ -9,15 +9,13 @@ over micro-batches without and with checkpointing for comparison, in turns.
 
 import argparse
 import json
-import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 
-from run import ROOT, Setting, machine
+from run import ROOT, Setting, machine, run
 
 MODELS = {"gpt2-10m": (256, 256), "gpt2-124m": (512, 32)}  # tokens, global batch
 MIB = 1 << 20
@@ -35,23 +33,17 @@ class Program:
         """The last object of stdout, those before, and the highest peak of
         the process and its child, which is the one that probes."""
         out = [] if command == "plan" else ["--out", tempfile.mkdtemp(dir=self.folder)]
-        with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-            child = subprocess.Popen(
-                [str(part) for part in (
-                    self.accrue, command, "--model", ROOT / "configs" / self.model, "--data",
-                    self.data, "--seq-len", self.seq_len, "--global-batch", self.global_batch,
-                    "--dtype", self.dtype, "--json", *out, *extra)],
-                stdout=stdout, stderr=stderr, env={**os.environ, "XDG_CACHE_HOME": str(self.folder)})
-            _, code, usage = os.wait4(child.pid, 0)
-            stdout.seek(0), stderr.seek(0)
-            if code != 0:
-                raise RuntimeError(stderr.read()[-2000:])
-            rows = [json.loads(line) for line in stdout.read().splitlines()]
-            return rows[-1], rows[:-1], usage.ru_maxrss * 1024
+        text, peak = run(
+            [self.accrue, command, "--model", ROOT / "configs" / self.model, "--data", self.data,
+             "--seq-len", self.seq_len, "--global-batch", self.global_batch, "--dtype", self.dtype,
+             "--json", *out, *extra], {"XDG_CACHE_HOME": str(self.folder)})
+        rows = [json.loads(line) for line in text.splitlines()]
+        return rows[-1], rows[:-1], peak
 
-    def speed(self, steps):
-        # The first step of a process is not counted.
-        return [row["tokens_per_s"] for row in steps[1:]]
+
+def speeds_of(steps):
+    """The first step of a process is not counted."""
+    return [row["tokens_per_s"] for row in steps[1:]]
 
 
 def measure(program, sizes, steps, rounds):
@@ -68,13 +60,13 @@ def measure(program, sizes, steps, rounds):
                   f"{index + 1}: {budget / MIB:.0f} MiB", file=sys.stderr, flush=True)
             last, rows, peak = program.run("train", "--memory", budget, "--steps", steps + 1)
             speeds, peaks, summaries = planned[budget]
-            speeds += program.speed(rows)
+            speeds += speeds_of(rows)
             peaks.append(peak)
             summaries.append(last["summary"])
         for (size, way), (speeds, peaks) in sweep.items():
             _, rows, peak = program.run(
                 "train", "--micro-batch", size, "--checkpointing", way, "--steps", steps + 1)
-            speeds += program.speed(rows)
+            speeds += speeds_of(rows)
             peaks.append(peak)
     lines = [f"## {program.model}, {program.dtype}: {program.seq_len} tokens, global batch "
              f"{program.global_batch}", "",

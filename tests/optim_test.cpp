@@ -103,9 +103,15 @@ TEST(OptimizerTest, StateRoundTripContinuesExactly) {
   EXPECT_TRUE(a.equal(b));
 }
 
-TEST(OptimizerTest, ForeignGradientsAreRefused) {
+TEST(OptimizerTest, ForeignStateAndGradientsAreRefused) {
   at::Tensor a = torch::ones({3}).requires_grad_();
   AdamW adamw({a});
+  auto state = adamw.state();
+  state["0.exp_avg"] = torch::ones({4});
+  expect_contains(
+      message_of<DataError>([&] { copy_tensors(state, adamw.state()); }),
+      "\"0.exp_avg\"");
+  EXPECT_EQ(adamw.steps(), 0);
   expect_contains(
       message_of<Error>([&] { adamw.step({}); }), "0 gradients for 1");
 }

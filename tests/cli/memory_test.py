@@ -18,7 +18,7 @@ class MemoryTest(CliTest):
 
     def command(self, command, *extra, expect=0):
         args = {"--model": self.model, "--data": self.text, "--seq-len": 256,
-                "--global-batch": 24}
+                "--global-batch": 24, "--threads": 1}
         kept = [part for flag, value in args.items() if flag not in extra
                 for part in (flag, value)]
         done = self.run_accrue(command, *kept, "--json", *extra, expect=expect)

@@ -38,8 +38,7 @@ struct AccumulateOptions {
 ///   Accumulate step(model, optimizer, {.global_batch = 512, .memory = 4_GiB});
 ///   for (auto& batch : loader)
 ///     StepReport report = step(batch, [&](const auto& micro) {
-///       return LossSum{.sum = loss_sum(model, micro), .weight =
-///       tokens(micro)};
+///       return LossSum{loss_sum(model, micro), target_tokens(micro)};
 ///     });
 ///
 /// Out of memory inside a window rolls it back: accumulators, buffers of the
