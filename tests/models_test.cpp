@@ -13,6 +13,7 @@
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
 #include "support.h"
+#include "train/preference.h"
 
 namespace accrue {
 namespace {
@@ -84,20 +85,42 @@ class FamilyTest : public ::testing::TestWithParam<const char*> {
   TensorMap oracle_ =
       load_safetensors(kOracle / (std::string(GetParam()) + ".safetensors"));
 
-  Transformer oracle_model() const {
-    Transformer model(config_, Dtype::kFp64, 0);
-    TensorMap weights;
+  /// The oracle's tensors under a prefix.
+  TensorMap part(const std::string& prefix) const {
+    TensorMap tensors;
     for (const auto& [name, tensor] : oracle_) {
-      if (name.starts_with("weight.")) {
-        weights[name.substr(7)] = tensor;
+      if (name.starts_with(prefix)) {
+        tensors[name.substr(prefix.size())] = tensor;
       }
     }
-    copy_tensors(weights, model.state());
+    return tensors;
+  }
+
+  Transformer oracle_model(const ModelOptions& options = {Dtype::kFp64}) const {
+    Transformer model(config_, options);
+    copy_tensors(part("weight."), model.state());
+    return model;
+  }
+
+  /// With the adapters of tests/oracle/generate.py.
+  Transformer lora_model(Dtype dtype, bool bf16_base = false) const {
+    bool gpt2 = config_.family == Family::kGpt2;
+    LoraOptions lora{
+        .rank = 3,
+        .alpha = 5,
+        .targets = gpt2
+            ? std::vector<std::string>{"c_attn", "c_fc"}
+            : std::vector<std::string>{"q_proj", "v_proj", "mlp.down_proj"}};
+    Transformer model =
+        oracle_model({.dtype = dtype, .lora = lora, .bf16_base = bf16_base});
+    copy_tensors(part("lora.weight."), model.adapters());
     return model;
   }
 
   RaggedBatch oracle_batch(int64_t index) const {
-    std::string prefix = "batch." + std::to_string(index) + ".";
+    return oracle_batch("batch." + std::to_string(index) + ".");
+  }
+  RaggedBatch oracle_batch(const std::string& prefix) const {
     at::Tensor lengths = oracle_.at(prefix + "lengths");
     const auto* data = lengths.const_data_ptr<int64_t>();
     return {
@@ -127,7 +150,14 @@ class FamilyTest : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(
     Families,
     FamilyTest,
-    ::testing::Values("gpt2", "llama", "llama_bias"),
+    ::testing::Values(
+        "gpt2",
+        "llama",
+        "llama_bias",
+        "llama3_rope",
+        "mistral",
+        "qwen2",
+        "qwen3"),
     [](const auto& family) { return std::string(family.param); });
 
 TEST_P(FamilyTest, LossAndEveryGradientAgreeWithTransformers) {
@@ -139,6 +169,128 @@ TEST_P(FamilyTest, LossAndEveryGradientAgreeWithTransformers) {
   for (size_t i = 0; i < got.size(); ++i) {
     const std::string& name = model.named_parameters()[i].first;
     expect_near(got[i], oracle_.at("gradient." + name), 1e-9, name);
+  }
+}
+
+TEST_P(FamilyTest, LogitsAgreeWithTransformers) {
+  const at::Tensor& want = oracle_.at("logits");
+  TokenBatch batch = oracle_batch(0).part({0, 5});
+  at::Tensor fp64 = oracle_model().logits(batch);
+  EXPECT_LT((fp64 - want).abs().max().item<double>(), 1e-9);
+  at::Tensor fp32 = oracle_model({Dtype::kFp32}).logits(batch);
+  EXPECT_LT((fp32 - want).abs().max().item<double>(), 1e-4);
+}
+
+TEST_P(FamilyTest, TokenByTokenTheLogitsAreTheSame) {
+  Transformer model = oracle_model();
+  RaggedBatch ragged = oracle_batch(0);
+  for (int64_t sample = 0; sample < 3; ++sample) {
+    TokenBatch batch = ragged.part({sample, sample + 1});
+    at::Tensor want = model.logits(batch);
+    const auto* tokens = batch.tokens.const_data_ptr<int64_t>();
+    int64_t length = batch.offsets.back();
+    auto cache = model.make_cache(length);
+    int64_t half = (length + 1) / 2;
+    for (int64_t t = 0; t < length; t += t == 0 ? half : 1) {
+      int64_t count = t == 0 ? half : 1;
+      at::Tensor got =
+          model.next_logits({tokens + t, static_cast<size_t>(count)}, *cache);
+      double error = (got - want[t + count - 1]).abs().max().item<double>();
+      EXPECT_LT(error, 1e-10) << "token " << t;
+    }
+    EXPECT_THROW(model.next_logits({tokens, 1}, *cache), DataError);
+  }
+}
+
+TEST_P(FamilyTest, AdaptersAgreeWithTheOracle) {
+  Transformer model = lora_model(Dtype::kFp64);
+  RaggedBatch batch = oracle_batch(0);
+  at::Tensor sum = model.loss_sum(batch.part({0, batch.size()}));
+  expect_near(sum.reshape(1), oracle_.at("lora.loss_sum"), 1e-9, "loss");
+  TensorMap adapters = model.adapters();
+  for (int64_t micro_batch : {5, 2}) {
+    auto got = gradients(model, batch, micro_batch);
+    size_t i = 0;
+    for (const auto& [name, parameter] : model.named_parameters()) {
+      EXPECT_EQ(parameter.requires_grad(), adapters.contains(name)) << name;
+      if (parameter.requires_grad()) {
+        expect_near(got[i++], oracle_.at("lora.gradient." + name), 1e-9, name);
+      }
+    }
+    EXPECT_EQ(i, got.size());
+  }
+}
+
+TEST_P(FamilyTest, MergedAdaptersGiveTheSameLogits) {
+  Transformer model = lora_model(Dtype::kFp64);
+  TokenBatch batch = oracle_batch(0).part({0, 5});
+  at::Tensor want = model.logits(batch);
+  at::Tensor bare = oracle_model().logits(batch);
+  EXPECT_GT((want - bare).abs().max().item<double>(), 1e-3);
+  model.merge_adapters();
+  EXPECT_LT((model.logits(batch) - want).abs().max().item<double>(), 1e-10);
+  Transformer merged(config_, Dtype::kFp64, 0);
+  copy_tensors(model.state(), merged.state());
+  EXPECT_LT((merged.logits(batch) - want).abs().max().item<double>(), 1e-10);
+}
+
+TEST_P(FamilyTest, BitsOfAdaptersAreThoseOfTheFoldPerSample) {
+  torch::manual_seed(7);
+  RaggedBatch batch = random_batch(config_, 12);
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model = lora_model(dtype, /*bf16_base=*/true);
+    for (const auto& [name, tensor] : model.state()) {
+      EXPECT_EQ(
+          tensor.scalar_type(), tensor.dim() == 2 ? at::kBFloat16 : at::kFloat)
+          << name;
+    }
+    auto want = gradients(model, batch, 1);
+    for (int64_t micro_batch : {2, 5, 12}) {
+      auto got = gradients(model, batch, micro_batch);
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_TRUE(got[i].equal(want[i])) << "parameter " << i;
+      }
+    }
+  }
+}
+
+TEST_P(FamilyTest, PreferenceLossAgreesWithTheOracle) {
+  Transformer model = oracle_model();
+  RaggedBatch ragged = oracle_batch("dpo.");
+  const auto* reference = oracle_.at("dpo.references").const_data_ptr<double>();
+  std::vector<PairReference> references;
+  for (int i = 0; i < 3; ++i) {
+    references.push_back({reference[2 * i], reference[2 * i + 1]});
+  }
+  for (int64_t pairs : {3, 1}) { // at once
+    Window window(model.parameters());
+    PairSums sums;
+    double loss = 0;
+    for (int64_t i = 0; i < 3; i += pairs) {
+      TokenBatch batch = ragged.part({2 * i, 2 * (i + pairs)});
+      at::Tensor sum = model.objective_sum(
+          batch,
+          preference_objective(
+              batch,
+              std::span(references)
+                  .subspan(static_cast<size_t>(i), static_cast<size_t>(pairs)),
+              0.3,
+              Dtype::kFp64,
+              sums));
+      loss += sum.item<double>();
+      window.add({.sum = sum, .weight = 1.0 / 3 * static_cast<double>(pairs)});
+    }
+    window.normalize(); // by 1: the oracle's gradient is of the sum
+    EXPECT_NEAR(loss / oracle_.at("dpo.loss").item<double>(), 1, 1e-9);
+    EXPECT_NEAR(
+        sums.margin / oracle_.at("dpo.margins").sum().item<double>(), 1, 1e-9);
+    EXPECT_EQ(
+        sums.accuracy, oracle_.at("dpo.margins").gt(0).sum().item<double>());
+    auto got = window.gradients();
+    for (size_t i = 0; i < got.size(); ++i) {
+      const std::string& name = model.named_parameters()[i].first;
+      expect_near(got[i], oracle_.at("dpo.gradient." + name), 1e-9, name);
+    }
   }
 }
 

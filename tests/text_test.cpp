@@ -91,7 +91,7 @@ TEST_F(CorpusTest, TruncatedCacheIsNoticed) {
 }
 
 TEST_F(CorpusTest, CharactersAcrossBlocksAreWhole) {
-  std::string text = "a"; // odd, so that no block of 4 MiB ends well
+  std::string text = "a"; // odd, so that no block ends well
   while (text.size() < (9 << 20)) {
     text += "\xe2\x82\xac";
   }
@@ -110,7 +110,7 @@ TEST_F(CorpusTest, BadFilesAreNamed) {
   expect_contains(error(folder_.write("cut.txt", "caf\xc3")), "byte 3 is 0xc3");
   expect_contains(error(folder_.write("latin.txt", "caf\xe9 x")), "iconv");
   expect_contains(
-      error(folder_.write("blank.jsonl", "\n\n")), "no document with text");
+      error(folder_.write("blank.jsonl", "\n\n")), "holds nothing to train on");
   std::filesystem::create_directories(folder_ / "hollow");
   expect_contains(error((folder_ / "hollow").string()), "no .txt or .jsonl");
   expect_contains(
@@ -150,7 +150,7 @@ TEST_F(CorpusTest, SkippedLinesAreCountedAlsoFromTheCache) {
   for (int i = 0; i < 2; ++i) {
     Corpus corpus = open({path}, /*skip_bad_lines=*/true);
     EXPECT_EQ(text_of(corpus), "a|b|");
-    EXPECT_EQ(corpus.skipped_lines(), 2U);
+    EXPECT_EQ(corpus.counts().bad_lines, 2U);
   }
 }
 
@@ -163,7 +163,7 @@ class DatasetTest : public CorpusTest {
 
   static std::string show(const Sample& sample) {
     std::string text;
-    for (int64_t token : sample.tokens) {
+    for (int64_t token : sample.sequences.at(0).tokens) {
       text += token == 0 ? '|' : static_cast<char>(token);
     }
     return text;
@@ -202,7 +202,122 @@ TEST_F(DatasetTest, PartKeepsTheIds) {
   Dataset part(whole, 3, 5);
   EXPECT_EQ(part.size(), 2U);
   EXPECT_EQ(part.sample(1).id, 4U);
-  EXPECT_EQ(part.sample(1).tokens, whole.sample(4).tokens);
+  EXPECT_EQ(show(part.sample(1)), show(whole.sample(4)));
+}
+
+/// JSON written over several lines, on one.
+std::string line(std::string json) {
+  std::erase(json, '\n');
+  return json + "\n";
+}
+
+/// Conversations in the plain format of bytes: what is trained on in capitals.
+class ExampleTest : public CorpusTest {
+ protected:
+  std::shared_ptr<const Corpus> open_examples(
+      const std::string& lines,
+      int64_t seq_len = 100,
+      TooLong too_long = TooLong::kCut,
+      bool preference = false) {
+    return std::make_shared<Corpus>(Corpus::open(
+        {.paths = {folder_.write("examples.jsonl", lines)},
+         .cache = folder_ / "cache",
+         .preference = preference,
+         .seq_len = seq_len,
+         .too_long = too_long}));
+  }
+
+  static std::string show(const Sequence& sequence) {
+    std::string text;
+    for (size_t t = 0; t < sequence.tokens.size(); ++t) {
+      int64_t token = sequence.tokens[t];
+      char c = token == 0 ? '|' : static_cast<char>(token);
+      bool trained = t > 0 && sequence.trained.at(t - 1) != 0;
+      text += trained ? static_cast<char>(std::toupper(c)) : c;
+    }
+    return text;
+  }
+
+  std::string lines_error(const std::string& lines, bool preference = false) {
+    return message_of<DataError>(
+        [&] { open_examples(lines, 4, TooLong::kError, preference); });
+  }
+};
+
+TEST_F(ExampleTest, OnlyTheAssistantIsTrainedOn) {
+  auto corpus = open_examples(
+      line(R"({"prompt": "ask ", "completion": "answer"})") +
+      line(R"({"messages": [{"role": "system", "content": "s "},
+         {"role": "user", "content": "u "}, {"role": "assistant", "content": "a"},
+         {"role": "user", "content": " v "},
+         {"role": "assistant", "content": "b"}]})"));
+  EXPECT_EQ(corpus->kind(), ExampleKind::kChat);
+  Dataset dataset(corpus, 100, /*packing=*/true);
+  ASSERT_EQ(dataset.size(), 2U);
+  EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "ask ANSWER|");
+  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "s u A| v B|");
+  EXPECT_EQ(dataset.max_length(), 10);
+}
+
+TEST_F(ExampleTest, TooLongIsCutDroppedOrAnError) {
+  const std::string lines =
+      line(R"({"prompt": "ab", "completion": "cdefgh"})") +
+      line(R"({"prompt": "a", "completion": "b"})") +
+      line(R"({"prompt": "abcdefgh", "completion": "i"})");
+  auto cut = open_examples(lines, 4, TooLong::kCut);
+  Dataset dataset(cut, 4, true);
+  EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "abCDE");
+  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "aB|");
+  EXPECT_EQ(dataset.size(), 2U); // nothing of the third's answer is left
+  EXPECT_EQ(cut->counts().cut, 1U);
+  EXPECT_EQ(cut->counts().dropped, 1U);
+  auto drop = open_examples(lines, 4, TooLong::kDrop);
+  EXPECT_EQ(Dataset(drop, 4, true).size(), 1U);
+  EXPECT_EQ(drop->counts().dropped, 2U);
+  expect_contains(lines_error(lines), "line 1 of");
+  expect_contains(lines_error(lines), "9 tokens, more than --seq-len 4");
+}
+
+TEST_F(ExampleTest, PreferencesAreTwoAnswersToOnePrompt) {
+  auto corpus = open_examples(
+      line(R"({"prompt": "p ", "chosen": "yes", "rejected": "no"})") +
+          line(R"({"prompt": [{"role": "user", "content": "q "},
+          {"role": "assistant", "content": "r "},
+          {"role": "user", "content": "s "}],
+          "chosen": [{"role": "assistant", "content": "t"}], "rejected": "u"})"),
+      100,
+      TooLong::kCut,
+      /*preference=*/true);
+  Dataset dataset(corpus, 100, true);
+  ASSERT_EQ(dataset.size(), 2U);
+  Sample first = dataset.sample(0);
+  EXPECT_EQ(show(first.sequences.at(0)), "p YES|");
+  EXPECT_EQ(show(first.sequences.at(1)), "p NO|");
+  EXPECT_EQ(first.length(), dataset.length(0));
+  // An answer inside the prompt is not what is preferred.
+  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "q r |s T|");
+}
+
+TEST_F(ExampleTest, BadLinesSayWhatIsWrong) {
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"({"messages": "x"})", "\"messages\" must be an array, got a string"},
+      {R"({"messages": [{"role": "user", "content": "x"}]})",
+       "no message of the assistant"},
+      {R"({"messages": [{"role": "wizard", "content": "x"}]})",
+       "must be system, user or assistant, got \"wizard\""},
+      {R"({"messages": [{"role": "user"}]})", "has no \"content\""},
+      {R"({"messages": [3]})", "must be an object, got a number"},
+      {R"({"prompt": "x"})", "has no \"completion\""},
+      {R"({"prompt": 1, "completion": "x"})", "\"prompt\" must be a string"},
+      {R"({"prompt": "a", "chosen": "b", "rejected": "c"})", "--objective dpo"},
+      {"{\"text\": \"a\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}",
+       "of another kind"}};
+  for (const auto& [lines, what] : cases) {
+    expect_contains(lines_error(lines + "\n"), what);
+  }
+  expect_contains(
+      lines_error("{\"text\": \"a\"}\n", /*preference=*/true),
+      "has no \"prompt\", \"chosen\" and \"rejected\"");
 }
 
 TEST(SampleOrderTest, EveryEpochIsAPermutationOfItsOwn) {

@@ -42,16 +42,17 @@ TEST(VerifyTest, ControlOneTensorBeyondItsGateFails) {
 
 TEST(BatchTest, SamplesAreLaidEndToEnd) {
   std::vector<Sample> samples{
-      {.id = 7, .tokens = {1, 2, 3}}, {.id = 9, .tokens = {4, 5}}};
+      {.id = 7, .sequences = {{{1, 2, 3}, {}}}},
+      {.id = 9, .sequences = {{{4, 5, 6}, {0, 1}}}}};
   TokenBatch batch = make_batch(samples);
   auto list = [](const at::Tensor& tensor) {
     const auto* data = tensor.const_data_ptr<int64_t>();
     return std::vector<int64_t>(data, data + tensor.numel());
   };
-  EXPECT_EQ(list(batch.tokens), (std::vector<int64_t>{1, 2, 4}));
-  EXPECT_EQ(list(batch.targets), (std::vector<int64_t>{2, 3, 5}));
-  EXPECT_EQ(list(batch.positions), (std::vector<int64_t>{0, 1, 0}));
-  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 2, 3}));
+  EXPECT_EQ(list(batch.tokens), (std::vector<int64_t>{1, 2, 4, 5}));
+  EXPECT_EQ(list(batch.targets), (std::vector<int64_t>{2, 3, 5, 6}));
+  EXPECT_EQ(list(batch.positions), (std::vector<int64_t>{0, 1, 0, 1}));
+  EXPECT_EQ(batch.offsets, (std::vector<int64_t>{0, 2, 4}));
   EXPECT_EQ(batch.sample_ids, (std::vector<uint64_t>{7, 9}));
   EXPECT_EQ(batch.target_weight, 3);
 }

@@ -13,9 +13,10 @@ inline std::FILE* people(const TrainOptions& options) {
   return options.json ? stderr : stdout;
 }
 
-inline void set_threads(const TrainOptions& options) {
-  if (options.threads > 0) {
-    at::set_num_threads(static_cast<int>(options.threads));
+/// 0 = all cores.
+inline void set_threads(int64_t threads) {
+  if (threads > 0) {
+    at::set_num_threads(static_cast<int>(threads));
   }
 }
 

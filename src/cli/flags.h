@@ -29,6 +29,8 @@ int run_probe(const std::vector<std::string>& arguments);
 int run_plan(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
+int run_eval(const std::vector<std::string>& arguments);
+int run_tokenize(const std::vector<std::string>& arguments);
 int run_report(const std::vector<std::string>& arguments);
 
 } // namespace accrue::cli

@@ -1,4 +1,3 @@
-#include <ATen/core/grad_mode.h>
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -10,11 +9,14 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
-#include "accrue/models/transformer.h"
+#include "cli/arguments.h"
+#include "cli/console.h"
 #include "cli/flags.h"
 #include "io/json.h"
-#include "text/bytes.h"
-#include "train/task.h"
+#include "text/chat.h"
+#include "text/unicode.h"
+#include "train/model_source.h"
+#include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
@@ -25,24 +27,43 @@ struct GenerateOptions {
   int64_t max_tokens = 200;
   double temperature = 0.8; // 0 = the likeliest token always
   double top_p = 0.95; // smallest set of tokens with this probability
+  int64_t top_k = 0; // 0 = all
   uint64_t seed = 0;
+  bool chat = false;
+  ChatTemplate chat_template = ChatTemplate::kAuto;
+  Dtype dtype = Dtype::kFp32;
+  int64_t threads = 0;
   bool json = false;
 };
 
-/// Draws from softmax(logits / temperature) cut to the top-p nucleus (arXiv
-/// 1904.09751). `uniform` in [0, 1) decides.
+/// Draws from softmax(logits / temperature) cut to the top k and the top-p
+/// nucleus (arXiv 1904.09751). `uniform` in [0, 1) decides.
 int64_t pick(
-    const std::vector<double>& logits,
+    const at::Tensor& row,
     const GenerateOptions& options,
     double uniform) {
-  std::vector<size_t> order(logits.size());
+  at::Tensor wide = row.to(at::kDouble).contiguous();
+  const double* logits = wide.const_data_ptr<double>();
+  auto vocab = static_cast<size_t>(wide.numel());
+  std::vector<size_t> order(vocab);
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return logits[a] > logits[b];
-  });
+  auto likelier = [&](size_t a, size_t b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  };
   if (options.temperature == 0) {
-    return static_cast<int64_t>(order[0]);
+    return static_cast<int64_t>(
+        *std::min_element(order.begin(), order.end(), likelier));
   }
+  if (options.top_k > 0) {
+    size_t kept = std::min(static_cast<size_t>(options.top_k), vocab);
+    std::nth_element(
+        order.begin(),
+        order.begin() + static_cast<std::ptrdiff_t>(kept - 1),
+        order.end(),
+        likelier);
+    order.resize(kept);
+  }
+  std::sort(order.begin(), order.end(), likelier);
   std::vector<double> weights;
   double total = 0;
   for (size_t token : order) {
@@ -65,60 +86,137 @@ int64_t pick(
   return static_cast<int64_t>(order[kept > 0 ? kept - 1 : 0]);
 }
 
-std::vector<double> next_logits(
-    const Transformer& model,
-    const std::vector<int64_t>& tokens) {
-  auto window = static_cast<int64_t>(tokens.size());
-  window = std::min(window, model.config().max_positions);
-  Sample sample;
-  sample.tokens.assign(tokens.end() - window, tokens.end());
-  sample.tokens.push_back(0); // a target that nothing looks at
-  at::Tensor logits = model.logits(make_batch({&sample, 1})); // [T, V]
-  at::Tensor last = logits.select(0, window - 1).to(at::kDouble).contiguous();
-  const double* data = last.const_data_ptr<double>();
-  // Beyond the bytes there is nothing to print.
-  return {data, data + ByteVocabulary::kSize};
+/// Prints text as its tokens come; a character only once it is whole.
+class Stream {
+ public:
+  Stream(const Vocabulary& vocabulary, bool prints)
+      : vocabulary_(vocabulary), prints_(prints) {}
+
+  void add(uint32_t token) {
+    ids_.push_back(token);
+    std::string text = vocabulary_.decode(ids_);
+    bool whole = vocabulary_.is_bytes() || !text.ends_with("\xEF\xBF\xBD");
+    if (whole) {
+      show(text);
+    }
+  }
+  /// All of the text.
+  std::string finish() {
+    std::string text = vocabulary_.decode(ids_);
+    show(text);
+    return text;
+  }
+
+ private:
+  void show(const std::string& text) {
+    if (prints_ && text.size() > shown_) {
+      fmt::print("{}", text.substr(shown_));
+      std::fflush(stdout);
+    }
+    shown_ = std::max(shown_, text.size());
+  }
+
+  const Vocabulary& vocabulary_;
+  bool prints_;
+  std::vector<uint32_t> ids_;
+  size_t shown_ = 0;
+};
+
+/// What the model sees first.
+std::vector<uint32_t> prompt_ids(
+    const GenerateOptions& options,
+    const Vocabulary& vocabulary,
+    const ChatFormat& format) {
+  if (size_t bad = unicode::find_invalid(options.prompt);
+      bad != std::string::npos && !vocabulary.is_bytes()) {
+    throw ConfigError(
+        fmt::format("[config] --prompt is not UTF-8: byte {} is not.", bad));
+  }
+  Vocabulary::Encoder encoder(vocabulary);
+  std::vector<uint32_t> ids;
+  if (options.chat) {
+    ids =
+        format
+            .tokenize(
+                format.render({{"user", options.prompt}}, /*answer_next=*/true),
+                encoder)
+            .tokens;
+  } else {
+    ids = encoder(options.prompt, {.special_tokens = false});
+    if (vocabulary.tokenizer()) {
+      const auto& prefix = vocabulary.tokenizer()->prefix();
+      ids.insert(ids.begin(), prefix.begin(), prefix.end());
+    } else {
+      ids.insert(ids.begin(), vocabulary.end_of_text()); // ends a document
+    }
+  }
+  if (ids.empty()) {
+    ids.push_back(vocabulary.end_of_text());
+  }
+  return ids;
 }
 
 std::string generate(
     const Transformer& model,
-    const GenerateOptions& options,
-    bool stream) {
-  at::NoGradGuard no_grad;
-  CounterRandom random(options.seed);
-  std::vector<int64_t> tokens{ByteVocabulary::kSeparator};
-  for (char c : options.prompt) {
-    tokens.push_back(static_cast<unsigned char>(c));
+    const Vocabulary& vocabulary,
+    const GenerateOptions& options) {
+  ChatFormat format(vocabulary, options.chat_template);
+  std::vector<uint32_t> prompt = prompt_ids(options, vocabulary, format);
+  std::vector<int64_t> next(prompt.begin(), prompt.end());
+  int64_t positions = model.config().max_positions;
+  auto length = static_cast<int64_t>(next.size());
+  if (length >= positions) {
+    throw DataError(fmt::format(
+        "[model] the prompt has {} tokens, the model {} positions. Shorten "
+        "it.",
+        length,
+        positions));
   }
-  std::string text;
-  for (int64_t i = 0; i < options.max_tokens; ++i) {
+  std::vector<uint32_t> stops{vocabulary.end_of_text()};
+  if (options.chat) {
+    stops = format.stop_tokens();
+  }
+  auto cache = model.make_cache(length + options.max_tokens);
+  CounterRandom random(options.seed);
+  Stream stream(vocabulary, !options.json);
+  int64_t count = std::min(options.max_tokens, positions - length);
+  for (int64_t i = 0; i < count; ++i) {
     int64_t token = pick(
-        next_logits(model, tokens),
+        model.next_logits(next, *cache),
         options,
         random.uniform(static_cast<uint64_t>(i)));
-    if (token == ByteVocabulary::kSeparator) {
+    if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
       break;
     }
-    tokens.push_back(token);
-    text += static_cast<char>(token);
-    if (stream) {
-      std::fputc(static_cast<int>(token), stdout);
-      std::fflush(stdout);
-    }
+    if (token < static_cast<int64_t>(vocabulary.size())) {
+      stream.add(static_cast<uint32_t>(token));
+    } // else a row of the model that stands for no token
+    next = {token};
   }
-  return text;
+  return stream.finish();
 }
 
-GenerateOptions parse(std::vector<std::string> arguments) {
+GenerateOptions parse(const std::vector<std::string>& arguments) {
   GenerateOptions options;
+  std::string dtype = "fp32";
+  std::string chat_template = "auto";
   CLI::App app("Continue a prompt with a trained model.", "accrue generate");
   app.option_defaults()->always_capture_default();
   app.add_option(
-         "--model", options.model, "folder with config.json and weights")
+         "--model",
+         options.model,
+         "folder with config.json and weights, or with an adapter")
       ->required()
       ->type_name("DIR");
   app.add_option("--prompt", options.prompt, "text to continue")
       ->type_name("TEXT");
+  app.add_flag(
+      "--chat", options.chat, "the prompt is a user's message to be answered");
+  app.add_option(
+         "--chat-template",
+         chat_template,
+         "auto, chatml, llama3, mistral or plain")
+      ->type_name("NAME");
   app.add_option("--max-tokens", options.max_tokens, "tokens to generate")
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
@@ -133,17 +231,21 @@ GenerateOptions parse(std::vector<std::string> arguments) {
          "hold this probability")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("X");
+  app.add_option(
+         "--top-k", options.top_k, "and from no more than this many; 0 = all")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("K");
   app.add_option("--seed", options.seed, "of the sampling")->type_name("N");
+  app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
+  app.add_option("--threads", options.threads, "0 = all cores")->type_name("N");
   app.add_flag("--json", options.json, "one object with prompt and text");
-  std::reverse(arguments.begin(), arguments.end());
+  parse_arguments(app, arguments);
   try {
-    app.parse(arguments);
-  } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app.help());
-    std::exit(0);
-  } catch (const CLI::ParseError& error) {
-    throw ConfigError(fmt::format(
-        "[config] {}. accrue generate --help lists the flags.", error.what()));
+    option_text::parse(dtype, options.dtype);
+    option_text::parse(chat_template, options.chat_template);
+  } catch (const ConfigError& error) {
+    throw ConfigError(
+        fmt::format("[config] --dtype or --chat-template: {}.", error.what()));
   }
   return options;
 }
@@ -152,20 +254,20 @@ GenerateOptions parse(std::vector<std::string> arguments) {
 
 int run_generate(const std::vector<std::string>& arguments) {
   GenerateOptions options = parse(arguments);
-  ModelConfig config = read_model_config(options.model);
-  if (config.vocab_size < ByteVocabulary::kSize) {
+  set_threads(options.threads);
+  ModelSource source = find_model(options.model);
+  if (!source.has_weights()) {
     throw DataError(fmt::format(
-        "[model] {} has a vocabulary of {}, bytes need {}.",
-        options.model,
-        config.vocab_size,
-        ByteVocabulary::kSize));
+        "[model] {} holds no weights. Give the folder of a trained model.",
+        options.model));
   }
-  Transformer model(config, Dtype::kFp32, 0);
-  load_weights(options.model, model);
-  if (!options.json) {
+  Vocabulary vocabulary = open_vocabulary(source);
+  Transformer model = open_model(source, options.dtype, 0);
+  if (!options.json && !options.chat) {
     fmt::print("{}", options.prompt);
+    std::fflush(stdout);
   }
-  std::string text = generate(model, options, /*stream=*/!options.json);
+  std::string text = generate(model, vocabulary, options);
   if (options.json) {
     // Bytes of a half-trained model need not be UTF-8.
     io::OrderedJson json{{"prompt", options.prompt}, {"text", text}};

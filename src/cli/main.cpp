@@ -28,8 +28,10 @@ usage: accrue COMMAND [FLAGS]
                  --global-batch 64 --memory 1GiB --steps 100 --out runs/first
   plan       what fits, how fast, what a run needs: the same flags, probes only
   verify     one window split as planned against the same window unsplit
+  eval       loss and perplexity of a model
   generate   continue a prompt
                accrue generate --model runs/first/model --prompt "Once"
+  tokenize   token ids of text, by a tokenizer.json
   report     rebuild report.html of a run directory
 
 accrue COMMAND --help explains the flags and shows their defaults.
@@ -45,6 +47,8 @@ int dispatch(const std::vector<std::string>& arguments) {
       {"probe", cli::run_probe}, // train runs it; see cli/probe.cpp
       {"verify", cli::run_verify},
       {"generate", cli::run_generate},
+      {"eval", cli::run_eval},
+      {"tokenize", cli::run_tokenize},
       {"report", cli::run_report},
   };
   if (arguments.empty() || arguments[0] == "--help" || arguments[0] == "-h") {

@@ -22,7 +22,10 @@ double flops_per_token(const Task& task) {
       static_cast<double>(
                          config.num_layers * config.num_heads *
                          config.head_dim * task.train_set().max_length());
-  return 6.0 * static_cast<double>(task.model().num_parameters()) + attention;
+  // Frozen weights have no gradients of their own.
+  double passes = task.model().lora() ? 4 : 6;
+  return passes * static_cast<double>(task.model().num_parameters()) +
+      attention;
 }
 
 /// One micro-batch size, with or without checkpointing.
@@ -249,7 +252,7 @@ int run_plan(const std::vector<std::string>& arguments) {
       "away.",
       arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options);
+  set_threads(options.threads);
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   Window window(

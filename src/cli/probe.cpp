@@ -91,7 +91,7 @@ int run_probe(const std::vector<std::string>& arguments) {
   ParsedFlags flags = parse_flags(
       "probe", "What `train` finds out first: its fit table.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options);
+  set_threads(options.threads);
   report::Progress progress(stderr, options.quiet);
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   Window window(

@@ -87,7 +87,7 @@ int run_train(const std::vector<std::string>& arguments) {
   ParsedFlags flags = parse_flags(
       "train", "Train a language model at a large logical batch.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options);
+  set_threads(options.threads);
   report::Progress progress(people(options), options.quiet);
   std::string fit_table;
   auto started = std::chrono::steady_clock::now();

@@ -71,7 +71,7 @@ int run_verify(const std::vector<std::string>& arguments) {
       "that fits the budget) and per sample. Exit code 1 beyond the gate.",
       arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options);
+  set_threads(options.threads);
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   MemoryPlan plan = [&] {
@@ -82,8 +82,10 @@ int run_verify(const std::vector<std::string>& arguments) {
   const bool checkpointing = !plan.table.measured(false);
   std::vector<memory::Way> references{{1, checkpointing}};
   // The two results that are compared are held beside the gradients.
-  uint64_t copies = 2 * static_cast<uint64_t>(task.model().num_parameters()) *
-      (options.dtype == Dtype::kFp64 ? 8 : 4);
+  uint64_t copies = 0;
+  for (const at::Tensor& parameter : task.model().parameters()) {
+    copies += 2 * parameter.nbytes();
+  }
   if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
     references.insert(references.begin(), {task.global_batch(), checkpointing});
   } else {
@@ -93,6 +95,8 @@ int run_verify(const std::vector<std::string>& arguments) {
         format_bytes(plan.unsplit_bytes),
         format_bytes(plan.budget_bytes)));
   }
+  task.prepare_references(
+      /*file=*/"", /*load=*/false, kEvaluationTokens, progress.ticker());
   bool passed = true;
   io::OrderedJson json;
   for (const memory::Way& reference : references) {

@@ -39,4 +39,84 @@ std::string_view type_name(const Json& value) {
   }
 }
 
+Node Node::at(const std::string& key) const {
+  auto found = find(key);
+  if (!found) {
+    Node(*json_, file_, path_.empty() ? key : path_ + "." + key)
+        .fail("is missing");
+  }
+  return *found;
+}
+
+std::optional<Node> Node::find(const std::string& key) const {
+  if (!json_->is_object()) {
+    fail_type("an object");
+  }
+  auto it = json_->find(key);
+  if (it == json_->end() || it->is_null()) {
+    return std::nullopt;
+  }
+  return Node(*it, file_, path_.empty() ? key : path_ + "." + key);
+}
+
+std::vector<Node> Node::elements() const {
+  if (!json_->is_array()) {
+    fail_type("an array");
+  }
+  std::vector<Node> nodes;
+  nodes.reserve(json_->size());
+  for (size_t i = 0; i < json_->size(); ++i) {
+    nodes.push_back(element(i));
+  }
+  return nodes;
+}
+
+Node Node::element(size_t index) const {
+  return {(*json_)[index], file_, fmt::format("{}[{}]", path_, index)};
+}
+
+const std::string& Node::text() const {
+  if (!json_->is_string()) {
+    fail_type("a string");
+  }
+  return json_->get_ref<const std::string&>();
+}
+
+bool Node::boolean() const {
+  if (!json_->is_boolean()) {
+    fail_type("true or false");
+  }
+  return json_->get<bool>();
+}
+
+int64_t Node::integer() const {
+  if (!json_->is_number_integer()) {
+    fail_type("a whole number");
+  }
+  return json_->get<int64_t>();
+}
+
+std::string Node::text(const std::string& key, const std::string& fallback)
+    const {
+  auto found = find(key);
+  return found ? found->text() : fallback;
+}
+
+bool Node::boolean(const std::string& key, bool fallback) const {
+  auto found = find(key);
+  return found ? found->boolean() : fallback;
+}
+
+void Node::fail(const std::string& what) const {
+  throw DataError(fmt::format(
+      "[json] {}: {} {}. Restore the file.",
+      file_,
+      path_.empty() ? "its content" : "\"" + path_ + "\"",
+      what));
+}
+
+void Node::fail_type(const char* wanted) const {
+  fail(fmt::format("must be {}, got {}", wanted, type_name(*json_)));
+}
+
 } // namespace accrue::io

@@ -1,5 +1,7 @@
 #include "memory/meter.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <fstream>
 #include <string>
@@ -45,6 +47,12 @@ uint64_t available_bytes() {
     }
   }
   return bytes + resident_bytes();
+}
+
+void trim() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 } // namespace accrue::memory

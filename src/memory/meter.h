@@ -40,4 +40,7 @@ uint64_t peak_resident_bytes();
 /// cgroup, and what it has already.
 uint64_t available_bytes();
 
+/// Gives what the program has freed beside its tensors back to the system.
+void trim();
+
 } // namespace accrue::memory

@@ -5,8 +5,10 @@
 #include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/zeros_like.h>
 
+#include <numeric>
 #include <utility>
 
 #include "accrue/core/error.h"
@@ -41,20 +43,154 @@ at::Tensor empty(tensor::Type type, int64_t rows, int64_t width) {
       {rows, width}, at::TensorOptions().dtype(tensor::scalar_type(type)));
 }
 
+/// Calls run(norm, first column, heads) for queries and for keys.
+template <class Run>
+void for_head_norms(
+    const Block& block,
+    const tensor::Heads& heads,
+    const Run& run) {
+  run(block.query_norm, int64_t{0}, heads.queries);
+  run(block.key_norm, heads.width(), heads.keys);
+}
+
+/// The chunk with a row per head of each token, as a stream of its own.
+Chunk per_head(const Chunk& chunk, int64_t heads) {
+  Chunk rows;
+  rows.end = chunk.size() * heads;
+  for (int64_t piece : chunk.pieces) {
+    rows.pieces.push_back(piece * heads);
+  }
+  return rows;
+}
+
+/// Columns of x [R, …] as [R · heads, D] of the sum type.
+at::Tensor head_rows(
+    const at::Tensor& x,
+    int64_t first,
+    int64_t heads,
+    int64_t dim,
+    at::ScalarType dtype) {
+  return tensor::columns(x, first, heads * dim)
+      .to(dtype)
+      .contiguous()
+      .view({-1, dim});
+}
+
+/// qkv = norm(raw), head by head, the chunk's rows.
+void norm_heads(
+    const Chunk& chunk,
+    const at::Tensor& raw,
+    const tensor::Heads& heads,
+    const Block& block,
+    const at::Tensor& qkv) {
+  for_head_norms(
+      block,
+      heads,
+      [&](const tensor::Norm& norm, int64_t first, int64_t count) {
+        at::Tensor x = head_rows(
+            chunk.of(raw), first, count, heads.dim, norm.weight.scalar_type());
+        auto statistics = tensor::make_statistics(norm, x);
+        at::Tensor y =
+            tensor::norm(per_head(chunk, count), x, norm, statistics);
+        tensor::columns(chunk.of(qkv), first, count * heads.dim)
+            .copy_(y.view({chunk.size(), -1}));
+      });
+}
+
+/// dqkv of the normed becomes that of the raw; the chunk's rows.
+void norm_heads_backward(
+    const Chunk& chunk,
+    const at::Tensor& raw,
+    const tensor::Heads& heads,
+    const Block& block,
+    const at::Tensor& dqkv) {
+  for_head_norms(
+      block,
+      heads,
+      [&](const tensor::Norm& norm, int64_t first, int64_t count) {
+        at::ScalarType dtype = norm.weight.scalar_type();
+        Chunk rows = per_head(chunk, count);
+        at::Tensor x = head_rows(chunk.of(raw), first, count, heads.dim, dtype);
+        at::Tensor dy = head_rows(dqkv, first, count, heads.dim, dtype);
+        auto statistics = tensor::make_statistics(norm, x);
+        tensor::norm(rows, x, norm, statistics); // for the statistics
+        at::Tensor dx = at::zeros_like(x);
+        tensor::norm_backward(rows, x, dy, norm, statistics, dx);
+        tensor::columns(dqkv, first, count * heads.dim)
+            .copy_(dx.view({chunk.size(), -1}));
+      });
+}
+
 } // namespace
+
+namespace {
+
+/// Keys and values of the new tokens go into the cache.
+void remember(
+    const at::Tensor& qkv,
+    const tensor::Heads& heads,
+    size_t block,
+    KeyValueCache& cache) {
+  int64_t tokens = qkv.size(0);
+  auto store = [&](int64_t first, const at::Tensor& into) {
+    into.narrow(1, cache.size, tokens)
+        .copy_(tensor::columns(qkv, first, heads.keys * heads.dim)
+                   .view({tokens, heads.keys, heads.dim})
+                   .transpose(0, 1));
+  };
+  store(heads.width(), cache.keys[block]);
+  store(heads.rotated_width(), cache.values[block]);
+}
+
+/// Attention of one new token to everything before it and itself.
+void attend(
+    const at::Tensor& qkv,
+    const tensor::Heads& heads,
+    size_t block,
+    const KeyValueCache& cache,
+    const at::Tensor& out) {
+  int64_t length = cache.size + 1;
+  int64_t group = heads.queries / heads.keys;
+  // Query heads of a group share keys: rows of one small matrix.
+  at::Tensor q = tensor::columns(qkv, 0, heads.width())
+                     .reshape({heads.keys, group, heads.dim});
+  out.copy_(at::scaled_dot_product_attention(
+                q.unsqueeze(0),
+                cache.keys[block].narrow(1, 0, length).unsqueeze(0),
+                cache.values[block].narrow(1, 0, length).unsqueeze(0))
+                .reshape({1, heads.width()}));
+}
+
+} // namespace
+
+std::vector<const tensor::Linear*> Block::linears() const {
+  std::vector<const tensor::Linear*> list;
+  for (const tensor::Linear& linear : qkv) {
+    list.push_back(&linear);
+  }
+  list.push_back(&attention_out);
+  for (const tensor::Linear& linear : mlp_in) {
+    list.push_back(&linear);
+  }
+  list.push_back(&mlp_out);
+  return list;
+}
 
 struct Pass::State {
   std::shared_ptr<const Weights> weights;
   TokenBatch batch;
+  KeyValueCache* cache;
   std::vector<Chunk> chunks; // whole samples
   tensor::Dropout dropout;
 
   State(
       std::shared_ptr<const Weights> w,
       TokenBatch b,
-      const tensor::DropoutKey& key)
+      const tensor::DropoutKey& key,
+      KeyValueCache* c)
       : weights(std::move(w)),
         batch(std::move(b)),
+        cache(c),
         chunks(tensor::sample_chunks(
             batch.offsets,
             weights->compute,
@@ -147,11 +283,13 @@ struct Pass::State {
 Pass::Pass(
     std::shared_ptr<const Weights> weights,
     TokenBatch batch,
-    const tensor::DropoutKey& dropout)
+    const tensor::DropoutKey& dropout,
+    KeyValueCache* cache)
     : state_(std::make_shared<State>(
           std::move(weights),
           std::move(batch),
-          dropout)) {}
+          dropout,
+          cache)) {}
 
 at::Tensor Pass::embed() const {
   const State& s = *state_;
@@ -160,7 +298,9 @@ at::Tensor Pass::embed() const {
   at::Tensor x;
   {
     at::NoGradGuard no_grad;
-    x = w.token_embedding.index_select(0, batch.tokens); // [T, C]
+    x = w.token_embedding
+            .index_select(0, batch.tokens) // [T, C]
+            .to(tensor::scalar_type(tensor::sum_type(s.compute())));
     if (w.position_embedding.defined()) {
       x.add_(w.position_embedding.index_select(0, batch.positions));
     }
@@ -217,6 +357,7 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
   int64_t tokens = x.size(0);
   auto statistics = tensor::make_statistics(block.attention_norm, x);
   at::Tensor qkv = empty(s.compute(), tokens, heads.qkv_width());
+  at::Tensor raw; // queries and keys before their norms
   at::Tensor mixed = empty(s.compute(), tokens, heads.width());
   at::Tensor logsumexp =
       empty(tensor::sum_type(s.compute()), heads.queries, tokens);
@@ -228,10 +369,23 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
           tensor::norm(chunk, x, block.attention_norm, statistics);
       s.linears(block.qkv, normed, chunk.of(qkv));
     }
+    if (block.query_norm.weight.defined()) {
+      raw = tensor::columns(qkv, 0, heads.rotated_width()).clone();
+      for (const Chunk& chunk : s.chunks) {
+        norm_heads(chunk, raw, heads, block, qkv);
+      }
+    }
     if (w.rotary.cos.defined()) {
       tensor::rotate(qkv, heads, s.batch.positions, w.rotary, /*back=*/false);
     }
-    tensor::attention(s.batch.offsets, qkv, heads, mixed, logsumexp);
+    if (s.cache != nullptr) {
+      remember(qkv, heads, index, *s.cache);
+    }
+    if (s.cache != nullptr && s.cache->size > 0) {
+      attend(qkv, heads, index, *s.cache, mixed);
+    } else {
+      tensor::attention(s.batch.offsets, qkv, heads, mixed, logsumexp);
+    }
     y = at::empty_like(x);
     for (const Chunk& chunk : s.chunks) {
       s.add_branch(chunk, site, x, chunk.of(mixed), block.attention_out, y);
@@ -244,6 +398,7 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
                    x = x.detach(),
                    statistics,
                    qkv,
+                   raw,
                    mixed,
                    logsumexp](const at::Tensor& dy) {
     const State& run = *state;
@@ -259,6 +414,9 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
       if (rotary.cos.defined()) {
         tensor::rotate(
             dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
+      }
+      if (raw.defined()) {
+        norm_heads_backward(chunk, raw, heads, block, dqkv);
       }
       at::Tensor normed =
           tensor::norm(chunk, x, block.attention_norm, statistics);
@@ -330,52 +488,59 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
   return {y, std::move(backward)};
 }
 
-at::Tensor Pass::logits(const at::Tensor& x) const {
+at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   at::NoGradGuard no_grad;
   const State& s = *state_;
   const Weights& w = *s.weights;
-  auto statistics = tensor::make_statistics(w.final_norm, x);
+  at::Tensor rows = x.narrow(0, first, x.size(0) - first);
+  auto statistics = tensor::make_statistics(w.final_norm, rows);
   at::Tensor logits =
-      empty(tensor::type_of(x), x.size(0), w.head.weight.size(0));
-  for (const Chunk& chunk : s.chunks) {
-    at::Tensor normed = tensor::norm(chunk, x, w.final_norm, statistics);
+      empty(tensor::type_of(x), rows.size(0), w.head.weight.size(0));
+  for (int64_t begin = 0; begin < rows.size(0); begin += kHeadTokens) {
+    Chunk chunk;
+    chunk.begin = begin;
+    chunk.end = std::min(begin + kHeadTokens, rows.size(0));
+    at::Tensor normed = tensor::norm(chunk, rows, w.final_norm, statistics);
     tensor::linear(normed, w.head, s.compute(), chunk.of(logits));
   }
   return logits;
 }
 
-at::Tensor Pass::loss_sum(const at::Tensor& x) const {
+at::Tensor Pass::run_head(
+    const at::Tensor& x,
+    const at::Tensor& weights,
+    const at::Tensor& dx) const {
+  at::NoGradGuard no_grad;
   const State& s = *state_;
   const Weights& w = *s.weights;
-  const bool training = at::GradMode::is_enabled();
   auto statistics = tensor::make_statistics(w.final_norm, x);
-  at::Tensor dx;
-  double sum = 0;
-  {
-    at::NoGradGuard no_grad;
-    if (training) {
-      dx = at::zeros_like(x);
+  at::Tensor losses = at::zeros_like(weights);
+  for (const Chunk& chunk :
+       tensor::segment_chunks(s.batch.offsets, s.compute(), kHeadTokens)) {
+    if (chunk.of(weights).count_nonzero().item<int64_t>() == 0) {
+      continue; // a prompt, say: its logits are not needed
     }
-    for (const Chunk& chunk :
-         tensor::segment_chunks(s.batch.offsets, s.compute(), kHeadTokens)) {
-      if (chunk.of(s.batch.weights).count_nonzero().item<int64_t>() == 0) {
-        continue; // a prompt, say: its logits are not needed
-      }
-      at::Tensor normed = tensor::norm(chunk, x, w.final_norm, statistics);
-      at::Tensor dnormed = training ? at::empty_like(normed) : at::Tensor();
-      sum += tensor::cross_entropy(
-          chunk,
-          normed,
-          w.head,
-          s.compute(),
-          s.batch.targets,
-          s.batch.weights,
-          dnormed);
-      if (training) {
-        tensor::norm_backward(chunk, x, dnormed, w.final_norm, statistics, dx);
-      }
+    at::Tensor normed = tensor::norm(chunk, x, w.final_norm, statistics);
+    at::Tensor dnormed = dx.defined() ? at::empty_like(normed) : at::Tensor();
+    chunk.of(losses).copy_(tensor::cross_entropy(
+        chunk, normed, w.head, s.compute(), s.batch.targets, weights, dnormed));
+    if (dx.defined()) {
+      tensor::norm_backward(chunk, x, dnormed, w.final_norm, statistics, dx);
     }
   }
+  return losses;
+}
+
+namespace {
+
+/// In order of the tokens.
+double sum_in_order(const at::Tensor& losses) {
+  const double* loss = losses.const_data_ptr<double>();
+  return std::accumulate(loss, loss + losses.numel(), 0.0);
+}
+
+/// A loss whose gradient of x is already there.
+at::Tensor record_loss(double sum, const at::Tensor& x, const at::Tensor& dx) {
   return record(
       at::scalar_tensor(sum, at::TensorOptions().dtype(at::kDouble)),
       x,
@@ -388,6 +553,36 @@ at::Tensor Pass::loss_sum(const at::Tensor& x) const {
         }
         return dx;
       });
+}
+
+/// Zeros for the gradient of x; undefined if none is asked for.
+at::Tensor gradient_like(const at::Tensor& x) {
+  return at::GradMode::is_enabled() ? at::zeros_like(x.detach()) : at::Tensor();
+}
+
+} // namespace
+
+at::Tensor Pass::loss_sum(const at::Tensor& x) const {
+  at::Tensor dx = gradient_like(x);
+  double sum = sum_in_order(run_head(x, state_->batch.weights, dx));
+  return record_loss(sum, x, dx);
+}
+
+at::Tensor Pass::token_losses(const at::Tensor& x) const {
+  at::Tensor asked = state_->batch.weights.ne(0).to(at::kDouble);
+  return run_head(x, asked, {});
+}
+
+at::Tensor Pass::loss_sum(const at::Tensor& x, const TokenObjective& objective)
+    const {
+  at::Tensor losses = token_losses(x);
+  at::Tensor derivative = at::zeros_like(losses);
+  double sum = objective(losses, derivative);
+  at::Tensor dx = gradient_like(x);
+  if (dx.defined()) {
+    run_head(x, derivative, dx);
+  }
+  return record_loss(sum, x, dx);
 }
 
 } // namespace accrue

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "accrue/models/transformer.h"
@@ -15,16 +16,21 @@ namespace accrue {
 struct Block {
   tensor::Norm attention_norm;
   std::vector<tensor::Linear> qkv; // one fused or three
+  tensor::Norm query_norm; // of each head; undefined: none
+  tensor::Norm key_norm;
   tensor::Linear attention_out;
   tensor::Norm mlp_norm;
   std::vector<tensor::Linear> mlp_in; // one, or gate and up
   tensor::Linear mlp_out;
+
+  std::vector<const tensor::Linear*> linears() const;
 };
 
 /// Everything that a model is made of. Linear layers share the tensors that
 /// Transformer::named_parameters() lists.
 struct Weights {
   ModelConfig config;
+  std::optional<LoraOptions> lora;
   tensor::Type compute = tensor::Type::kF32;
   at::Tensor token_embedding; // [V, C]; tied: an alias of the head
   at::Tensor position_embedding; // [positions, C], GPT-2 only
@@ -38,24 +44,44 @@ struct Weights {
   }
 };
 
+/// Keys and values of the tokens that a sequence began with.
+struct KeyValueCache {
+  int64_t size = 0; // tokens
+  int64_t max_tokens = 0;
+  /// Per block [K, max_tokens, D] in the compute type.
+  std::vector<at::Tensor> keys;
+  std::vector<at::Tensor> values;
+};
+
 /// One pass of a micro-batch through a model.
 class Pass {
  public:
+  /// With a cache the batch is one sequence that goes on where the cache ends:
+  /// its first tokens, or one more. No gradients then.
   Pass(
       std::shared_ptr<const Weights> weights,
       TokenBatch batch,
-      const tensor::DropoutKey& dropout);
+      const tensor::DropoutKey& dropout,
+      KeyValueCache* cache = nullptr);
 
   at::Tensor embed() const; // [T, C]
 
   /// One block. With checkpointing its input is all that is kept for backward,
   /// which makes the rest again: the same bits, a third more work.
   at::Tensor block(size_t index, const at::Tensor& x, bool checkpointing) const;
-  at::Tensor logits(const at::Tensor& x) const; // [T, V], without a graph
+  /// [R, V] of the rows from `first` on, without a graph.
+  at::Tensor logits(const at::Tensor& x, int64_t first = 0) const;
 
   /// Σ weight · cross-entropy, an fp64 scalar. With a graph, the gradient of
   /// the head is folded here already: its logits are made only once.
   at::Tensor loss_sum(const at::Tensor& x) const;
+
+  /// The objective of the tokens' cross-entropies, likewise.
+  at::Tensor loss_sum(const at::Tensor& x, const TokenObjective& objective)
+      const;
+
+  /// Cross-entropy [T] where the weight is not 0, fp64, without a graph.
+  at::Tensor token_losses(const at::Tensor& x) const;
 
  private:
   /// A part of a block and the way from its output's gradient to its input's.
@@ -64,6 +90,11 @@ class Pass {
     Backward backward;
   };
   Part attention(size_t block, const at::Tensor& x) const;
+  /// The tokens' weighted losses [T]; with `dx` [T, C] also gradients.
+  at::Tensor run_head(
+      const at::Tensor& x,
+      const at::Tensor& weights,
+      const at::Tensor& dx) const;
   /// Without its output: only as far as backward needs it.
   Part mlp(size_t block, const at::Tensor& x, bool with_output = true) const;
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <algorithm>
+#include <array>
 #include <set>
+#include <string_view>
 #include <type_traits>
 
 #include "accrue/core/error.h"
@@ -59,12 +61,13 @@ class Fields {
       : json_(json), problems_(problems) {}
 
   int64_t required_size(const char* name) {
-    int64_t value = get<int64_t>(name, 0);
-    auto it = json_.find(name);
-    if (it == json_.end() || it->is_null()) {
-      problems_.add(fmt::format("\"{}\" is missing", name));
-    }
-    return value;
+    require(name);
+    return get<int64_t>(name, 0);
+  }
+
+  double required_number(const char* name) {
+    require(name);
+    return get(name, 1.0);
   }
 
   template <class T>
@@ -115,6 +118,13 @@ class Fields {
   }
 
  private:
+  void require(const char* name) {
+    auto it = json_.find(name);
+    if (it == json_.end() || it->is_null()) {
+      problems_.add(fmt::format("\"{}\" is missing", name));
+    }
+  }
+
   template <class T>
   static bool is(const io::Json& value) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -202,8 +212,12 @@ ModelConfig read_gpt2(Fields& fields, Problems& problems) {
 
 /// transformers 5 writes "rope_parameters", earlier versions "rope_theta" and
 /// "rope_scaling".
-double rope_theta(const io::Json& json, Fields& fields, Problems& problems) {
-  double theta = fields.get("rope_theta", 10000.0);
+void read_rope(
+    const io::Json& json,
+    Fields& fields,
+    Problems& problems,
+    ModelConfig& config) {
+  config.rope_theta = fields.get("rope_theta", 10000.0);
   for (const char* name : {"rope_parameters", "rope_scaling"}) {
     auto it = json.find(name);
     if (it == json.end() || !it->is_object()) {
@@ -211,17 +225,84 @@ double rope_theta(const io::Json& json, Fields& fields, Problems& problems) {
       continue;
     }
     Fields rope(*it, problems);
-    rope.only("rope_type", "default");
-    rope.only("type", "default");
-    theta = rope.get("rope_theta", theta);
+    auto type = rope.get<std::string>("type", "default"); // before 4.43
+    type = rope.get<std::string>("rope_type", type.c_str());
+    config.rope_theta = rope.get("rope_theta", config.rope_theta);
+    if (type == "linear" || type == "llama3") {
+      config.rope_scaling =
+          type == "linear" ? RopeScaling::kLinear : RopeScaling::kLlama3;
+      config.rope_factor = rope.required_number("factor");
+    } else if (type != "default") {
+      problems.add(fmt::format(
+          "\"rope_type\": \"{}\" is not supported (default, linear, llama3)",
+          type));
+    }
+    if (type == "llama3") {
+      config.rope_low_freq_factor = rope.required_number("low_freq_factor");
+      config.rope_high_freq_factor = rope.required_number("high_freq_factor");
+      config.rope_original_positions =
+          rope.required_number("original_max_position_embeddings");
+    }
     rope.reject_unknown();
     fields.mark_used(name);
   }
-  return theta;
+}
+
+/// What a config.json of a family means where it says nothing, and what else
+/// the family fixes.
+struct LlamaKind {
+  const char* model_type;
+  int64_t num_kv_heads = 0; // 0: as many as heads
+  int64_t head_dim = 0; // 0: width / heads
+  bool has_bias_switches = false; // "attention_bias" for all four
+  bool qkv_bias = false;
+  bool head_norm = false;
+};
+
+constexpr std::array<LlamaKind, 4> kLlamaKinds{{
+    {"llama", 0, 0, true, false, false},
+    {"mistral", 8, 0, false, false, false},
+    {"qwen2", 32, 0, false, true, false},
+    {"qwen3", 32, 128, true, false, true},
+}};
+
+/// Attention may be limited to the last "sliding_window" tokens: no limit as
+/// long as samples are not longer.
+void read_sliding_window(
+    const io::Json& json,
+    const LlamaKind& kind,
+    Fields& fields,
+    Problems& problems,
+    ModelConfig& config) {
+  const bool qwen = std::string_view(kind.model_type).starts_with("qwen");
+  const bool used = qwen ? fields.get("use_sliding_window", false) : true;
+  fields.mark_used("max_window_layers");
+  fields.mark_used("layer_types");
+  auto window = json.find("sliding_window");
+  if (window != json.end() && !window->is_null()) {
+    auto tokens = fields.get<int64_t>("sliding_window", config.max_positions);
+    if (used) {
+      config.max_positions = std::min(config.max_positions, tokens);
+    }
+  }
+  fields.mark_used("sliding_window");
+  auto types = json.find("layer_types");
+  if (types == json.end() || types->is_null()) {
+    return;
+  }
+  for (const io::Json& type : *types) {
+    if (type != "full_attention" && type != "sliding_attention") {
+      problems.add(fmt::format(
+          "\"layer_types\": {} is not supported (full_attention, "
+          "sliding_attention)",
+          type.dump()));
+    }
+  }
 }
 
 ModelConfig read_llama(
     const io::Json& json,
+    const LlamaKind& kind,
     Fields& fields,
     Problems& problems) {
   ModelConfig config;
@@ -232,18 +313,31 @@ ModelConfig read_llama(
   config.num_layers = fields.required_size("num_hidden_layers");
   config.num_heads = fields.required_size("num_attention_heads");
   config.max_positions = fields.required_size("max_position_embeddings");
-  config.num_kv_heads =
-      fields.get<int64_t>("num_key_value_heads", config.num_heads);
+  config.num_kv_heads = fields.get<int64_t>(
+      "num_key_value_heads",
+      kind.num_kv_heads > 0 ? kind.num_kv_heads : config.num_heads);
   int64_t even_share =
       config.num_heads > 0 ? config.width / config.num_heads : 0;
-  config.head_dim = fields.get<int64_t>("head_dim", even_share);
+  config.head_dim = fields.get<int64_t>(
+      "head_dim", kind.head_dim > 0 ? kind.head_dim : even_share);
   config.activation = activation(fields, "hidden_act", "silu", problems);
   config.norm_epsilon = fields.get("rms_norm_eps", 1e-6);
   config.init_std = fields.get("initializer_range", 0.02);
   config.tied_head = fields.get("tie_word_embeddings", false);
-  config.attention_bias = fields.get("attention_bias", false);
-  config.mlp_bias = fields.get("mlp_bias", false);
-  config.rope_theta = rope_theta(json, fields, problems);
+  config.qkv_bias = kind.qkv_bias;
+  config.attention_out_bias = false;
+  config.mlp_bias = false;
+  if (kind.has_bias_switches) {
+    config.qkv_bias = fields.get("attention_bias", false);
+    config.attention_out_bias = config.qkv_bias;
+  }
+  if (kind.model_type == std::string_view("llama")) {
+    config.mlp_bias = fields.get("mlp_bias", false);
+  } else {
+    read_sliding_window(json, kind, fields, problems, config);
+  }
+  config.head_norm = kind.head_norm;
+  read_rope(json, fields, problems, config);
   fields.only("is_encoder_decoder", false);
   if (config.num_kv_heads > 0 && config.num_heads % config.num_kv_heads != 0) {
     problems.add(fmt::format(
@@ -260,6 +354,16 @@ ModelConfig read_llama(
   return config;
 }
 
+/// Of the model itself: an id, or a list of which the first counts.
+int64_t read_eos(const io::Json& json) {
+  auto eos = json.find("eos_token_id");
+  if (eos == json.end()) {
+    return -1;
+  }
+  const io::Json& first = eos->is_array() && !eos->empty() ? (*eos)[0] : *eos;
+  return first.is_number_unsigned() ? first.get<int64_t>() : -1;
+}
+
 } // namespace
 
 int64_t ModelConfig::num_parameters() const {
@@ -269,7 +373,9 @@ int64_t ModelConfig::num_parameters() const {
   const int64_t mlp_in = gpt2 ? 1 : 2; // gate and up
   int64_t block = width * (q + 2 * kv) + q * width +
       (mlp_in + 1) * width * mlp_width + 2 * width;
-  block += attention_bias ? q + 2 * kv + width : 0;
+  block += qkv_bias ? q + 2 * kv : 0;
+  block += attention_out_bias ? width : 0;
+  block += head_norm ? 2 * head_dim : 0;
   block += mlp_bias ? mlp_in * mlp_width + width : 0;
   block += gpt2 ? 2 * width : 0; // biases of the norms
   return num_layers * block + (gpt2 ? 2 : 1) * width +
@@ -290,17 +396,20 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
     if (type == "gpt2") {
       config = read_gpt2(fields, problems);
       fields.reject_unknown();
-    } else if (type == "llama") {
-      config = read_llama(json, fields, problems);
+    } else if (auto kind = std::find_if(
+                   kLlamaKinds.begin(),
+                   kLlamaKinds.end(),
+                   [&](const LlamaKind& k) { return type == k.model_type; });
+               kind != kLlamaKinds.end()) {
+      config = read_llama(json, *kind, fields, problems);
       fields.reject_unknown();
     } else {
       problems.add(fmt::format(
-          "\"model_type\" must be \"gpt2\" or \"llama\", got \"{}\"", type));
+          "\"model_type\" must be gpt2, llama, mistral, qwen2 or qwen3, got "
+          "\"{}\"",
+          type));
     }
-    auto eos = json.find("eos_token_id");
-    if (eos != json.end() && eos->is_number_integer()) {
-      config.eos_token = eos->get<int64_t>();
-    }
+    config.eos_token = read_eos(json);
   }
   problems.throw_if_any<DataError>("model config " + file.string());
   config.json = io::read_file(file);

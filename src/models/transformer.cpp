@@ -1,11 +1,20 @@
 #include "accrue/models/transformer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/where.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <set>
+#include <utility>
 
+#include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "models/blocks.h"
 
@@ -18,6 +27,24 @@ uint64_t hash_name(const std::string& name) {
     hash = mix(hash, static_cast<unsigned char>(c));
   }
   return hash;
+}
+
+constexpr const char* kAdapterA = ".lora_A.weight";
+constexpr const char* kAdapterB = ".lora_B.weight";
+
+bool is_adapter(const std::string& name) {
+  return name.ends_with(kAdapterA) || name.ends_with(kAdapterB);
+}
+
+/// In ±bound.
+void fill_uniform(at::Tensor& tensor, double bound, uint64_t key) {
+  CounterRandom random(key);
+  at::Tensor values = at::empty(tensor.sizes(), at::kDouble);
+  double* out = values.mutable_data_ptr<double>();
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    out[i] = bound * (2 * random.uniform(static_cast<uint64_t>(i)) - 1);
+  }
+  tensor.copy_(values);
 }
 
 void fill_normal(at::Tensor& tensor, double std, uint64_t key) {
@@ -40,23 +67,31 @@ void fill_normal(at::Tensor& tensor, double std, uint64_t key) {
 /// Creates parameters in order, under their checkpoint names.
 class Transformer::Builder {
  public:
-  Builder(Transformer& model, uint64_t seed)
+  Builder(Transformer& model, const ModelOptions& options)
       : model_(model),
-        seed_(seed),
-        dtype_(tensor::scalar_type(tensor::sum_type(model.weights_->compute))) {
-  }
+        options_(options),
+        dtype_(tensor::scalar_type(tensor::sum_type(model.weights_->compute))),
+        matrix_dtype_(
+            options.lora && options.bf16_base && dtype_ == at::kFloat
+                ? at::kBFloat16
+                : dtype_) {}
 
   at::Tensor normal(
       const std::string& name,
       at::IntArrayRef shape,
       double std) {
-    at::Tensor tensor = at::empty(shape, dtype_);
-    fill_normal(tensor, std, mix(seed_, hash_name(name)));
-    return add(name, tensor);
+    at::Tensor tensor = at::empty(shape, matrix_dtype_);
+    if (!options_.uninitialized) {
+      fill_normal(tensor, std, key(name));
+    }
+    return add(name, tensor, /*trained=*/!options_.lora);
   }
 
   at::Tensor constant(const std::string& name, int64_t size, double value) {
-    return add(name, at::empty({size}, dtype_).fill_(value));
+    return add(
+        name,
+        at::empty({size}, dtype_).fill_(value),
+        /*trained=*/!options_.lora);
   }
 
   tensor::Linear linear(
@@ -71,31 +106,85 @@ class Transformer::Builder {
         name + ".weight",
         out_first ? at::IntArrayRef{out, in} : at::IntArrayRef{in, out},
         std);
-    return tensor::make_linear(
-        weight, bias ? constant(name + ".bias", out, 0) : at::Tensor(), layout);
+    at::Tensor offset = bias ? constant(name + ".bias", out, 0) : at::Tensor();
+    if (!options_.lora) {
+      return tensor::make_linear(weight, offset, layout);
+    }
+    // Frozen weights are kept once: packed copies would be two more.
+    tensor::Linear linear{weight, offset, layout, nullptr, nullptr};
+    if (is_target(name)) {
+      linear.adapter = adapter(name, in, out);
+    }
+    return linear;
   }
 
-  tensor::Norm norm(const std::string& name, bool bias) {
-    const ModelConfig& config = model_.config();
+  tensor::Norm norm(const std::string& name, int64_t width, bool bias) {
     tensor::Norm norm;
-    norm.epsilon = config.norm_epsilon;
-    norm.weight = constant(name + ".weight", config.width, 1);
+    norm.epsilon = model_.config().norm_epsilon;
+    norm.weight = constant(name + ".weight", width, 1);
     if (bias) {
-      norm.bias = constant(name + ".bias", config.width, 0);
+      norm.bias = constant(name + ".bias", width, 0);
     }
     return norm;
   }
 
+  /// Targets of LoRA that no layer has.
+  std::vector<std::string> unmatched() const {
+    std::vector<std::string> list;
+    if (options_.lora) {
+      for (const std::string& target : options_.lora->targets) {
+        if (!matched_.contains(target)) {
+          list.push_back(target);
+        }
+      }
+    }
+    return list;
+  }
+
  private:
-  at::Tensor add(const std::string& name, at::Tensor tensor) {
-    tensor.requires_grad_();
+  uint64_t key(const std::string& name) const {
+    return mix(options_.seed, hash_name(name));
+  }
+
+  bool is_target(const std::string& name) {
+    bool found = false;
+    for (const std::string& target : options_.lora->targets) {
+      if (target == "all-linear" || name.ends_with("." + target)) {
+        matched_.insert(target);
+        found = true;
+      }
+    }
+    return found;
+  }
+
+  /// A uniform in ±1/√in and B 0, as PEFT draws them.
+  std::shared_ptr<const tensor::Adapter> adapter(
+      const std::string& name,
+      int64_t in,
+      int64_t out) {
+    const LoraOptions& lora = *options_.lora;
+    auto made = std::make_shared<tensor::Adapter>();
+    made->scale = lora.alpha / static_cast<double>(lora.rank);
+    made->a = at::empty({lora.rank, in}, dtype_);
+    fill_uniform(
+        made->a, 1 / std::sqrt(static_cast<double>(in)), key(name + kAdapterA));
+    made->b = at::empty({out, lora.rank}, dtype_).zero_();
+    add(name + kAdapterA, made->a, true);
+    add(name + kAdapterB, made->b, true);
+    return made;
+  }
+
+  at::Tensor add(const std::string& name, at::Tensor tensor, bool trained) {
+    tensor.requires_grad_(trained);
     model_.parameters_.emplace_back(name, tensor);
     return tensor;
   }
 
   Transformer& model_;
-  uint64_t seed_;
+  const ModelOptions& options_;
   at::ScalarType dtype_;
+  at::ScalarType matrix_dtype_;
+  std::set<std::string> matched_;
 };
 
 namespace {
@@ -113,26 +202,42 @@ tensor::Type compute_type(Dtype dtype) {
 
 } // namespace
 
-Transformer::Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed)
+Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
     : weights_(std::make_shared<Weights>()) {
   at::NoGradGuard no_grad;
   weights_->config = config;
-  weights_->compute = compute_type(dtype);
-  Builder builder(*this, seed);
+  weights_->compute = compute_type(options.dtype);
+  weights_->lora = options.lora;
+  Builder builder(*this, options);
   if (config.family == Family::kGpt2) {
     build_gpt2(builder);
   } else {
     build_llama(builder);
   }
+  if (auto names = builder.unmatched(); !names.empty()) {
+    throw ConfigError(fmt::format(
+        "[lora] the model has no linear layer {}. Its layers are {}; "
+        "all-linear means all of them.",
+        fmt::join(names, ", "),
+        config.family == Family::kGpt2
+            ? "c_attn, c_proj, c_fc"
+            : "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
+              "down_proj"));
+  }
   at::Tensor head = weights_->token_embedding;
   if (config.tied_head) {
-    weights_->token_embedding = head.detach().requires_grad_();
+    weights_->token_embedding =
+        head.detach().requires_grad_(head.requires_grad());
   } else {
     head = builder.normal(
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
   // Without a packed copy: it would be the largest of all and wins little.
-  weights_->head = {head, {}, tensor::WeightLayout::kOutIn, nullptr};
+  weights_->head = {head, {}, tensor::WeightLayout::kOutIn, nullptr, nullptr};
+}
+
+const std::optional<LoraOptions>& Transformer::lora() const {
+  return weights_->lora;
 }
 
 const ModelConfig& Transformer::config() const {
@@ -161,18 +266,50 @@ void Transformer::build_gpt2(Builder& builder) {
       return fmt::format("transformer.h.{}.{}", i, part);
     };
     Block block;
-    block.attention_norm = builder.norm(name("ln_1"), true);
+    block.attention_norm = builder.norm(name("ln_1"), c.width, true);
     block.qkv = {linear(name("attn.c_attn"), c.width, 3 * c.width, std)};
     block.attention_out =
         linear(name("attn.c_proj"), c.width, c.width, residual_std);
-    block.mlp_norm = builder.norm(name("ln_2"), true);
+    block.mlp_norm = builder.norm(name("ln_2"), c.width, true);
     block.mlp_in = {linear(name("mlp.c_fc"), c.width, c.mlp_width, std)};
     block.mlp_out =
         linear(name("mlp.c_proj"), c.mlp_width, c.width, residual_std);
     w.blocks.push_back(std::move(block));
   }
-  w.final_norm = builder.norm("transformer.ln_f", true);
+  w.final_norm = builder.norm("transformer.ln_f", c.width, true);
 }
+
+namespace {
+
+/// [D/2] in fp32, as transformers computes them.
+at::Tensor rotary_frequencies(const ModelConfig& c) {
+  auto fp32 = at::TensorOptions().dtype(at::kFloat);
+  at::Tensor exponent = at::arange(0, c.head_dim, 2, fp32) / c.head_dim;
+  at::Tensor frequencies =
+      exponent.new_full({}, c.rope_theta).pow(exponent).reciprocal();
+  if (c.rope_scaling == RopeScaling::kLinear) {
+    return frequencies / c.rope_factor;
+  }
+  if (c.rope_scaling == RopeScaling::kLlama3) {
+    // Long waves are stretched, short ones kept, those between blended.
+    constexpr double kTwoPi = 6.283185307179586;
+    at::Tensor waves = frequencies.reciprocal() * kTwoPi;
+    at::Tensor blend = (waves.reciprocal() * c.rope_original_positions -
+                        c.rope_low_freq_factor) /
+        (c.rope_high_freq_factor - c.rope_low_freq_factor);
+    at::Tensor slow = frequencies / c.rope_factor;
+    return at::where(
+        waves > c.rope_original_positions / c.rope_low_freq_factor,
+        slow,
+        at::where(
+            waves < c.rope_original_positions / c.rope_high_freq_factor,
+            frequencies,
+            slow * (1 - blend) + frequencies * blend));
+  }
+  return frequencies;
+}
+
+} // namespace
 
 /// Llama: normal(0, std) for every matrix.
 void Transformer::build_llama(Builder& builder) {
@@ -191,29 +328,33 @@ void Transformer::build_llama(Builder& builder) {
           bias,
           c.init_std);
     };
-    auto norm = [&](const char* part) {
-      return builder.norm(fmt::format("model.layers.{}.{}", i, part), false);
+    auto norm = [&](const char* part, int64_t width) {
+      return builder.norm(
+          fmt::format("model.layers.{}.{}", i, part), width, false);
     };
     Block block;
-    block.attention_norm = norm("input_layernorm");
+    block.attention_norm = norm("input_layernorm", c.width);
     block.qkv = {
-        linear("self_attn.q_proj", c.width, q_width, c.attention_bias),
-        linear("self_attn.k_proj", c.width, kv_width, c.attention_bias),
-        linear("self_attn.v_proj", c.width, kv_width, c.attention_bias)};
+        linear("self_attn.q_proj", c.width, q_width, c.qkv_bias),
+        linear("self_attn.k_proj", c.width, kv_width, c.qkv_bias),
+        linear("self_attn.v_proj", c.width, kv_width, c.qkv_bias)};
     block.attention_out =
-        linear("self_attn.o_proj", q_width, c.width, c.attention_bias);
-    block.mlp_norm = norm("post_attention_layernorm");
+        linear("self_attn.o_proj", q_width, c.width, c.attention_out_bias);
+    if (c.head_norm) {
+      block.query_norm = norm("self_attn.q_norm", c.head_dim);
+      block.key_norm = norm("self_attn.k_norm", c.head_dim);
+    }
+    block.mlp_norm = norm("post_attention_layernorm", c.width);
     block.mlp_in = {
         linear("mlp.gate_proj", c.width, c.mlp_width, c.mlp_bias),
         linear("mlp.up_proj", c.width, c.mlp_width, c.mlp_bias)};
     block.mlp_out = linear("mlp.down_proj", c.mlp_width, c.width, c.mlp_bias);
     w.blocks.push_back(std::move(block));
   }
-  w.final_norm = builder.norm("model.norm", false);
+  w.final_norm = builder.norm("model.norm", c.width, false);
   w.rotary = tensor::rotary_table(
       c.max_positions,
-      c.head_dim,
-      c.rope_theta,
+      rotary_frequencies(c),
       tensor::scalar_type(tensor::sum_type(w.compute)));
 }
 
@@ -231,6 +372,52 @@ at::Tensor Transformer::logits(const TokenBatch& batch) const {
   return pass.logits(hidden(pass, /*checkpointing=*/false));
 }
 
+std::shared_ptr<KeyValueCache> Transformer::make_cache(
+    int64_t max_tokens) const {
+  const ModelConfig& c = config();
+  auto cache = std::make_shared<KeyValueCache>();
+  cache->max_tokens = std::min(max_tokens, c.max_positions);
+  auto options =
+      at::TensorOptions().dtype(tensor::scalar_type(weights_->compute));
+  for (int64_t i = 0; i < c.num_layers; ++i) {
+    std::array<int64_t, 3> shape{c.num_kv_heads, cache->max_tokens, c.head_dim};
+    cache->keys.push_back(at::empty(shape, options));
+    cache->values.push_back(at::empty(shape, options));
+  }
+  return cache;
+}
+
+at::Tensor Transformer::next_logits(
+    std::span<const int64_t> tokens,
+    KeyValueCache& cache) const {
+  at::NoGradGuard no_grad;
+  auto count = static_cast<int64_t>(tokens.size());
+  if (cache.size + count > cache.max_tokens || count == 0) {
+    throw DataError(fmt::format(
+        "[model] {} tokens after {} don't fit the {} positions there are.",
+        count,
+        cache.size,
+        cache.max_tokens));
+  }
+  if (cache.size > 0 && count > 1) { // a later turn
+    for (size_t i = 0; i + 1 < tokens.size(); ++i) {
+      next_logits(tokens.subspan(i, 1), cache);
+    }
+    return next_logits(tokens.last(1), cache);
+  }
+  TokenBatch batch;
+  batch.tokens = at::empty({count}, at::kLong);
+  std::copy(
+      tokens.begin(), tokens.end(), batch.tokens.mutable_data_ptr<int64_t>());
+  batch.positions = at::arange(cache.size, cache.size + count, at::kLong);
+  batch.offsets = {0, count};
+  batch.sample_ids = {0};
+  Pass pass(weights_, batch, {}, &cache);
+  at::Tensor x = hidden(pass, /*checkpointing=*/false);
+  cache.size += count;
+  return pass.logits(x, count - 1)[0];
+}
+
 at::Tensor Transformer::loss_sum(
     const TokenBatch& batch,
     const tensor::DropoutKey& dropout,
@@ -239,12 +426,29 @@ at::Tensor Transformer::loss_sum(
   return pass.loss_sum(hidden(pass, checkpointing));
 }
 
+at::Tensor Transformer::objective_sum(
+    const TokenBatch& batch,
+    const TokenObjective& objective,
+    const tensor::DropoutKey& dropout,
+    bool checkpointing) const {
+  Pass pass(weights_, batch, dropout);
+  return pass.loss_sum(hidden(pass, checkpointing), objective);
+}
+
+at::Tensor Transformer::token_losses(const TokenBatch& batch) const {
+  at::NoGradGuard no_grad;
+  Pass pass(weights_, batch, {});
+  return pass.token_losses(hidden(pass, /*checkpointing=*/false));
+}
+
 std::vector<at::Tensor> Transformer::parameters() const {
   std::vector<at::Tensor> tensors;
   for (const auto& [name, tensor] : parameters_) {
-    tensors.push_back(tensor);
+    if (tensor.requires_grad()) {
+      tensors.push_back(tensor);
+    }
   }
-  if (config().tied_head) {
+  if (config().tied_head && weights_->token_embedding.requires_grad()) {
     tensors.push_back(weights_->token_embedding);
   }
   return tensors;
@@ -259,7 +463,47 @@ int64_t Transformer::num_parameters() const {
 }
 
 TensorMap Transformer::state() const {
-  return {parameters_.begin(), parameters_.end()};
+  TensorMap state;
+  for (const auto& [name, tensor] : parameters_) {
+    if (!is_adapter(name)) {
+      state.emplace(name, tensor);
+    }
+  }
+  return state;
+}
+
+TensorMap Transformer::adapters() const {
+  TensorMap state;
+  for (const auto& [name, tensor] : parameters_) {
+    if (is_adapter(name)) {
+      state.emplace(name, tensor);
+    }
+  }
+  return state;
+}
+
+void Transformer::merge_adapters() {
+  at::NoGradGuard no_grad;
+  for (Block& block : weights_->blocks) {
+    for (const tensor::Linear* linear : block.linears()) {
+      if (const tensor::Adapter* adapter = linear->adapter.get()) {
+        at::Tensor update = at::empty(
+            {adapter->b.size(0), adapter->a.size(1)}, adapter->a.options());
+        tensor::linear(
+            adapter->b,
+            {adapter->a, {}, tensor::WeightLayout::kInOut, nullptr, nullptr},
+            tensor::type_of(update),
+            update);
+        update.mul_(adapter->scale);
+        bool in_first = linear->layout == tensor::WeightLayout::kInOut;
+        at::Tensor weight = linear->weight.detach();
+        // Added in the type of the sums, then rounded once.
+        update.add_(in_first ? weight.t() : weight);
+        weight.copy_(in_first ? update.t() : update);
+        adapter->b.detach().zero_();
+      }
+    }
+  }
 }
 
 } // namespace accrue

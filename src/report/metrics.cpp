@@ -35,6 +35,8 @@ void visit(Metrics& m, Visitor&& v) {
   v("peak_bytes", m.peak_bytes);
   v("resident_peak_bytes", m.resident_peak_bytes);
   v("skipped", m.skipped);
+  v("reward_margin", m.reward_margin);
+  v("reward_accuracy", m.reward_accuracy);
   v("rollbacks", m.rollbacks);
 }
 

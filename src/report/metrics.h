@@ -26,6 +26,8 @@ struct StepMetrics {
   uint64_t peak_bytes = 0; // tensors, during this step
   uint64_t resident_peak_bytes = 0; // process, since its start
   int64_t skipped = 0; // samples
+  std::optional<double> reward_margin; // dpo: mean over the window's pairs
+  std::optional<double> reward_accuracy; // dpo: share of margins > 0
   int64_t rollbacks = 0; // windows begun again after running out of memory
 };
 

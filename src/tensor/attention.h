@@ -20,6 +20,10 @@ struct Heads {
   int64_t width() const {
     return queries * dim;
   }
+  /// Of queries and keys, which positions rotate.
+  int64_t rotated_width() const {
+    return (queries + keys) * dim;
+  }
   int64_t qkv_width() const {
     return (queries + 2 * keys) * dim;
   }

@@ -1,3 +1,4 @@
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
 #include <array>
@@ -67,6 +68,69 @@ Gemm rows_times(
   return gemm;
 }
 
+/// y += x · b; y of the sum type.
+void add_product(
+    const at::Tensor& x,
+    const Matrix& b,
+    Type compute,
+    const at::Tensor& y) {
+  Gemm gemm = rows_times(x, compute, y, /*add=*/true);
+  gemm.b = b;
+  kernels().gemm(gemm);
+}
+
+/// scale · x · b [R, rank].
+at::Tensor narrowed(
+    const at::Tensor& x,
+    const Matrix& b,
+    const Adapter& adapter,
+    Type compute) {
+  at::Tensor u =
+      empty(sum_type(compute), {x.size(0), adapter.a.size(0)}).zero_();
+  add_product(x, b, compute, u);
+  return u.mul_(adapter.scale);
+}
+
+/// Folds xᵀ·y, the gradient of `parameter`.
+void fold_product(
+    const Chunk& chunk,
+    const at::Tensor& x,
+    const at::Tensor& y,
+    const at::Tensor& parameter,
+    Type compute) {
+  at::Tensor grad = gradient_of(parameter);
+  if (!grad.defined()) {
+    return;
+  }
+  Gemm gemm;
+  gemm.m = grad.size(0);
+  gemm.n = grad.size(1);
+  gemm.k = chunk.size();
+  gemm.a = matrix(x).transposed();
+  gemm.b = matrix(y);
+  gemm.c = grad.mutable_data_ptr();
+  gemm.c_type = type_of(grad);
+  gemm.c_stride = grad.stride(0);
+  gemm.compute = compute;
+  gemm.add = true;
+  gemm.segments = chunk.segments;
+  kernels().gemm(gemm);
+}
+
+void base_linear(
+    const at::Tensor& x,
+    const Linear& linear,
+    Type compute,
+    const at::Tensor& y,
+    bool add) {
+  Gemm gemm = rows_times(x, compute, y, add);
+  gemm.b = in_out(linear);
+  gemm.packed_b = packed(linear, false, gemm.b, gemm);
+  gemm.bias =
+      linear.bias.defined() && !add ? linear.bias.const_data_ptr() : nullptr;
+  kernels().gemm(gemm);
+}
+
 } // namespace
 
 Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout) {
@@ -83,12 +147,20 @@ void linear(
     Type compute,
     const at::Tensor& y,
     bool add) {
-  Gemm gemm = rows_times(x, compute, y, add);
-  gemm.b = in_out(linear);
-  gemm.packed_b = packed(linear, false, gemm.b, gemm);
-  gemm.bias =
-      linear.bias.defined() && !add ? linear.bias.const_data_ptr() : nullptr;
-  kernels().gemm(gemm);
+  if (linear.adapter == nullptr) {
+    base_linear(x, linear, compute, y, add);
+    return;
+  }
+  const Adapter& adapter = *linear.adapter;
+  // What is added up is rounded once, at the end.
+  const bool rounds = type_of(y) != sum_type(compute);
+  at::Tensor sum = rounds ? empty(sum_type(compute), y.sizes()) : y;
+  base_linear(x, linear, compute, sum, add);
+  at::Tensor u = narrowed(x, matrix(adapter.a).transposed(), adapter, compute);
+  add_product(u, matrix(adapter.b).transposed(), compute, sum);
+  if (rounds) {
+    y.copy_(sum);
+  }
 }
 
 void linear_input_gradient(
@@ -101,6 +173,10 @@ void linear_input_gradient(
   gemm.b = in_out(linear).transposed();
   gemm.packed_b = packed(linear, true, gemm.b, gemm);
   kernels().gemm(gemm);
+  if (const Adapter* adapter = linear.adapter.get()) {
+    at::Tensor du = narrowed(dy, matrix(adapter->b), *adapter, compute);
+    add_product(du, matrix(adapter->a), compute, dx);
+  }
 }
 
 void linear_weight_gradient(
@@ -109,21 +185,15 @@ void linear_weight_gradient(
     const at::Tensor& dy,
     const Linear& linear,
     Type compute) {
-  if (at::Tensor grad = gradient_of(linear.weight); grad.defined()) {
-    bool in_first = linear.layout == WeightLayout::kInOut;
-    Gemm gemm;
-    gemm.m = grad.size(0);
-    gemm.n = grad.size(1);
-    gemm.k = chunk.size();
-    gemm.a = matrix(in_first ? x : dy).transposed();
-    gemm.b = matrix(in_first ? dy : x);
-    gemm.c = grad.mutable_data_ptr();
-    gemm.c_type = type_of(grad);
-    gemm.c_stride = grad.stride(0);
-    gemm.compute = compute;
-    gemm.add = true;
-    gemm.segments = chunk.segments;
-    kernels().gemm(gemm);
+  const bool in_first = linear.layout == WeightLayout::kInOut;
+  fold_product(
+      chunk, in_first ? x : dy, in_first ? dy : x, linear.weight, compute);
+  if (const Adapter* adapter = linear.adapter.get()) {
+    at::Tensor u =
+        narrowed(x, matrix(adapter->a).transposed(), *adapter, compute);
+    fold_product(chunk, dy, u, adapter->b, compute);
+    at::Tensor du = narrowed(dy, matrix(adapter->b), *adapter, compute);
+    fold_product(chunk, du, x, adapter->a, compute);
   }
   if (at::Tensor grad = gradient_of(linear.bias); grad.defined()) {
     fold_pieces(chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {

@@ -212,15 +212,10 @@ Activated activate_backward(
 
 RotaryTable rotary_table(
     int64_t positions,
-    int64_t head_dim,
-    double theta,
+    const at::Tensor& frequencies,
     at::ScalarType dtype) {
-  auto fp32 = at::TensorOptions().dtype(at::kFloat);
-  at::Tensor exponent = at::arange(0, head_dim, 2, fp32) / head_dim; // [D/2]
-  at::Tensor frequency =
-      exponent.new_full({}, theta).pow(exponent).reciprocal();
-  at::Tensor angle =
-      at::arange(positions, fp32).unsqueeze(1) * frequency; // [positions, D/2]
+  at::Tensor angle = at::arange(positions, frequencies.options()).unsqueeze(1) *
+      frequencies; // [positions, D/2]
   return {angle.cos().to(dtype), angle.sin().to(dtype)};
 }
 
@@ -350,7 +345,7 @@ double l2_norm(const at::Tensor& x) {
 // ---- loss
 // -------------------------------------------------------------------------
 
-double cross_entropy(
+at::Tensor cross_entropy(
     const Chunk& chunk,
     const at::Tensor& x,
     const Linear& head,
@@ -385,15 +380,11 @@ double cross_entropy(
     rows.gradient = dx.defined();
     kernels().loss(rows);
   });
-  double sum = 0;
-  for (int64_t t = 0; t < chunk.size(); ++t) {
-    sum += loss[t];
-  }
   if (dx.defined()) {
     linear_input_gradient(logits, head, compute, dx);
     linear_weight_gradient(chunk, x, logits, head, compute);
   }
-  return sum;
+  return losses;
 }
 
 } // namespace accrue::tensor

@@ -102,12 +102,12 @@ Activated activate_backward(
     Curve curve,
     bool gated);
 
-/// Cosines and sines [positions, D/2] of rotary embeddings (arXiv 2104.09864),
-/// computed in fp32 whatever `dtype`, as transformers does, then converted.
+/// Cosines and sines [positions, D/2] of rotary embeddings (arXiv 2104.09864)
+/// with these frequencies [D/2] in fp32, which is what they are computed in
+/// whatever `dtype`, as transformers does; then converted.
 RotaryTable rotary_table(
     int64_t positions,
-    int64_t head_dim,
-    double theta,
+    const at::Tensor& frequencies,
     at::ScalarType dtype);
 
 /// Rotates queries and keys of qkv in place by each token's position (halves,
@@ -156,10 +156,10 @@ void embed_backward(
     const at::Tensor& ids,
     const at::Tensor& dy);
 
-/// Σ weight · cross-entropy of x [R, C] · headᵀ against the chunk's targets,
+/// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's targets,
 /// in fp64. With `dx` [R, C] also the gradients of x and, folded, of the head.
 /// The logits of the chunk exist only in here.
-double cross_entropy(
+at::Tensor cross_entropy(
     const Chunk& chunk,
     const at::Tensor& x,
     const Linear& head,

@@ -3,87 +3,47 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <optional>
+#include <span>
 #include <string_view>
-#include <system_error>
+#include <thread>
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "io/json.h"
-#include "text/bytes.h"
+#include "text/files.h"
+#include "text/unicode.h"
 
 namespace accrue {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kFormat = 1; // part of the cache key
-constexpr size_t kBlockBytes = size_t{4} << 20;
+constexpr uint64_t kFormat = 2; // part of the cache key
+constexpr size_t kBatchBytes = size_t{4} << 20; // text in memory at once
 
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(
-      extension.begin(), extension.end(), extension.begin(), [](char c) {
-        return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-      });
-  return extension;
-}
-
-bool is_json_lines(const fs::path& path) {
-  std::string extension = lower_extension(path);
-  return extension == ".jsonl" || extension == ".ndjson" ||
-      extension == ".json";
-}
-
-void add_folder(const fs::path& folder, std::vector<fs::path>& files) {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    std::string extension = lower_extension(entry.path());
-    if (entry.is_regular_file() &&
-        (extension == ".txt" || extension == ".jsonl")) {
-      found.push_back(entry.path());
-    }
-  }
-  if (found.empty()) {
-    throw DataError(fmt::format(
-        "[data] the folder {} holds no .txt or .jsonl file. Name the files "
-        "themselves if they end otherwise.",
-        folder.string()));
-  }
-  std::sort(found.begin(), found.end());
-  files.insert(files.end(), found.begin(), found.end());
-}
-
-std::vector<fs::path> list_files(const std::vector<std::string>& paths) {
-  std::vector<fs::path> files;
-  Problems missing;
-  for (const fs::path path : paths) {
-    std::error_code code;
-    auto status = fs::status(path, code);
-    if (fs::is_directory(status)) {
-      add_folder(path, files);
-    } else if (fs::is_regular_file(status)) {
-      files.push_back(path);
-    } else {
-      missing.add(fmt::format(
-          "{} {}. Check the path given to --data or --valid.",
-          path.string(),
-          fs::exists(status) ? "is neither a file nor a folder"
-                             : "does not exist"));
-    }
-  }
-  missing.throw_if_any<DataError>("data");
-  return files;
-}
-
-std::string cache_key(const std::vector<fs::path>& files, bool skip_bad_lines) {
-  uint64_t a = mix(kFormat, skip_bad_lines ? 1 : 0);
+std::string cache_key(
+    const std::vector<fs::path>& files,
+    const CorpusOptions& options,
+    ChatTemplate chat_template) {
+  uint64_t a = kFormat;
   uint64_t b = ~a;
   auto add = [&](uint64_t word) {
     a = mix(a, word);
     b = mix(b, ~word);
   };
+  add(options.skip_bad_lines ? 1 : 0);
+  add(options.vocabulary.digest());
+  add(static_cast<uint64_t>(chat_template));
+  add(options.preference ? 1 : 0);
+  if (std::any_of(files.begin(), files.end(), is_json_lines)) {
+    add(static_cast<uint64_t>(options.seq_len)); // examples are cut to it
+    add(static_cast<uint64_t>(options.too_long));
+  }
   for (const fs::path& file : files) {
     for (char c : fs::absolute(file).string()) {
       add(static_cast<unsigned char>(c));
@@ -95,206 +55,197 @@ std::string cache_key(const std::vector<fs::path>& files, bool skip_bad_lines) {
   return fmt::format("{:016x}{:016x}", a, b);
 }
 
-/// True for a byte that continues a UTF-8 character.
-bool continues(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
-}
-
-/// Length in bytes of the valid character at the start of `text`, 0 if there
-/// is none. Unicode 15, table 3-7.
-size_t utf8_length(std::string_view text) {
-  auto byte = [&](size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  auto follows = [&](size_t i) {
-    return i < text.size() && continues(text[i]);
-  };
-  unsigned first = byte(0);
-  unsigned second = byte(1);
-  if (first < 0x80) {
-    return 1;
-  }
-  if (first >= 0xC2 && first <= 0xDF) {
-    return follows(1) ? 2 : 0;
-  }
-  if (first >= 0xE0 && first <= 0xEF) {
-    bool overlong = first == 0xE0 && second < 0xA0;
-    bool surrogate = first == 0xED && second >= 0xA0;
-    return !overlong && !surrogate && follows(1) && follows(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    bool overlong = first == 0xF0 && second < 0x90;
-    bool beyond = first == 0xF4 && second >= 0x90;
-    bool rest = follows(1) && follows(2) && follows(3);
-    return !overlong && !beyond && rest ? 4 : 0;
-  }
-  return 0;
+/// Bytes of a token in the cache.
+size_t token_width(const Vocabulary& vocabulary) {
+  return vocabulary.size() <= 0x100 ? 1 : vocabulary.size() <= 0x10000 ? 2 : 4;
 }
 
 /// Offset of the first byte that is not text, or npos.
 size_t find_non_text(std::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    size_t length = text[i] == '\0' ? 0 : utf8_length(text.substr(i));
-    if (length == 0) {
-      return i;
-    }
-    i += length;
-  }
-  return std::string_view::npos;
+  return std::min(unicode::find_invalid(text), text.find('\0'));
 }
 
-/// Tokenizes files into the two files of a cache entry.
+/// Tokenizes files into those of a cache entry.
 class Tokenizing {
  public:
   Tokenizing(
       const CorpusOptions& options,
-      const fs::path& tokens,
-      const fs::path& documents,
+      const ChatFormat& format,
+      const fs::path& entry,
       const CorpusProgress& progress)
       : options_(options),
         progress_(progress),
-        tokens_(tokens),
-        documents_(documents) {}
+        example_options_{
+            .vocabulary = &options.vocabulary,
+            .format = &format,
+            .preference = options.preference,
+            .seq_len = options.seq_len,
+            .too_long = options.too_long},
+        width_(token_width(options.vocabulary)),
+        tokens_(fs::path(entry) += ".tokens"),
+        trained_(fs::path(entry) += ".trained"),
+        documents_(fs::path(entry) += ".documents") {
+    size_t threads = options.threads > 0
+        ? static_cast<size_t>(options.threads)
+        : std::max(1U, std::thread::hardware_concurrency());
+    encoders_.assign(threads, Vocabulary::Encoder(options.vocabulary));
+  }
 
   void run(const std::vector<fs::path>& files) {
     for (const fs::path& file : files) {
       total_bytes_ += fs::file_size(file);
     }
     for (const fs::path& path : files) {
-      read_file(path);
+      for_each_piece(path, [&](const DataPiece& piece) {
+        batch_.push_back(piece);
+        batch_bytes_ += piece.text.size();
+        if (batch_bytes_ >= kBatchBytes) {
+          work();
+        }
+      });
     }
+    work();
     documents_.commit();
+    trained_.commit();
     tokens_.commit();
   }
 
-  uint64_t skipped_lines() const {
-    return skipped_lines_;
+  ExampleKind kind() const {
+    return kind_.value_or(ExampleKind::kText);
+  }
+  const CorpusCounts& counts() const {
+    return counts_;
   }
 
  private:
-  void read_file(const fs::path& path) {
-    file_ = io::MappedFile(path);
-    std::string_view text(
-        reinterpret_cast<const char*>(file_.bytes().data()),
-        file_.bytes().size());
-    if (text.empty()) {
+  /// The batch in parallel, then its results in order.
+  void work() {
+    std::vector<Example> results(batch_.size());
+    std::vector<std::exception_ptr> errors(batch_.size());
+    std::atomic<size_t> next{0};
+    auto run = [&](Vocabulary::Encoder& encoder) {
+      for (size_t i = next++; i < batch_.size(); i = next++) {
+        try {
+          results[i] = tokenize(batch_[i], encoder);
+        } catch (...) {
+          errors[i] = std::current_exception();
+        }
+      }
+    };
+    {
+      std::vector<std::jthread> helpers;
+      size_t wanted = std::min(encoders_.size(), batch_.size());
+      for (size_t i = 1; i < wanted; ++i) {
+        helpers.emplace_back([&, i] { run(encoders_[i]); });
+      }
+      run(encoders_[0]);
+    }
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      if (errors[i]) {
+        std::rethrow_exception(errors[i]);
+      }
+      store(batch_[i], results[i]);
+      if (i + 1 == batch_.size() || batch_[i + 1].file != batch_[i].file) {
+        batch_[i].file->release_pages();
+      }
+    }
+    done_bytes_ += batch_bytes_;
+    batch_.clear();
+    batch_bytes_ = 0;
+    if (progress_) {
+      progress_(std::min(done_bytes_, total_bytes_), total_bytes_);
+    }
+  }
+
+  Example tokenize(const DataPiece& piece, Vocabulary::Encoder& encoder) const {
+    if (piece.line > 0) {
+      return read_example(piece.text, example_options_, encoder);
+    }
+    Example block;
+    size_t bad = find_non_text(piece.text);
+    if (bad != std::string_view::npos) {
       throw DataError(fmt::format(
-          "[data] {} is empty. Remove it or restore its contents.",
-          path.string()));
+          "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
+          "truncated or in another encoding (convert it with iconv).",
+          piece.path->string(),
+          piece.offset + bad,
+          static_cast<unsigned char>(piece.text[bad])));
     }
-    if (is_json_lines(path)) {
-      read_lines(path, text);
-    } else {
-      read_text(path, text);
+    if (options_.preference) {
+      throw DataError(fmt::format(
+          "[data] {} is plain text. --objective dpo needs JSON lines with "
+          "\"prompt\", \"chosen\" and \"rejected\".",
+          piece.path->string()));
     }
+    TrainingSequence sequence;
+    sequence.tokens = encoder(
+        piece.text, {.special_tokens = false, .continued = !piece.begins});
+    if (const auto& tokenizer = options_.vocabulary.tokenizer()) {
+      auto& tokens = sequence.tokens;
+      if (piece.begins) {
+        const auto& prefix = tokenizer->prefix();
+        tokens.insert(tokens.begin(), prefix.begin(), prefix.end());
+      }
+    }
+    if (piece.ends) {
+      sequence.tokens.push_back(options_.vocabulary.end_of_text());
+    }
+    block.sequences.push_back(std::move(sequence));
+    return block;
   }
 
-  void read_text(const fs::path& path, std::string_view text) {
-    for (size_t begin = 0; begin < text.size();) {
-      size_t end = std::min(begin + kBlockBytes, text.size());
-      while (end < text.size() && end > begin + 1 && continues(text[end])) {
-        --end; // don't cut a character
-      }
-      std::string_view block = text.substr(begin, end - begin);
-      size_t bad = find_non_text(block);
-      if (bad != std::string_view::npos) {
+  void store(const DataPiece& piece, const Example& example) {
+    std::string problem = example.problem;
+    if (problem.empty() && kind_ && *kind_ != example.kind) {
+      problem =
+          "is of another kind than what comes before it: text, "
+          "conversations and preferences don't mix";
+    }
+    if (!problem.empty()) {
+      if (!options_.skip_bad_lines || piece.line == 0) {
         throw DataError(fmt::format(
-            "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
-            "truncated or in another encoding (convert it with iconv).",
-            path.string(),
-            begin + bad,
-            static_cast<unsigned char>(block[bad])));
+            "[data] line {} of {}: {}. Fix the line or pass "
+            "--skip-bad-lines.",
+            piece.line,
+            piece.path->string(),
+            problem));
       }
-      add(block);
-      advance(block.size());
-      begin = end;
-    }
-    end_document();
-  }
-
-  void read_lines(const fs::path& path, std::string_view text) {
-    uint64_t line_number = 0;
-    while (!text.empty()) {
-      ++line_number;
-      size_t end = std::min(text.find('\n'), text.size());
-      std::string_view line = text.substr(0, end);
-      size_t taken = std::min(end + 1, text.size());
-      text.remove_prefix(taken);
-      if (line.find_first_not_of(" \t\r") != std::string_view::npos) {
-        read_line(path, line_number, line);
-      }
-      advance(taken);
-    }
-  }
-
-  void read_line(
-      const fs::path& path,
-      uint64_t line_number,
-      std::string_view line) {
-    io::Json json = io::Json::parse(line, nullptr, /*exceptions=*/false);
-    std::string problem;
-    if (json.is_discarded()) {
-      problem = "is not valid JSON";
-    } else if (!json.is_object()) {
-      problem = fmt::format("must be an object, got {}", io::type_name(json));
-    } else if (!json.contains("text")) {
-      problem = "has no \"text\"";
-    } else if (!json["text"].is_string()) {
-      problem = fmt::format(
-          "\"text\" must be a string, got {}", io::type_name(json["text"]));
-    } else if (const auto& text = json["text"].get_ref<std::string&>();
-               text.find('\0') != std::string::npos) {
-      problem = "\"text\" contains a NUL character";
-    } else if (!text.empty()) {
-      add(text);
-      end_document();
-    }
-    if (problem.empty()) {
+      ++counts_.bad_lines;
       return;
     }
-    if (!options_.skip_bad_lines) {
-      throw DataError(fmt::format(
-          "[data] line {} of {}: {}. Fix the line or pass "
-          "--skip-bad-lines.",
-          line_number,
-          path.string(),
-          problem));
-    }
-    ++skipped_lines_;
-  }
-
-  void add(std::string_view text) {
-    tokens_.write(text); // a byte is its own token
-    num_tokens_ += text.size();
-  }
-
-  void end_document() {
-    constexpr char separator = ByteVocabulary::kSeparator;
-    add({&separator, 1});
-    documents_.write(std::as_bytes(std::span(&num_tokens_, 1)));
-  }
-
-  void advance(uint64_t bytes) {
-    done_bytes_ += bytes;
-    if (done_bytes_ >= next_report_) {
-      next_report_ = done_bytes_ + kBlockBytes;
-      file_.release_pages();
-      if (progress_) {
-        progress_(done_bytes_, total_bytes_);
+    counts_.cut += example.cut && !example.dropped ? 1 : 0;
+    counts_.dropped += example.dropped ? 1 : 0;
+    kind_ = example.kind;
+    for (const TrainingSequence& sequence : example.sequences) {
+      packed_.clear();
+      for (uint32_t token : sequence.tokens) { // little-endian
+        packed_.append(reinterpret_cast<const char*>(&token), width_);
+      }
+      tokens_.write(packed_);
+      trained_.write(std::as_bytes(std::span(sequence.trained)));
+      num_tokens_ += sequence.tokens.size();
+      if (piece.ends) {
+        documents_.write(std::as_bytes(std::span(&num_tokens_, 1)));
       }
     }
   }
 
   const CorpusOptions& options_;
   const CorpusProgress& progress_;
+  ExampleOptions example_options_;
+  size_t width_;
+  std::vector<Vocabulary::Encoder> encoders_; // one per thread
   io::FileWriter tokens_;
+  io::FileWriter trained_;
   io::FileWriter documents_;
-  io::MappedFile file_; // being read
+  std::string packed_; // tokens on their way to the file
+  std::vector<DataPiece> batch_;
+  size_t batch_bytes_ = 0;
+  std::optional<ExampleKind> kind_;
+  CorpusCounts counts_;
   uint64_t num_tokens_ = 0;
-  uint64_t skipped_lines_ = 0;
   uint64_t done_bytes_ = 0;
   uint64_t total_bytes_ = 0;
-  uint64_t next_report_ = kBlockBytes;
 };
 
 } // namespace
@@ -302,32 +253,45 @@ class Tokenizing {
 Corpus Corpus::open(
     const CorpusOptions& options,
     const CorpusProgress& progress) {
-  std::vector<fs::path> files = list_files(options.paths);
-  fs::path entry = options.cache / cache_key(files, options.skip_bad_lines);
+  std::vector<fs::path> files = list_data_files(options.paths);
+  ChatFormat format(options.vocabulary, options.chat_template);
+  Corpus corpus;
+  corpus.key_ = cache_key(files, options, format.which());
+  fs::path entry = options.cache / corpus.key_;
   auto part = [&](const char* suffix) { return fs::path(entry) += suffix; };
   // The note is written last: where it is, the entry is whole.
   if (!fs::exists(part(".json"))) {
     io::make_directory(options.cache);
-    Tokenizing work(options, part(".tokens"), part(".documents"), progress);
+    Tokenizing work(options, format, entry, progress);
     work.run(files);
     io::OrderedJson note;
-    note["skipped_lines"] = work.skipped_lines();
+    note["kind"] = static_cast<int>(work.kind());
+    note["bad_lines"] = work.counts().bad_lines;
+    note["cut"] = work.counts().cut;
+    note["dropped"] = work.counts().dropped;
     for (const fs::path& file : files) {
       note["files"].push_back(fs::absolute(file).string());
     }
     io::write_file(part(".json"), note.dump(2) + "\n");
   }
-  Corpus corpus;
+  io::Json note = io::read_json(part(".json"));
+  corpus.kind_ = static_cast<ExampleKind>(note.value("kind", 0));
+  corpus.counts_ = {
+      note.value("bad_lines", uint64_t{0}),
+      note.value("cut", uint64_t{0}),
+      note.value("dropped", uint64_t{0})};
+  corpus.width_ = token_width(options.vocabulary);
   corpus.tokens_ = io::MappedFile(part(".tokens"));
+  corpus.trained_ = io::MappedFile(part(".trained"));
   corpus.documents_ = io::MappedFile(part(".documents"));
-  corpus.skipped_lines_ =
-      io::read_json(part(".json")).value("skipped_lines", uint64_t{0});
   uint64_t documents = corpus.num_documents();
   if (documents == 0) {
     throw DataError(fmt::format(
-        "[data] {} holds no document with text ({} bad lines skipped).",
+        "[data] {} holds nothing to train on ({} bad lines skipped, {} "
+        "examples dropped).",
         files.front().string(),
-        corpus.skipped_lines_));
+        corpus.counts_.bad_lines,
+        corpus.counts_.dropped));
   }
   if (corpus.document_end(documents - 1) != corpus.num_tokens()) {
     throw DataError(fmt::format(
@@ -341,11 +305,21 @@ Corpus Corpus::open(
 std::vector<int64_t> Corpus::tokens(uint64_t begin, uint64_t end) const {
   std::vector<int64_t> tokens;
   tokens.reserve(end - begin);
-  for (std::byte token : tokens_.bytes().subspan(begin, end - begin)) {
-    tokens.push_back(static_cast<int64_t>(token));
+  for (uint64_t i = begin; i < end; ++i) {
+    uint32_t token = 0;
+    std::memcpy(&token, tokens_.bytes().data() + i * width_, width_);
+    tokens.push_back(token);
   }
   tokens_.release_pages();
   return tokens;
+}
+
+std::vector<uint8_t> Corpus::trained(uint64_t begin, uint64_t end) const {
+  auto bytes = trained_.bytes().subspan(begin, end - begin);
+  std::vector<uint8_t> trained(bytes.size());
+  std::memcpy(trained.data(), bytes.data(), bytes.size());
+  trained_.release_pages();
+  return trained;
 }
 
 uint64_t Corpus::document_end(uint64_t index) const {

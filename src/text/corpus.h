@@ -7,54 +7,86 @@
 #include <vector>
 
 #include "io/files.h"
+#include "text/example.h"
 
 namespace accrue {
 
 struct CorpusOptions {
   /// Files and folders. A folder stands for the .txt and .jsonl files below
   /// it, sorted by path. Files ending in .jsonl, .ndjson or .json hold one
-  /// {"text": "..."} per line, each a document; any other file is one document
-  /// of UTF-8 text.
+  /// example per line (text/example.h); any other file is one document of
+  /// UTF-8 text.
   std::vector<std::string> paths;
   /// Count lines that are no such object instead of failing on them.
   bool skip_bad_lines = false;
   /// Where tokenized corpora are kept.
   std::filesystem::path cache;
+  Vocabulary vocabulary;
+  ChatTemplate chat_template = ChatTemplate::kAuto;
+  /// Expect preference pairs.
+  bool preference = false;
+  /// Of examples, not of text: see ExampleOptions.
+  int64_t seq_len = 0;
+  TooLong too_long = TooLong::kCut;
+  /// At work at once; 0 = as many as the machine has cores.
+  int threads = 0;
 };
 
 /// Called now and then while a corpus is read, with bytes done and in all.
 using CorpusProgress = std::function<void(uint64_t done, uint64_t total)>;
 
-/// A tokenized corpus: documents end to end, each closed by the separator.
-/// Memory-mapped from the cache, so it may be larger than memory.
+/// Lines that did not become what they are.
+struct CorpusCounts {
+  uint64_t bad_lines = 0;
+  uint64_t cut = 0;
+  uint64_t dropped = 0;
+};
+
+/// A tokenized corpus: documents end to end, each closed by the end of text.
+/// An example of chat is a document; a preference is two. Memory-mapped from
+/// the cache, so it may be larger than memory.
 class Corpus {
  public:
   /// Reads the files, or finds them in the cache: the key covers path, size
-  /// and modification time of each. Throws DataError naming file and line.
+  /// and modification time of each, and the tokenizer. Lines and blocks of text
+  /// are tokenized in parallel; the result does not depend on it. Throws
+  /// DataError naming file and line.
   static Corpus open(
       const CorpusOptions& options,
       const CorpusProgress& progress = {});
 
+  ExampleKind kind() const {
+    return kind_;
+  }
   uint64_t num_tokens() const {
-    return tokens_.bytes().size();
+    return tokens_.bytes().size() / width_;
   }
   uint64_t num_documents() const {
     return documents_.bytes().size() / sizeof(uint64_t);
   }
   /// Tokens [begin, end). Their pages don't stay with the process.
   std::vector<int64_t> tokens(uint64_t begin, uint64_t end) const;
-  /// One past the last token of document `index`, its separator included.
+  /// Which of them are trained on, 0 or 1. Only for examples, not for text.
+  std::vector<uint8_t> trained(uint64_t begin, uint64_t end) const;
+  /// One past the last token of document `index`.
   uint64_t document_end(uint64_t index) const;
 
-  /// Lines left out because of skip_bad_lines.
-  uint64_t skipped_lines() const {
-    return skipped_lines_;
+  const CorpusCounts& counts() const {
+    return counts_;
+  }
+  /// Differs between corpora that give other tokens.
+  const std::string& key() const {
+    return key_;
   }
 
  private:
-  io::MappedFile tokens_; // one byte each
+  std::string key_;
+  ExampleKind kind_ = ExampleKind::kText;
+  size_t width_ = 1; // bytes of a token: 1, 2 or 4
+  io::MappedFile tokens_;
+  io::MappedFile trained_; // one byte each; empty for text
   io::MappedFile documents_; // ends, uint64 each
-  uint64_t skipped_lines_ = 0;
+  CorpusCounts counts_;
 };
 
 /// $XDG_CACHE_HOME/accrue or ~/.cache/accrue.

@@ -12,22 +12,34 @@ uint64_t divide_up(uint64_t a, uint64_t b) {
 
 } // namespace
 
+int64_t Sample::length() const {
+  int64_t length = 0;
+  for (const Sequence& sequence : sequences) {
+    length += sequence.length();
+  }
+  return length;
+}
+
 Dataset::Dataset(
     std::shared_ptr<const Corpus> corpus,
     int64_t seq_len,
     bool packing)
-    : corpus_(std::move(corpus)), seq_len_(static_cast<uint64_t>(seq_len)) {
-  if (packing) {
+    : corpus_(std::move(corpus)),
+      seq_len_(static_cast<uint64_t>(seq_len)),
+      packed_(packing && is_text()) {
+  if (packed_) {
     end_ = divide_up(corpus_->num_tokens() - 1, seq_len_);
     return;
   }
+  if (!is_text()) {
+    end_ = corpus_->num_documents() / (is_preference() ? 2 : 1);
+    longest_ = find_longest();
+    return;
+  }
   auto ends = std::make_shared<std::vector<uint64_t>>();
-  uint64_t document_begin = 0;
   for (uint64_t i = 0; i < corpus_->num_documents(); ++i) {
-    uint64_t document_end = corpus_->document_end(i);
-    end_ += divide_up(document_end - document_begin - 1, seq_len_);
+    end_ += divide_up(document(i).length, seq_len_);
     ends->push_back(end_);
-    document_begin = document_end;
   }
   sample_ends_ = std::move(ends);
   longest_ = find_longest();
@@ -40,36 +52,60 @@ Dataset::Dataset(const Dataset& whole, uint64_t begin, uint64_t end)
   longest_ = find_longest();
 }
 
+Dataset::Span Dataset::document(uint64_t index) const {
+  uint64_t begin = index > 0 ? corpus_->document_end(index - 1) : 0;
+  return {begin, corpus_->document_end(index) - begin - 1};
+}
+
+/// Of text.
 Dataset::Span Dataset::span(uint64_t id) const {
-  uint64_t first = 0; // token the document (or the stream) starts with
-  uint64_t last = corpus_->num_tokens();
+  Span whole{0, corpus_->num_tokens() - 1};
   uint64_t piece = id;
   if (sample_ends_) {
     auto it = std::upper_bound(sample_ends_->begin(), sample_ends_->end(), id);
-    auto document = static_cast<uint64_t>(it - sample_ends_->begin());
-    first = document > 0 ? corpus_->document_end(document - 1) : 0;
-    last = corpus_->document_end(document);
-    piece -= document > 0 ? (*sample_ends_)[document - 1] : 0;
+    auto index = static_cast<uint64_t>(it - sample_ends_->begin());
+    whole = document(index);
+    piece -= index > 0 ? (*sample_ends_)[index - 1] : 0;
   }
-  uint64_t begin = first + piece * seq_len_;
-  return {begin, std::min(seq_len_, last - 1 - begin)};
+  uint64_t skipped = piece * seq_len_;
+  return {whole.begin + skipped, std::min(seq_len_, whole.length - skipped)};
+}
+
+Sequence Dataset::sequence(const Span& span) const {
+  uint64_t end = span.begin + span.length + 1;
+  Sequence sequence{corpus_->tokens(span.begin, end), {}};
+  if (!is_text()) {
+    sequence.trained = corpus_->trained(span.begin + 1, end);
+  }
+  return sequence;
 }
 
 Sample Dataset::sample(uint64_t index) const {
   Sample sample;
   sample.id = begin_ + index;
-  Span where = span(sample.id);
-  sample.tokens = corpus_->tokens(where.begin, where.begin + where.length + 1);
+  if (is_text()) {
+    sample.sequences = {sequence(span(sample.id))};
+  } else if (is_preference()) {
+    sample.sequences = {
+        sequence(document(2 * sample.id)),
+        sequence(document(2 * sample.id + 1))};
+  } else {
+    sample.sequences = {sequence(document(sample.id))};
+  }
   return sample;
 }
 
 int64_t Dataset::length(uint64_t index) const {
-  return static_cast<int64_t>(span(begin_ + index).length);
+  uint64_t id = begin_ + index;
+  uint64_t length = is_text() ? span(id).length
+      : is_preference() ? document(2 * id).length + document(2 * id + 1).length
+                        : document(id).length;
+  return static_cast<int64_t>(length);
 }
 
 uint64_t Dataset::find_longest() const {
   uint64_t longest = 0;
-  for (uint64_t i = 1; sample_ends_ && i < size(); ++i) {
+  for (uint64_t i = 1; !packed_ && i < size(); ++i) {
     if (length(i) > length(longest)) {
       longest = i;
     }

@@ -8,24 +8,35 @@
 
 namespace accrue {
 
-/// One training sequence: tokens[t + 1] is the target of tokens[t].
-struct Sample {
-  uint64_t id = 0;
+/// Tokens as the model sees them: tokens[t + 1] is the target of tokens[t].
+struct Sequence {
   std::vector<int64_t> tokens; // [length + 1]
+  std::vector<uint8_t> trained; // [length] of the targets; empty: all
 
   int64_t length() const {
     return static_cast<int64_t>(tokens.size()) - 1;
   }
 };
 
-/// Cuts a corpus into samples of at most `seq_len` target tokens. Only the
-/// document ends are looked at, so it costs no more for a corpus larger than
-/// memory.
+/// One training sample: a sequence, or the two of a preference, chosen first.
+struct Sample {
+  uint64_t id = 0;
+  std::vector<Sequence> sequences;
+
+  /// Target tokens, trained on or not.
+  int64_t length() const;
+};
+
+/// Cuts a corpus into samples. Only the document ends are looked at, so it
+/// costs no more for a corpus larger than memory. An example of chat or a
+/// preference is a sample as it is; text is cut into samples of at most
+/// `seq_len` target tokens.
 class Dataset {
  public:
-  /// packing: samples are cut from the documents end to end, all of seq_len
-  /// but the last. Without packing no sample crosses a document: lengths
-  /// differ, and a document longer than seq_len is cut into several samples.
+  /// packing (text only): samples are cut from the documents end to end, all
+  /// of seq_len but the last. Without packing no sample crosses a document:
+  /// lengths differ, and a document longer than seq_len is cut into several
+  /// samples.
   Dataset(std::shared_ptr<const Corpus> corpus, int64_t seq_len, bool packing);
 
   /// A part of another dataset: samples [begin, end), with the same ids.
@@ -46,6 +57,9 @@ class Dataset {
   int64_t max_length() const {
     return length(longest());
   }
+  const Corpus& corpus() const {
+    return *corpus_;
+  }
 
  private:
   struct Span {
@@ -53,11 +67,20 @@ class Dataset {
     uint64_t length = 0; // target tokens
   };
   Span span(uint64_t id) const;
+  Span document(uint64_t index) const;
+  Sequence sequence(const Span& span) const;
+  bool is_text() const {
+    return corpus_->kind() == ExampleKind::kText;
+  }
+  bool is_preference() const {
+    return corpus_->kind() == ExampleKind::kPreference;
+  }
   uint64_t find_longest() const;
 
   std::shared_ptr<const Corpus> corpus_;
   uint64_t seq_len_;
-  /// Without packing: samples in documents 0..i. Empty with packing.
+  bool packed_;
+  /// Text without packing: samples in documents 0..i.
   std::shared_ptr<const std::vector<uint64_t>> sample_ends_;
   uint64_t begin_ = 0;
   uint64_t end_ = 0;

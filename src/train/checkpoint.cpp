@@ -10,6 +10,7 @@
 #include "accrue/io/safetensors.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "models/checkpoint.h"
 
 namespace accrue {
 namespace {
@@ -19,13 +20,20 @@ namespace fs = std::filesystem;
 constexpr int kFormat = 1;
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kState = "state.json";
-constexpr const char* kModel = "model.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
-constexpr std::array kFiles{"config.json", kModel, kOptimizer, kState};
 
-void write_manifest(const fs::path& folder) {
+/// All files of a checkpoint, those of the weights first.
+std::array<const char*, 4> files_of(bool adapters) {
+  return {
+      adapters ? "adapter_config.json" : "config.json",
+      adapters ? "adapter_model.safetensors" : "model.safetensors",
+      kOptimizer,
+      kState};
+}
+
+void write_manifest(const fs::path& folder, bool adapters) {
   io::OrderedJson manifest;
-  for (const char* name : kFiles) {
+  for (const char* name : files_of(adapters)) {
     io::Digest digest = io::digest_file(folder / name);
     manifest[name] = {
         {"size_bytes", digest.size_bytes}, {"crc32", digest.crc32}};
@@ -34,9 +42,9 @@ void write_manifest(const fs::path& folder) {
 }
 
 /// Throws DataError naming the first file that is not what was written.
-void check_manifest(const fs::path& folder) {
+void check_manifest(const fs::path& folder, bool adapters) {
   io::Json manifest = io::read_json(folder / kManifest);
-  for (const char* name : kFiles) {
+  for (const char* name : files_of(adapters)) {
     io::Digest digest = io::digest_file(folder / name);
     io::Json want = {
         {"size_bytes", digest.size_bytes}, {"crc32", digest.crc32}};
@@ -73,14 +81,19 @@ void load(
         saved_samples,
         num_samples));
   }
-  load_safetensors(folder / kModel, model.state());
+  if (model.lora()) {
+    load_adapter(folder, model);
+  } else {
+    load_checkpoint(folder, model);
+  }
   load_safetensors(folder / kOptimizer, optimizer.state());
   optimizer.set_steps(state.at("optimizer_steps").get<int64_t>());
 }
 
 } // namespace
 
-Checkpoints::Checkpoints(fs::path folder) : folder_(std::move(folder)) {}
+Checkpoints::Checkpoints(fs::path folder, std::string base)
+    : folder_(std::move(folder)), base_(std::move(base)) {}
 
 fs::path Checkpoints::path(int64_t step) const {
   return folder_ / fmt::format("step-{}", step);
@@ -112,7 +125,11 @@ void Checkpoints::save(
   try {
     fs::remove_all(temporary);
     io::make_directory(temporary);
-    save_model(temporary, model);
+    if (model.lora()) {
+      save_adapter(temporary, model, base_);
+    } else {
+      save_checkpoint(temporary, model);
+    }
     save_safetensors(temporary / kOptimizer, optimizer.state());
     io::OrderedJson state;
     state["format"] = kFormat;
@@ -120,7 +137,7 @@ void Checkpoints::save(
     state["optimizer_steps"] = optimizer.steps();
     state["num_samples"] = num_samples;
     io::write_file(temporary / kState, state.dump(2) + "\n");
-    write_manifest(temporary);
+    write_manifest(temporary, model.lora().has_value());
     io::sync_directory(temporary);
     fs::remove_all(path(step)); // saved before by a run that was resumed
     fs::rename(temporary, path(step));
@@ -146,7 +163,7 @@ int64_t Checkpoints::load_newest(
     fs::path folder = path(*it);
     io::Json state;
     try {
-      check_manifest(folder);
+      check_manifest(folder, model.lora().has_value());
       state = io::read_json(folder / kState);
     } catch (const DataError& error) {
       warnings.push_back(
@@ -165,13 +182,6 @@ int64_t Checkpoints::load_newest(
       "in another --out.{}",
       folder_.string(),
       reasons));
-}
-
-void save_model(const fs::path& folder, const Transformer& model) {
-  io::make_directory(folder);
-  io::write_file(folder / "config.json", model.config().json);
-  save_safetensors(folder / kModel, model.state());
-  io::sync_directory(folder);
 }
 
 } // namespace accrue

@@ -11,12 +11,14 @@
 namespace accrue {
 
 /// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
-/// holds config.json, model.safetensors (so it is a model folder), the
+/// holds config.json and model.safetensors (so it is a model folder; with LoRA
+/// adapter_config.json and adapter_model.safetensors, an adapter folder), the
 /// optimizer's state, state.json, and manifest.json with every file's size and
 /// CRC-32.
 class Checkpoints {
  public:
-  explicit Checkpoints(std::filesystem::path folder);
+  /// `base`: the model that adapters belong to.
+  Checkpoints(std::filesystem::path folder, std::string base);
 
   /// Saves the state after `step` optimizer steps over `num_samples` training
   /// samples, and removes all but the newest `keep`.
@@ -42,10 +44,7 @@ class Checkpoints {
   std::filesystem::path path(int64_t step) const;
 
   std::filesystem::path folder_;
+  std::string base_;
 };
-
-/// Writes config.json and model.safetensors into `folder`: a model folder for
-/// this program and for transformers.
-void save_model(const std::filesystem::path& folder, const Transformer& model);
 
 } // namespace accrue

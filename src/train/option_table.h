@@ -19,11 +19,42 @@ void visit_logical(Options& o, Visitor&& v) {
   v("data",
     o.data,
     "PATH...",
-    "training text: .txt files, .jsonl files with a \"text\" field, folders");
+    "training data: .txt files, .jsonl files (lines with \"text\", "
+    "\"messages\", or \"prompt\" and \"completion\"), folders");
   v("skip-bad-lines",
     o.skip_bad_lines,
     "",
     "leave out and count JSON lines that are malformed");
+  v("objective",
+    o.objective,
+    "lm|dpo",
+    "lm: cross-entropy of text, or of the assistant's tokens; dpo: preference "
+    "pairs (\"prompt\", \"chosen\", \"rejected\")");
+  v("dpo-beta",
+    o.dpo_beta,
+    "X",
+    "how closely dpo keeps to the model it starts from");
+  v("chat-template",
+    o.chat_template,
+    "auto|chatml|llama3|mistral|plain",
+    "how conversations are written; auto: by the tokenizer's special tokens");
+  v("too-long",
+    o.too_long,
+    "cut|drop|error",
+    "conversations and pairs longer than --seq-len; text is always cut into "
+    "samples");
+  v("lora-rank",
+    o.lora_rank,
+    "R",
+    "train low-rank adapters of this rank instead of the weights");
+  v("lora-alpha",
+    o.lora_alpha,
+    "X",
+    "adapters are scaled by alpha / rank (default: twice the rank)");
+  v("lora-targets",
+    o.lora_targets,
+    "NAME...",
+    "layers with adapters, e.g. q_proj v_proj (default: all linear ones)");
   v("seq-len",
     o.seq_len,
     "T",
@@ -124,6 +155,10 @@ void visit_physical(Options& o, Visitor&& v) {
     o.eval_every,
     "N",
     "optimizer steps between evaluations; 0 = at the end only");
+  v("merge",
+    o.merge,
+    "",
+    "write the model with its adapters merged in, not the adapters alone");
 }
 
 template <class Options, class Visitor>

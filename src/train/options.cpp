@@ -84,6 +84,8 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.in("--momentum", o.momentum, 0, 1);
   check.in("--dropout", o.dropout, 0, 1);
   check.at_least("--price-per-hour", o.price_per_hour, 0.0);
+  check.at_least("--lora-rank", o.lora_rank, int64_t{1});
+  check.at_least("--lora-alpha", o.lora_alpha, 0.0);
 }
 
 int64_t launched_ranks() {
@@ -140,6 +142,15 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   }
   if (o.eval_every > 0 && o.valid.empty() && !o.valid_fraction) {
     problems.add("--eval-every needs --valid or --valid-fraction");
+  }
+  if (!(o.dpo_beta > 0)) {
+    problems.add(fmt::format("--dpo-beta must be > 0, got {}", o.dpo_beta));
+  }
+  if (!o.lora_rank && (o.lora_alpha || !o.lora_targets.empty())) {
+    problems.add("--lora-alpha and --lora-targets need --lora-rank");
+  }
+  if (o.objective == ObjectiveKind::kDpo && o.global_batch_tokens) {
+    problems.add("--objective dpo counts pairs: give --global-batch");
   }
   if (o.shards != 1) {
     problems.add(

@@ -11,6 +11,7 @@
 #include "accrue/models/transformer.h"
 #include "accrue/optim/schedule.h"
 #include "accrue/window/window.h"
+#include "text/example.h"
 
 // Every setting of a run, once. Their names and help: train/option_table.h.
 
@@ -47,11 +48,40 @@ struct EnumNames<Packing> {
   static constexpr std::array values{"on", "off"};
 };
 
+enum class ObjectiveKind { kLm, kDpo };
+template <>
+struct EnumNames<ObjectiveKind> {
+  static constexpr std::array values{"lm", "dpo"};
+};
+template <>
+struct EnumNames<ChatTemplate> {
+  static constexpr std::array values{
+      "auto",
+      "chatml",
+      "llama3",
+      "mistral",
+      "plain"};
+};
+template <>
+struct EnumNames<TooLong> {
+  static constexpr std::array values{"cut", "drop", "error"};
+};
+
+/// Target tokens of the longest sample, if the model has as many positions.
+constexpr int64_t kDefaultSeqLen = 1024;
+
 struct TrainOptions {
   // What decides the result.
   std::string model;
   std::vector<std::string> data;
   bool skip_bad_lines = false;
+  ObjectiveKind objective = ObjectiveKind::kLm;
+  double dpo_beta = 0.1;
+  ChatTemplate chat_template = ChatTemplate::kAuto;
+  TooLong too_long = TooLong::kCut;
+  std::optional<int64_t> lora_rank;
+  std::optional<double> lora_alpha;
+  std::vector<std::string> lora_targets;
   std::optional<int64_t> seq_len;
   Packing packing = Packing::kOn;
   std::string valid;
@@ -88,6 +118,7 @@ struct TrainOptions {
   int64_t checkpoint_every = 0;
   int64_t keep_checkpoints = 3;
   int64_t eval_every = 0;
+  bool merge = false;
 
   // This call only; not part of a run's settings.
   std::string config;

@@ -1,7 +1,8 @@
 #include "train/task.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/clone.h>
+#include <ATen/ops/zero.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,14 +12,12 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "memory/meter.h"
-#include "text/bytes.h"
 
 namespace accrue {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kDefaultSeqLen = 1024;
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
 constexpr double kDefaultShare = 0.8; // of the memory there is
 
@@ -36,28 +35,27 @@ Task::Task(
     const report::Tick& tick,
     const Problems& known)
     : options_(options) {
-  ModelConfig config = check_settings(needs_out, known);
+  check_settings(needs_out, known);
   budget_bytes_ = options_.memory
       ? options_.memory->value
       : static_cast<uint64_t>(
             static_cast<double>(memory::available_bytes()) * kDefaultShare);
   load_data(tick);
-  load_model(config);
+  load_model();
 }
 
 /// The model's config is small and checked along with the flags, so that all
 /// problems of the settings come in one message.
-ModelConfig Task::check_settings(bool needs_out, Problems problems) {
+void Task::check_settings(bool needs_out, Problems problems) {
   check_options(options_, needs_out, problems);
-  ModelConfig config;
   if (!options_.model.empty()) {
     try {
-      config = read_model_config(options_.model);
+      source_ = find_model(options_.model);
     } catch (const DataError&) {
       problems.throw_if_any<ConfigError>("config");
       throw;
     }
-    int64_t positions = config.max_positions;
+    int64_t positions = source_.config.max_positions;
     if (!options_.seq_len) {
       options_.seq_len = std::min(positions, kDefaultSeqLen);
     } else if (*options_.seq_len > positions) {
@@ -67,17 +65,18 @@ ModelConfig Task::check_settings(bool needs_out, Problems problems) {
           positions,
           options_.model));
     }
-    if (config.vocab_size < ByteVocabulary::kSize) {
+    if (source_.config.vocab_size < Vocabulary().size() &&
+        !fs::exists(source_.base / "tokenizer.json")) {
       problems.add(fmt::format(
           "{} has a vocabulary of {}, bytes need {}",
           options_.model,
-          config.vocab_size,
-          ByteVocabulary::kSize));
+          source_.config.vocab_size,
+          Vocabulary().size()));
     }
-    if (fs::exists(fs::path(options_.model) / "tokenizer.json")) {
+    if (source_.adapter && options_.lora_rank) {
       problems.add(fmt::format(
-          "{} has a tokenizer.json, which this version can't use yet; it "
-          "trains on bytes. Give a folder without one",
+          "{} is an adapter, which has its own rank and targets; leave "
+          "--lora-rank out to train it further",
           options_.model));
     }
     if (options_.global_batch_tokens) {
@@ -90,6 +89,9 @@ ModelConfig Task::check_settings(bool needs_out, Problems problems) {
       }
     }
   }
+  if (options_.merge && !options_.lora_rank && !source_.adapter) {
+    problems.add("--merge needs --lora-rank or an adapter as --model");
+  }
   if (needs_out && !options_.resume && !options_.out.empty() &&
       not_empty(options_.out)) {
     problems.add(fmt::format(
@@ -101,31 +103,55 @@ ModelConfig Task::check_settings(bool needs_out, Problems problems) {
   if (options_.global_batch) {
     global_batch_ = *options_.global_batch;
   }
-  return config;
 }
 
 std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
+    const Vocabulary& vocabulary,
     const report::Tick& tick) {
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = paths,
        .skip_bad_lines = options_.skip_bad_lines,
-       .cache = default_cache()},
+       .cache = default_cache(),
+       .vocabulary = vocabulary,
+       .chat_template = options_.chat_template,
+       .preference = is_preference(),
+       .seq_len = *options_.seq_len,
+       .too_long = options_.too_long,
+       .threads = static_cast<int>(options_.threads)},
       [&](uint64_t done, uint64_t total) {
         tick("reading text", done, total);
       }));
-  skipped_lines_ += corpus->skipped_lines();
+  counts_.bad_lines += corpus->counts().bad_lines;
+  counts_.cut += corpus->counts().cut;
+  counts_.dropped += corpus->counts().dropped;
   return corpus;
 }
 
 void Task::load_data(const report::Tick& tick) {
   bool packing = options_.packing == Packing::kOn;
-  train_set_.emplace(
-      open_corpus(options_.data, tick), *options_.seq_len, packing);
-  if (!options_.valid.empty()) {
-    valid_set_.emplace(
-        open_corpus({options_.valid}, tick), *options_.seq_len, packing);
-  } else if (options_.valid_fraction) {
+  {
+    // A tokenizer takes tens of MiB, which the run can use.
+    Vocabulary vocabulary = open_vocabulary(source_);
+    train_set_.emplace(
+        open_corpus(options_.data, vocabulary, tick),
+        *options_.seq_len,
+        packing);
+    if (!options_.valid.empty()) {
+      valid_set_.emplace(
+          open_corpus({options_.valid}, vocabulary, tick),
+          *options_.seq_len,
+          packing);
+    }
+  }
+  memory::trim();
+  if (options_.global_batch_tokens &&
+      train_set_->corpus().kind() != ExampleKind::kText) {
+    throw ConfigError(
+        "[config] --global-batch-tokens counts samples of --seq-len, which "
+        "conversations are not; give --global-batch.");
+  }
+  if (options_.valid_fraction) {
     uint64_t all = train_set_->size();
     auto held = static_cast<uint64_t>(
         std::ceil(static_cast<double>(all) * *options_.valid_fraction));
@@ -158,26 +184,75 @@ void Task::load_data(const report::Tick& tick) {
   }
 }
 
-void Task::load_model(const ModelConfig& config) {
+std::optional<LoraOptions> Task::lora_options() const {
+  if (!options_.lora_rank) {
+    return source_.lora;
+  }
+  LoraOptions lora;
+  lora.rank = *options_.lora_rank;
+  lora.alpha = options_.lora_alpha.value_or(2 * static_cast<double>(lora.rank));
+  if (!options_.lora_targets.empty()) {
+    lora.targets = options_.lora_targets;
+  }
+  return lora;
+}
+
+void Task::load_model() {
   // Weights, gradients and the optimizer's state, before any of it is made.
   uint64_t slots = options_.optimizer == OptimizerKind::kAdamW ? 2
       : options_.momentum != 0                                 ? 1
                                                                : 0;
+  auto lora = lora_options();
+  uint64_t width = options_.dtype == Dtype::kFp64 ? 8 : 4;
+  // Frozen weights may be bf16, and adapters are small.
+  uint64_t per_parameter = lora ? 2 : (2 + slots) * width;
   uint64_t needed = memory::resident_bytes() +
-      static_cast<uint64_t>(config.num_parameters()) * (2 + slots) *
-          (options_.dtype == Dtype::kFp64 ? 8 : 4);
+      static_cast<uint64_t>(source_.config.num_parameters()) * per_parameter;
   if (needed > budget_bytes_) {
     throw MemoryError(fmt::format(
         "[memory] not even one sample fits: weights, gradients, optimizer "
         "state and the program alone need {}, the budget is {}, {} are "
-        "missing. Raise --memory, or take a smaller model.",
+        "missing. Raise --memory, {}take a smaller model.",
         format_bytes(needed),
         format_bytes(budget_bytes_),
-        format_bytes(needed - budget_bytes_)));
+        format_bytes(needed - budget_bytes_),
+        lora ? "or " : "pass --lora-rank, or "));
   }
-  model_.emplace(config, options_.dtype, static_cast<uint64_t>(options_.seed));
-  if (has_weights(options_.model)) {
-    load_weights(options_.model, *model_);
+  model_.emplace(open_model(
+      source_, options_.dtype, static_cast<uint64_t>(options_.seed), lora));
+}
+
+void Task::prepare_references(
+    const fs::path& file,
+    bool load,
+    int64_t max_tokens,
+    const report::Tick& tick) {
+  if (!is_preference()) {
+    return;
+  }
+  train_references_.resize(train_set_->size());
+  valid_references_.resize(valid_set_ ? valid_set_->size() : 0);
+  if (load) {
+    load_references(file, train_references_, valid_references_);
+    return;
+  }
+  // Adapters that go on from others are part of what is trained.
+  TensorMap adapters = model_->adapters();
+  TensorMap kept;
+  at::NoGradGuard no_grad;
+  for (auto& [name, tensor] : adapters) {
+    kept[name] = tensor.clone();
+    tensor.zero_();
+  }
+  train_references_ =
+      compute_references(*model_, *train_set_, max_tokens, tick);
+  if (valid_set_) {
+    valid_references_ =
+        compute_references(*model_, *valid_set_, max_tokens, tick);
+  }
+  copy_tensors(kept, adapters);
+  if (!file.empty()) {
+    save_references(file, train_references_, valid_references_);
   }
 }
 
@@ -198,24 +273,44 @@ std::vector<int64_t> Task::lengths(Range positions) const {
   return lengths;
 }
 
-LossSum Task::loss(Range positions, int64_t step, bool checkpointing) const {
+MicroLoss Task::loss(Range positions, int64_t step, bool checkpointing) const {
   std::vector<Sample> samples;
+  std::vector<PairReference> references;
   for (int64_t i = positions.begin; i < positions.end; ++i) {
-    samples.push_back(sample_at(i));
+    uint64_t index = order_->at(static_cast<uint64_t>(i));
+    samples.push_back(train_set_->sample(index));
+    if (is_preference()) {
+      references.push_back(train_references_.at(index));
+    }
   }
-  return loss_of(samples, step, checkpointing);
+  return loss_of(samples, references, step, checkpointing);
 }
 
 LossSum Task::longest_loss(int64_t count, int64_t length, bool checkpointing)
     const {
   Sample longest = train_set_->sample(train_set_->longest());
-  longest.tokens.resize(static_cast<size_t>(length + 1));
+  int64_t left = length;
+  for (Sequence& sequence : longest.sequences) {
+    // Of a pair each is cut by the same share.
+    int64_t share = &sequence == &longest.sequences.back()
+        ? left
+        : sequence.length() * length / longest.length();
+    share = std::clamp<int64_t>(share, 1, sequence.length());
+    sequence.tokens.resize(static_cast<size_t>(share + 1));
+    // As if all of it were trained on: what is worst.
+    sequence.trained.clear();
+    left -= share;
+  }
   std::vector<Sample> samples(static_cast<size_t>(count), longest);
-  return loss_of(samples, 0, checkpointing);
+  // Any reference takes the same memory and time.
+  std::vector<PairReference> references(
+      is_preference() ? static_cast<size_t>(count) : 0);
+  return loss_of(samples, references, 0, checkpointing).loss;
 }
 
-LossSum Task::loss_of(
+MicroLoss Task::loss_of(
     std::span<const Sample> samples,
+    std::span<const PairReference> references,
     int64_t step,
     bool checkpointing) const {
   TokenBatch batch = make_batch(samples);
@@ -223,31 +318,54 @@ LossSum Task::loss_of(
       .probability = options_.dropout,
       .seed = static_cast<uint64_t>(options_.seed),
       .step = static_cast<uint64_t>(step)};
-  return {
-      .sum = model_->loss_sum(batch, dropout, checkpointing),
-      .weight = batch.target_weight};
+  MicroLoss micro;
+  micro.tokens = batch.offsets.back();
+  micro.target_tokens = std::llround(batch.target_weight);
+  if (is_preference()) {
+    micro.loss.sum = model_->objective_sum(
+        batch,
+        preference_objective(
+            batch, references, options_.dpo_beta, options_.dtype, micro.pairs),
+        dropout,
+        checkpointing);
+    micro.loss.weight = samples.size();
+  } else {
+    micro.loss.sum = model_->loss_sum(batch, dropout, checkpointing);
+    micro.loss.weight = batch.target_weight;
+  }
+  return micro;
 }
 
 double Task::valid_loss(int64_t max_tokens, const report::Tick& tick) const {
+  return is_preference()
+      ? valid_pair_loss(max_tokens, tick)
+      : evaluate(*model_, *valid_set_, max_tokens, tick).mean();
+}
+
+double Task::valid_pair_loss(int64_t max_tokens, const report::Tick& tick)
+    const {
   at::NoGradGuard no_grad;
   double sum = 0;
-  double weight = 0;
-  uint64_t next = 0;
-  while (next < valid_set_->size()) {
-    std::vector<Sample> samples;
-    int64_t tokens = 0;
-    do {
-      samples.push_back(valid_set_->sample(next));
-      tokens += samples.back().length();
-      ++next;
-    } while (next < valid_set_->size() &&
-             tokens + valid_set_->length(next) <= max_tokens);
-    TokenBatch batch = make_batch(samples);
-    sum += model_->loss_sum(batch).item<double>();
-    weight += batch.target_weight;
-    tick("validation", next, valid_set_->size());
-  }
-  return sum / weight;
+  for_each_batch(
+      *valid_set_,
+      max_tokens,
+      [&](uint64_t first, std::span<const Sample> samples) {
+        TokenBatch batch = make_batch(samples);
+        PairSums ignored;
+        sum += model_
+                   ->objective_sum(
+                       batch,
+                       preference_objective(
+                           batch,
+                           std::span(valid_references_)
+                               .subspan(first, samples.size()),
+                           options_.dpo_beta,
+                           options_.dtype,
+                           ignored))
+                   .item<double>();
+        tick("evaluating", first + samples.size(), valid_set_->size());
+      });
+  return sum / static_cast<double>(valid_set_->size());
 }
 
 std::unique_ptr<Optimizer> Task::make_optimizer() const {
@@ -277,52 +395,6 @@ double Task::learning_rate(int64_t step) const {
       .warmup_steps = options_.warmup_steps,
       .total_steps = total_steps_}
       .at(step);
-}
-
-TokenBatch make_batch(std::span<const Sample> samples) {
-  TokenBatch batch;
-  batch.offsets.push_back(0);
-  for (const Sample& sample : samples) {
-    batch.offsets.push_back(batch.offsets.back() + sample.length());
-    batch.sample_ids.push_back(sample.id);
-  }
-  int64_t num_tokens = batch.offsets.back();
-  batch.tokens = at::empty({num_tokens}, at::kLong);
-  batch.targets = at::empty({num_tokens}, at::kLong);
-  batch.positions = at::empty({num_tokens}, at::kLong);
-  batch.weights = at::empty({num_tokens}, at::kDouble).fill_(1);
-  batch.target_weight = static_cast<double>(num_tokens);
-  auto* tokens = batch.tokens.mutable_data_ptr<int64_t>();
-  auto* targets = batch.targets.mutable_data_ptr<int64_t>();
-  auto* positions = batch.positions.mutable_data_ptr<int64_t>();
-  for (const Sample& sample : samples) {
-    tokens = std::copy(sample.tokens.begin(), sample.tokens.end() - 1, tokens);
-    targets =
-        std::copy(sample.tokens.begin() + 1, sample.tokens.end(), targets);
-    for (int64_t t = 0; t < sample.length(); ++t) {
-      *positions++ = t;
-    }
-  }
-  return batch;
-}
-
-bool has_weights(const std::string& model) {
-  fs::path folder(model);
-  return fs::exists(folder / "model.safetensors") ||
-      fs::exists(folder / "model.safetensors.index.json") ||
-      fs::exists(folder / "pytorch_model.bin");
-}
-
-void load_weights(const std::string& folder, const Transformer& model) {
-  fs::path file = fs::path(folder) / "model.safetensors";
-  if (!fs::exists(file)) {
-    throw DataError(fmt::format(
-        "[model] {} holds no model.safetensors, the one kind of weights "
-        "this version reads. Save the model with safe serialization, in "
-        "one file.",
-        folder));
-  }
-  load_safetensors(file, model.state());
 }
 
 } // namespace accrue

@@ -14,9 +14,20 @@
 #include "report/progress.h"
 #include "text/dataset.h"
 #include "text/order.h"
+#include "train/batch.h"
+#include "train/model_source.h"
 #include "train/options.h"
+#include "train/preference.h"
 
 namespace accrue {
+
+/// The loss of a micro-batch, and what else is told of it.
+struct MicroLoss {
+  LossSum loss;
+  int64_t tokens = 0; // through the model
+  int64_t target_tokens = 0; // trained on
+  PairSums pairs; // of dpo
+};
 
 /// What a run works on: everything that the settings name, checked and loaded.
 /// train, plan and verify all start from one.
@@ -58,9 +69,26 @@ class Task {
   uint64_t budget_bytes() const {
     return budget_bytes_;
   }
-  uint64_t skipped_lines() const {
-    return skipped_lines_;
+  const CorpusCounts& counts() const {
+    return counts_;
   }
+  /// Where the model came from.
+  const ModelSource& source() const {
+    return source_;
+  }
+  bool is_preference() const {
+    return options_.objective == ObjectiveKind::kDpo;
+  }
+
+  /// For dpo, before loss() is used: the reference model's log-probabilities,
+  /// which are those of the model as it is now, from or into `file` (empty:
+  /// nowhere). At most `max_tokens` tokens, or a pair, go through the model at
+  /// once. With LoRA the reference is the model without adapters.
+  void prepare_references(
+      const std::filesystem::path& file,
+      bool load,
+      int64_t max_tokens,
+      const report::Tick& tick);
 
   /// Positions in the sample order that the window of `step` (from 0) covers.
   Range window_range(int64_t step) const;
@@ -72,14 +100,15 @@ class Task {
   std::vector<int64_t> lengths(Range positions) const;
 
   /// Loss of the samples at these positions, with a graph, in window `step`.
-  LossSum loss(Range positions, int64_t step, bool checkpointing = false) const;
+  MicroLoss loss(Range positions, int64_t step, bool checkpointing = false)
+      const;
 
   /// Loss of `count` copies of the longest training sample, cut to `length`
   /// tokens: what is worst in memory and time.
   LossSum longest_loss(int64_t count, int64_t length, bool checkpointing) const;
 
-  /// Mean loss per target token over the validation set, without a graph, in
-  /// micro-batches of at most `max_tokens` tokens.
+  /// Mean loss per target token (per pair) over the validation set, without a
+  /// graph, in micro-batches of at most `max_tokens` tokens.
   double valid_loss(int64_t max_tokens, const report::Tick& tick) const;
 
   /// A fresh optimizer over the model's parameters.
@@ -89,18 +118,23 @@ class Task {
   double learning_rate(int64_t step) const;
 
  private:
-  ModelConfig check_settings(bool needs_out, Problems problems);
+  void check_settings(bool needs_out, Problems problems);
   void load_data(const report::Tick& tick);
-  void load_model(const ModelConfig& config);
-  LossSum loss_of(
+  void load_model();
+  MicroLoss loss_of(
       std::span<const Sample> samples,
+      std::span<const PairReference> references,
       int64_t step,
       bool checkpointing) const;
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
+      const Vocabulary& vocabulary,
       const report::Tick& tick);
+  std::optional<LoraOptions> lora_options() const;
+  double valid_pair_loss(int64_t max_tokens, const report::Tick& tick) const;
 
   TrainOptions options_;
+  ModelSource source_;
   std::optional<Dataset> train_set_;
   std::optional<Dataset> valid_set_;
   std::optional<SampleOrder> order_;
@@ -109,17 +143,10 @@ class Task {
   int64_t total_samples_ = 0;
   int64_t total_steps_ = 0;
   uint64_t budget_bytes_ = 0;
-  uint64_t skipped_lines_ = 0;
+  CorpusCounts counts_;
+  /// Of dpo, by sample of the set; empty until prepared.
+  std::vector<PairReference> train_references_;
+  std::vector<PairReference> valid_references_;
 };
-
-/// Lays samples end to end. Every target has weight 1.
-TokenBatch make_batch(std::span<const Sample> samples);
-
-/// Weights for `generate` and fine-tuning: the folder's model.safetensors.
-/// Throws DataError if the folder holds weights that can't be read yet.
-void load_weights(const std::string& folder, const Transformer& model);
-
-/// True if `model` is a folder with weights, not only a config.
-bool has_weights(const std::string& model);
 
 } // namespace accrue

@@ -20,6 +20,7 @@
 #include "memory/budget.h"
 #include "memory/meter.h"
 #include "memory/retreat.h"
+#include "models/checkpoint.h"
 #include "report/html.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
@@ -35,8 +36,6 @@ double seconds_since(steady_clock::time_point start) {
 }
 
 constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
-/// Without a graph a sample takes little; more at once are not faster.
-constexpr int64_t kValidTokens = 1024;
 
 /// How windows are cut and run, now.
 struct Manner {
@@ -58,7 +57,8 @@ class Run {
         on_step_(on_step),
         fit_table_(fit_table),
         out_(options_.out),
-        checkpoints_(out_ / "checkpoints"),
+        base_(fs::absolute(task.source().base).string()),
+        checkpoints_(out_ / "checkpoints", base_),
         window_(
             task.model().parameters(),
             {.on_nonfinite = options_.on_nonfinite}) {}
@@ -95,7 +95,7 @@ class Run {
       }
     }
     if (step >= total) {
-      save_model(out_ / "model", task_.model());
+      save_result();
     }
     write_report(options_.out);
     summary_.steps = step;
@@ -106,6 +106,24 @@ class Run {
   }
 
  private:
+  /// out/model: what was trained, with the tokenizer.
+  void save_result() {
+    Transformer& model = task_.model();
+    fs::path folder = out_ / "model";
+    if (!model.lora()) {
+      save_checkpoint(folder, model);
+    } else {
+      if (options_.merge) {
+        save_adapter(out_ / "adapter", model, base_);
+        model.merge_adapters();
+        save_checkpoint(folder, model);
+      } else {
+        save_adapter(folder, model, base_);
+      }
+    }
+    copy_tokenizer(task_.source().base, folder);
+  }
+
   /// Prepares the run directory. Returns the number of steps already done.
   int64_t start() {
     plan();
@@ -121,6 +139,11 @@ class Run {
       progress_.line(fmt::format("resuming after step {}", step));
     }
     io::make_directory(out_);
+    task_.prepare_references(
+        out_ / "reference.safetensors",
+        options_.resume,
+        std::min(manner_.now().max_tokens, kEvaluationTokens),
+        progress_.ticker());
     io::write_file(out_ / "config.toml", to_toml(options_));
     if (plan_) {
       io::write_file(fit_table_path(options_), to_json(task_, plan_->table));
@@ -176,14 +199,23 @@ class Run {
         task_.valid_set()
             ? fmt::format(", {} for validation", task_.valid_set()->size())
             : "",
-        task_.skipped_lines() > 0
-            ? fmt::format(", {} bad lines skipped", task_.skipped_lines())
-            : ""));
+        describe_counts()));
     progress_.line(fmt::format(
         "global batch {} samples in {} micro-batches, {} steps",
         task_.global_batch(),
         cut(task_.window_range(0)).size(),
         task_.total_steps()));
+  }
+
+  std::string describe_counts() const {
+    std::string text;
+    auto add = [&](uint64_t count, const char* what) {
+      text += count > 0 ? fmt::format(", {} {}", count, what) : "";
+    };
+    add(task_.counts().bad_lines, "bad lines skipped");
+    add(task_.counts().cut, "cut to --seq-len");
+    add(task_.counts().dropped, "dropped (too long or nothing to train on)");
+    return text;
   }
 
   /// The micro-batches of a window.
@@ -213,7 +245,10 @@ class Run {
     StepReport report = commit(step);
     m.loss = report.loss;
     m.grad_norm = report.grad_norm;
-    m.target_tokens = static_cast<int64_t>(report.weight);
+    if (task_.is_preference()) {
+      m.reward_margin = pairs_.margin / report.weight;
+      m.reward_accuracy = pairs_.accuracy / report.weight;
+    }
     m.step_s = seconds_since(started);
     m.tokens_per_s = static_cast<double>(m.tokens) / m.step_s;
     m.peak_bytes = memory::peak_bytes();
@@ -226,7 +261,8 @@ class Run {
   /// and false says that it has to be done again, in a smaller manner.
   bool run_window(int64_t step, report::StepMetrics& m) {
     std::vector<Range> parts = cut(task_.window_range(step));
-    m.micro_batch = m.tokens = m.skipped = 0;
+    m.micro_batch = m.tokens = m.target_tokens = m.skipped = 0;
+    pairs_ = {};
     m.accumulation_steps = static_cast<int64_t>(parts.size());
     for (size_t i = 0; i < parts.size(); ++i) {
       try {
@@ -281,25 +317,27 @@ class Run {
   /// A micro-batch that is not finite is done again sample by sample, so that
   /// what is left out does not depend on the split.
   void add(Range part, int64_t step, report::StepMetrics& m) {
-    LossSum loss = task_.loss(part, step, manner_.now().checkpointing);
-    m.tokens += static_cast<int64_t>(loss.weight.value);
-    if (try_add(loss, part, step)) {
+    if (try_add(part, step, m)) {
       return;
     }
     for (int64_t i = part.begin; i < part.end; ++i) {
-      Range sample{i, i + 1};
-      bool kept = part.size() > 1 &&
-          try_add(task_.loss(sample, step, manner_.now().checkpointing),
-                  sample,
-                  step);
+      bool kept = part.size() > 1 && try_add({i, i + 1}, step, m);
       m.skipped += kept ? 0 : 1;
     }
   }
 
   /// The window knows the micro-batch, this place knows its samples.
-  bool try_add(const LossSum& loss, Range part, int64_t step) {
+  bool try_add(Range part, int64_t step, report::StepMetrics& m) {
+    MicroLoss micro = task_.loss(part, step, manner_.now().checkpointing);
     try {
-      return window_.add(loss);
+      if (!window_.add(micro.loss)) {
+        return false;
+      }
+      m.tokens += micro.tokens;
+      m.target_tokens += micro.target_tokens;
+      pairs_.margin += micro.pairs.margin;
+      pairs_.accuracy += micro.pairs.accuracy;
+      return true;
     } catch (const NonFiniteError& error) {
       std::string ids;
       for (int64_t i = part.begin; i < part.end; ++i) {
@@ -338,7 +376,7 @@ class Run {
   }
 
   double valid_loss() const {
-    int64_t tokens = std::min(manner_.now().max_tokens, kValidTokens);
+    int64_t tokens = std::min(manner_.now().max_tokens, kEvaluationTokens);
     for (;; tokens /= 2) {
       try {
         return task_.valid_loss(tokens, progress_.ticker());
@@ -366,11 +404,13 @@ class Run {
   const OnStep& on_step_;
   const std::string& fit_table_;
   fs::path out_;
+  std::string base_; // the model's folder
   Checkpoints checkpoints_;
   std::unique_ptr<Optimizer> optimizer_;
   Window window_;
   std::optional<MemoryPlan> plan_;
   memory::Retreat<Manner> manner_;
+  PairSums pairs_; // of this window
   TrainSummary summary_;
 };
 

@@ -27,7 +27,7 @@ WindowResult run_window(
   Range range = task.window_range(0);
   std::vector<Range> parts = split_range(range.size(), way.micro_batch);
   for (size_t i = 0; i < parts.size(); ++i) {
-    window.add(task.loss(parts[i], 0, way.checkpointing));
+    window.add(task.loss(parts[i], 0, way.checkpointing).loss);
     tick(
         fmt::format("micro-batches of {}", way.micro_batch),
         i + 1,
@@ -100,8 +100,14 @@ Verification verify(
       .reference_micro_batch = reference.micro_batch,
       .loss = got.loss,
       .reference_loss = want.loss};
+  std::vector<std::string> names;
+  for (const auto& [name, parameter] : model.named_parameters()) {
+    if (parameter.requires_grad()) {
+      names.push_back(name);
+    }
+  }
   for (size_t i = 0; i < got.gradients.size(); ++i) {
-    const std::string& name = model.named_parameters()[i].first;
+    const std::string& name = names[i];
     result.tensors.push_back(
         {.name = name,
          .relative_error = relative_error(got.gradients[i], want.gradients[i]),

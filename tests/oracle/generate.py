@@ -6,20 +6,25 @@ Run with torch==2.13.0, transformers==5.23.0 and safetensors installed:
     python tests/oracle/generate.py
 
 For a tiny configuration of each family it stores, in fp64: random weights, a
-ragged batch with random token weights (some 0), the weighted loss sum, every
-parameter's gradient of sum / weight, and the losses of ten AdamW steps with
-clipping and warm-up. Every sample goes through transformers alone, unpadded,
+ragged batch with random token weights (some 0), its logits, the weighted loss
+sum, every parameter's gradient of sum / weight, the same with adapters beside
+some layers, the DPO loss of three pairs with its gradients, and the losses of
+ten AdamW steps with clipping and warm-up. Every sample goes through transformers alone, unpadded,
 so the ragged stream of the C++ side is checked against the plain thing.
 """
 
+import copy
 import json
 import pathlib
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.models.llama import modeling_llama
+from transformers.models.mistral import modeling_mistral
+from transformers.models.qwen2 import modeling_qwen2
+from transformers.models.qwen3 import modeling_qwen3
 
 HERE = pathlib.Path(__file__).parent
 VOCAB = 61
@@ -67,7 +72,74 @@ CONFIGS = {
         "mlp_bias": True,
         "eos_token_id": 0,
     },
+    "llama3_rope": {
+        "model_type": "llama",
+        "vocab_size": VOCAB,
+        "hidden_size": 32,
+        "intermediate_size": 24,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 24,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        "rope_scaling": {
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+        },
+        "tie_word_embeddings": True,
+        "eos_token_id": [0, 3],
+    },
+    "mistral": {
+        "model_type": "mistral",
+        "vocab_size": VOCAB,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 48,
+        "rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0},
+        "sliding_window": 24,
+        "tie_word_embeddings": False,
+        "eos_token_id": 0,
+    },
+    "qwen2": {
+        "model_type": "qwen2",
+        "vocab_size": VOCAB,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 24,
+        "rope_theta": 1000000.0,
+        "use_sliding_window": False,
+        "sliding_window": 8,
+        "max_window_layers": 1,
+        "tie_word_embeddings": True,
+        "eos_token_id": 0,
+    },
+    "qwen3": {
+        "model_type": "qwen3",
+        "vocab_size": VOCAB,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 10,
+        "max_position_embeddings": 24,
+        "attention_bias": True,
+        "tie_word_embeddings": False,
+        "eos_token_id": 0,
+    },
 }
+# Adapters on some layers of every family.
+LORA = {"rank": 3, "alpha": 5.0, "targets": ["c_attn", "c_fc", "q_proj", "v_proj", "down_proj"]}
+BETA = 0.3
 
 
 def rms_norm_in_fp64(self, x):
@@ -77,17 +149,18 @@ def rms_norm_in_fp64(self, x):
 
 
 modeling_llama.LlamaRMSNorm.forward = rms_norm_in_fp64
+modeling_mistral.MistralRMSNorm.forward = rms_norm_in_fp64
+modeling_qwen2.Qwen2RMSNorm.forward = rms_norm_in_fp64
+modeling_qwen3.Qwen3RMSNorm.forward = rms_norm_in_fp64
 
 
 def make_model(config):
     fields = {k: v for k, v in config.items() if k != "model_type"}
     dropout_free = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
     if config["model_type"] == "gpt2":
-        model = GPT2LMHeadModel(
-            GPT2Config(**fields, **dropout_free, attn_implementation="sdpa")
-        )
-    else:
-        model = LlamaForCausalLM(LlamaConfig(**fields, attn_implementation="sdpa"))
+        fields |= dropout_free
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(config["model_type"], **fields), attn_implementation="sdpa")
     model = model.double().train()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -110,16 +183,54 @@ def make_batch(lengths):
     }
 
 
-def loss_sum(model, batch):
-    total = 0
+def sample_logits(model, batch):
+    """Logits and part of the stream, sample by sample."""
     begin = 0
     for length in batch["lengths"].tolist():
         part = slice(begin, begin + length)
-        logits = model(batch["tokens"][part].unsqueeze(0)).logits[0]
+        yield model(batch["tokens"][part].unsqueeze(0)).logits[0], part
+        begin += length
+
+
+def loss_sum(model, batch):
+    total = 0
+    for logits, part in sample_logits(model, batch):
         losses = F.cross_entropy(logits, batch["targets"][part], reduction="none")
         total = total + (losses * batch["weights"][part]).sum()
-        begin += length
     return total
+
+
+def answer_log_probabilities(model, batch):
+    """Of every sequence, over the tokens whose weight is not 0."""
+    sums = []
+    for logits, part in sample_logits(model, batch):
+        tokens = logits.log_softmax(-1).gather(1, batch["targets"][part, None])[:, 0]
+        sums.append((tokens * (batch["weights"][part] != 0)).sum())
+    return torch.stack(sums)
+
+
+def dpo(model, batch, references):
+    """arXiv 2305.18290, equation 7, summed over pairs (2i chosen, 2i + 1 not)."""
+    ratios = answer_log_probabilities(model, batch) - references
+    margins = BETA * (ratios[0::2] - ratios[1::2])
+    return -F.logsigmoid(margins).sum(), margins
+
+
+def add_adapters(model):
+    """Low-rank updates written out: y + scale * (x A^T) B^T."""
+    adapters = {}
+    for name, module in list(model.named_modules()):
+        if name.split(".")[-1] not in LORA["targets"]:
+            continue
+        conv = module.__class__.__name__ == "Conv1D"
+        width_in, width_out = module.weight.shape if conv else module.weight.shape[::-1]
+        a = (torch.randn(LORA["rank"], width_in, dtype=torch.float64) * 0.3).requires_grad_()
+        b = (torch.randn(width_out, LORA["rank"], dtype=torch.float64) * 0.3).requires_grad_()
+        adapters[f"{name}.lora_A.weight"], adapters[f"{name}.lora_B.weight"] = a, b
+        module.register_forward_hook(
+            lambda _, inputs, out, a=a, b=b:
+                out + LORA["alpha"] / LORA["rank"] * (inputs[0] @ a.T) @ b.T)
+    return adapters
 
 
 def train(model, batches):
@@ -158,6 +269,25 @@ def main():
         for k, p in model.named_parameters():
             tensors[f"gradient.{k}"] = p.grad.clone()
         model.zero_grad()
+        with torch.no_grad():
+            tensors["logits"] = torch.cat([l for l, _ in sample_logits(model, batches[0])])
+        pairs = make_batch(torch.randint(4, 25, (6,)).tolist())
+        tensors |= {f"dpo.{k}": v for k, v in pairs.items()}
+        tensors["dpo.references"] = torch.randn(6, dtype=torch.float64) * 3 - 40
+        loss, margins = dpo(model, pairs, tensors["dpo.references"])
+        loss.backward()
+        tensors["dpo.loss"] = loss.detach().reshape(1)
+        tensors["dpo.margins"] = margins.detach()
+        for k, p in model.named_parameters():
+            tensors[f"dpo.gradient.{k}"] = p.grad.clone()
+        model.zero_grad()
+        adapters = add_adapters(copied := copy.deepcopy(model))
+        total = loss_sum(copied, batches[0])
+        (total / batches[0]["weights"].sum()).backward()
+        tensors["lora.loss_sum"] = total.detach().reshape(1)
+        for k, p in adapters.items():
+            tensors[f"lora.weight.{k}"] = p.detach().clone()
+            tensors[f"lora.gradient.{k}"] = p.grad.clone()
         tensors["curve"], tensors["norms"] = train(model, batches)
         save_file(tensors, HERE / f"{name}.safetensors")
         (HERE / f"{name}.json").write_text(json.dumps(config, indent=2) + "\n")

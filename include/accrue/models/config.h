@@ -6,7 +6,12 @@
 
 namespace accrue {
 
+/// kLlama is also Mistral, Qwen2 and Qwen3, which differ in ModelConfig's
+/// switches only.
 enum class Family { kGpt2, kLlama };
+/// Rotary positions: unchanged, all frequencies divided (arXiv 2306.15595), or
+/// the low ones as Llama 3.1 does.
+enum class RopeScaling { kNone, kLinear, kLlama3 };
 enum class Activation { kGeluTanh, kGelu, kSilu };
 
 /// A decoder-only transformer as a Hugging Face config.json describes it.
@@ -28,12 +33,20 @@ struct ModelConfig {
   double norm_epsilon = 1e-5;
   /// Standard deviation of freshly drawn weights.
   double init_std = 0.02;
-  /// Rotary base; Llama only.
+  /// Rotary base and scaling; Llama only.
   double rope_theta = 10000;
+  RopeScaling rope_scaling = RopeScaling::kNone;
+  double rope_factor = 1;
+  double rope_low_freq_factor = 1; // kLlama3, as the next two
+  double rope_high_freq_factor = 4;
+  double rope_original_positions = 8192;
   /// The output head is the token embedding.
   bool tied_head = true;
-  bool attention_bias = true;
+  bool qkv_bias = true;
+  bool attention_out_bias = true;
   bool mlp_bias = true;
+  /// RMSNorm over each head of queries and keys (Qwen3).
+  bool head_norm = false;
   /// Token that separates documents, or -1 if the config names none.
   int64_t eos_token = -1;
   /// The config.json as it was read: written back beside trained weights.

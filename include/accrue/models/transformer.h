@@ -3,7 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +31,33 @@ struct TokenBatch {
 /// How the matrix work is done. Parameters are fp64 for kFp64, else fp32.
 enum class Dtype { kFp32, kFp64, kBf16 };
 
+/// Low-rank adapters (arXiv 2106.09685) beside frozen weights.
+struct LoraOptions {
+  int64_t rank = 8;
+  /// What they add is scaled by alpha / rank.
+  double alpha = 16;
+  /// Last parts of the names of linear layers ("q_proj", "c_attn"), or
+  /// "all-linear": those of every block.
+  std::vector<std::string> targets{"all-linear"};
+};
+
+struct ModelOptions {
+  Dtype dtype = Dtype::kFp32;
+  /// What fresh parameters are drawn from.
+  uint64_t seed = 0;
+  /// Leave the weights as memory has them: they are about to be loaded.
+  bool uninitialized = false;
+  /// Train adapters only. The weights are frozen then.
+  std::optional<LoraOptions> lora;
+  /// Keep frozen matrices in bf16, as a checkpoint may have them.
+  bool bf16_base = false;
+};
+
+/// From the cross-entropy [T] of every token, fp64, to a loss; stores the
+/// loss's derivative by each of them in `derivative` [T].
+using TokenObjective = std::function<
+    double(const at::Tensor& losses, const at::Tensor& derivative)>;
+
 /// A GPT-2 or Llama language model. Parameters have the names, shapes and
 /// layout of the family's Hugging Face checkpoints. Its handles are shared:
 /// a copy is the same model.
@@ -35,10 +65,24 @@ class Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and
   /// its name, so it is the same on every machine and thread count.
-  Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed);
+  Transformer(const ModelConfig& config, Dtype dtype, uint64_t seed)
+      : Transformer(config, {.dtype = dtype, .seed = seed}) {}
+
+  /// Throws ConfigError for a target of LoRA that no layer has.
+  Transformer(const ModelConfig& config, const ModelOptions& options);
 
   /// Logits [T, V] of every token.
   at::Tensor logits(const TokenBatch& batch) const;
+
+  /// Takes more tokens of one sequence in and returns the logits [V] after the
+  /// last of them. What went before is in the cache, so that a token costs one
+  /// pass over the weights whatever the length. Throws DataError for more
+  /// tokens than the cache or the model has positions.
+  at::Tensor next_logits(
+      std::span<const int64_t> tokens,
+      struct KeyValueCache& cache) const;
+  /// An empty cache for a sequence of up to `max_tokens`.
+  std::shared_ptr<struct KeyValueCache> make_cache(int64_t max_tokens) const;
 
   /// Σ weight · cross-entropy, an fp64 scalar with a graph. Call backward()
   /// on it once, as it is: gradients of parameters are folded straight into
@@ -54,21 +98,43 @@ class Transformer {
       const tensor::DropoutKey& dropout = {},
       bool checkpointing = false) const;
 
-  /// Name and tensor, in the order of the forward pass.
+  /// `objective` of the tokens' cross-entropies, an fp64 scalar with a graph,
+  /// as loss_sum(). batch.weights say which tokens it may look at (not 0); the
+  /// head is run twice.
+  at::Tensor objective_sum(
+      const TokenBatch& batch,
+      const TokenObjective& objective,
+      const tensor::DropoutKey& dropout = {},
+      bool checkpointing = false) const;
+
+  /// Cross-entropy [T] of every token whose weight is not 0, fp64, without a
+  /// graph.
+  at::Tensor token_losses(const TokenBatch& batch) const;
+
+  /// Name and tensor, in the order of the forward pass, adapters included.
   const std::vector<std::pair<std::string, at::Tensor>>& named_parameters()
       const {
     return parameters_;
   }
-  /// What a Window and an Optimizer are made from: the parameters and, if the
-  /// head is tied, once more the embedding as a tensor of its own on the same
-  /// memory. Its gradient is kept apart until commit, because the two are
+  /// What a Window and an Optimizer are made from: those that are trained and,
+  /// if a tied head is, once more the embedding as a tensor of its own on the
+  /// same memory. Its gradient is kept apart until commit, because the two are
   /// made at different times.
   std::vector<at::Tensor> parameters() const;
   int64_t num_parameters() const;
 
-  /// Parameters under the names of the family's checkpoints. They alias the
-  /// model's: load_safetensors(path, model.state()) loads one.
+  /// Weights under the names of the family's checkpoints, without adapters.
+  /// They alias the model's: load_safetensors(path, model.state()) loads one.
   TensorMap state() const;
+
+  /// Adapters as "<layer>.lora_A.weight" [r, in] and "<layer>.lora_B.weight"
+  /// [out, r]; empty without LoRA. They alias the model's.
+  TensorMap adapters() const;
+
+  /// Adds what the adapters do to the weights and leaves them at 0.
+  void merge_adapters();
+
+  const std::optional<LoraOptions>& lora() const;
 
   const ModelConfig& config() const;
 

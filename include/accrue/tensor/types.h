@@ -22,11 +22,20 @@ enum class WeightLayout { kOutIn, kInOut };
 /// the weight has changed: once per window.
 struct PackedWeight;
 
+/// A low-rank update beside a weight (LoRA, arXiv 2106.09685):
+/// y += scale · (x·Aᵀ)·Bᵀ.
+struct Adapter {
+  at::Tensor a; // [r, in]
+  at::Tensor b; // [out, r]
+  double scale = 1; // alpha / r
+};
+
 struct Linear {
   at::Tensor weight;
   at::Tensor bias; // [out], undefined = none
   WeightLayout layout = WeightLayout::kOutIn;
-  std::shared_ptr<PackedWeight> packed;
+  std::shared_ptr<PackedWeight> packed; // nullptr: packed as it is used
+  std::shared_ptr<const Adapter> adapter = nullptr; // nullptr: none
 };
 
 Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);

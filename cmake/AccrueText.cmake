@@ -1,0 +1,12 @@
+# Libraries for text that bring no CMake package with them on Debian.
+function(accrue_find library header package)
+  string(TOUPPER ${library} name)
+  string(REGEX REPLACE "-.*" "" name ${name})
+  find_library(${name}_LIBRARY ${library})
+  find_path(${name}_INCLUDE ${header})
+  if(NOT ${name}_LIBRARY OR NOT ${name}_INCLUDE)
+    message(FATAL_ERROR "${library} not found. Install ${package}.")
+  endif()
+endfunction()
+accrue_find(pcre2-8 pcre2.h libpcre2-dev)
+accrue_find(utf8proc utf8proc.h libutf8proc-dev)

@@ -1,0 +1,289 @@
+#include "models/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "accrue/core/error.h"
+#include "io/files.h"
+#include "io/json.h"
+#include "io/safetensors_file.h"
+
+namespace accrue {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kWeights = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kAdapterConfig = "adapter_config.json";
+constexpr const char* kAdapterWeights = "adapter_model.safetensors";
+constexpr const char* kPeftPrefix = "base_model.model.";
+
+/// The weights of a folder, in one file or several.
+class Checkpoint {
+ public:
+  explicit Checkpoint(const fs::path& folder) {
+    if (fs::exists(folder / kIndex)) {
+      open_index(folder);
+    } else if (fs::exists(folder / kWeights)) {
+      add_file(folder / kWeights, nullptr);
+    } else {
+      throw DataError(fmt::format(
+          "[model] {} holds neither {} nor {}, the weights that accrue reads. "
+          "Save the model with transformers' save_pretrained.",
+          folder.string(),
+          kWeights,
+          kIndex));
+    }
+  }
+
+  struct Tensor {
+    const io::SafetensorsFile* file = nullptr;
+    const io::SafetensorsFile::Entry* entry = nullptr;
+  };
+  const std::map<std::string, Tensor>& tensors() const {
+    return tensors_;
+  }
+
+ private:
+  void open_index(const fs::path& folder) {
+    io::Json json = io::read_json(folder / kIndex);
+    io::Node map = io::Node(json, (folder / kIndex).string()).at("weight_map");
+    if (!map.json().is_object()) {
+      map.fail("must be an object");
+    }
+    std::map<std::string, std::set<std::string>> by_file;
+    for (const auto& [name, file] : map.json().items()) {
+      std::string text = map.at(name).text();
+      if (fs::path(text).filename() != text) {
+        map.at(name).fail("must be the name of a file in the same folder");
+      }
+      by_file[text].insert(name);
+    }
+    for (const auto& [file, names] : by_file) {
+      add_file(folder / file, &names);
+    }
+  }
+
+  /// `names`: what the index says is in it.
+  void add_file(const fs::path& path, const std::set<std::string>* names) {
+    files_.push_back(std::make_unique<io::SafetensorsFile>(path));
+    const io::SafetensorsFile& file = *files_.back();
+    for (const auto& [name, entry] : file.entries()) {
+      tensors_[name] = {&file, &entry};
+    }
+    if (names == nullptr) {
+      return;
+    }
+    for (const std::string& name : *names) {
+      if (!file.entries().contains(name)) {
+        throw DataError(fmt::format(
+            "[model] {} does not hold \"{}\", which the index places there. "
+            "Restore the file.",
+            path.string(),
+            name));
+      }
+    }
+  }
+
+  std::vector<std::unique_ptr<io::SafetensorsFile>> files_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+/// Buffers that no parameter stands for.
+bool is_buffer(const std::string& name) {
+  return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
+      name.ends_with(".rotary_emb.inv_freq");
+}
+
+/// The names of a model's weights for those of a checkpoint.
+std::map<std::string, Checkpoint::Tensor> match_names(
+    const Checkpoint& checkpoint,
+    const ModelConfig& config) {
+  const std::string prefix =
+      config.family == Family::kGpt2 ? "transformer." : "model.";
+  std::map<std::string, Checkpoint::Tensor> named;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    if (is_buffer(name) || (name == "lm_head.weight" && config.tied_head)) {
+      continue; // a tied head is the embedding
+    }
+    bool bare = !name.starts_with(prefix) && name != "lm_head.weight";
+    named[bare ? prefix + name : name] = tensor;
+  }
+  return named;
+}
+
+void copy(
+    const std::map<std::string, Checkpoint::Tensor>& from,
+    const TensorMap& into) {
+  io::Shapes shapes;
+  for (const auto& [name, tensor] : from) {
+    shapes[name] = tensor.entry->shape;
+  }
+  io::check_match(shapes, into);
+  for (const auto& [name, tensor] : into) {
+    const auto& source = from.at(name);
+    source.file->copy(*source.entry, tensor);
+  }
+}
+
+const char* dtype_name(at::ScalarType dtype) {
+  return dtype == at::kDouble ? "float64"
+      : dtype == at::kFloat   ? "float32"
+                              : "bfloat16";
+}
+
+/// The config with the dtype that the weights have now: transformers loads them
+/// as it says.
+std::string config_text(const Transformer& model) {
+  const std::string& text = model.config().json;
+  io::OrderedJson json = io::OrderedJson::parse(text);
+  const char* dtype =
+      dtype_name(model.named_parameters().front().second.scalar_type());
+  bool changed = false;
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    if (json.contains(key) && json[key] != dtype) {
+      json[key] = dtype;
+      changed = true;
+    }
+  }
+  return changed ? json.dump(2) + "\n" : text;
+}
+
+} // namespace
+
+bool has_weights(const fs::path& folder) {
+  return fs::exists(folder / kWeights) || fs::exists(folder / kIndex) ||
+      fs::exists(folder / "pytorch_model.bin") ||
+      fs::exists(folder / "pytorch_model.bin.index.json");
+}
+
+bool is_bf16_checkpoint(const fs::path& folder) {
+  Checkpoint checkpoint(folder);
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    if (tensor.entry->shape.size() == 2 &&
+        tensor.entry->dtype != at::kBFloat16) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void load_checkpoint(const fs::path& folder, const Transformer& model) {
+  Checkpoint checkpoint(folder);
+  copy(match_names(checkpoint, model.config()), model.state());
+}
+
+void save_checkpoint(const fs::path& folder, const Transformer& model) {
+  io::make_directory(folder);
+  io::write_file(folder / "config.json", config_text(model));
+  save_safetensors(folder / kWeights, model.state());
+  io::sync_directory(folder);
+}
+
+bool has_adapter(const fs::path& folder) {
+  return fs::exists(folder / kAdapterConfig);
+}
+
+void save_adapter(
+    const fs::path& folder,
+    const Transformer& model,
+    const std::string& base) {
+  io::make_directory(folder);
+  const LoraOptions& lora = *model.lora();
+  io::OrderedJson json;
+  json["peft_type"] = "LORA";
+  json["task_type"] = "CAUSAL_LM";
+  json["base_model_name_or_path"] = base;
+  json["r"] = lora.rank;
+  json["lora_alpha"] = lora.alpha;
+  json["lora_dropout"] = 0.0;
+  // Spelled out: PEFT's "all-linear" is not the same for every model.
+  std::set<std::string> targets;
+  TensorMap tensors;
+  for (const auto& [name, tensor] : model.adapters()) {
+    std::string layer = name.substr(0, name.rfind(".lora_"));
+    targets.insert(layer.substr(layer.rfind('.') + 1));
+    tensors[kPeftPrefix + name] = tensor;
+  }
+  json["target_modules"] = targets;
+  json["bias"] = "none";
+  json["fan_in_fan_out"] = model.config().family == Family::kGpt2;
+  json["inference_mode"] = true;
+  io::write_file(folder / kAdapterConfig, json.dump(2) + "\n");
+  save_safetensors(folder / kAdapterWeights, tensors);
+  io::sync_directory(folder);
+}
+
+AdapterConfig read_adapter_config(const fs::path& folder) {
+  io::Json json = io::read_json(folder / kAdapterConfig);
+  io::Node node(json, (folder / kAdapterConfig).string());
+  AdapterConfig config;
+  if (node.at("peft_type").text() != "LORA") {
+    node.at("peft_type").fail("must be LORA");
+  }
+  config.base = node.text("base_model_name_or_path", "");
+  config.lora.rank = node.at("r").integer();
+  if (config.lora.rank < 1) {
+    node.at("r").fail("must be >= 1");
+  }
+  io::Node alpha = node.at("lora_alpha");
+  if (!alpha.json().is_number()) {
+    alpha.fail("must be a number");
+  }
+  config.lora.alpha = alpha.json().get<double>();
+  io::Node targets = node.at("target_modules");
+  config.lora.targets.clear();
+  if (targets.json().is_string()) {
+    if (targets.text() != "all-linear") {
+      targets.fail("must be a list of names or all-linear");
+    }
+    config.lora.targets.push_back(targets.text());
+  } else {
+    for (const io::Node& target : targets.elements()) {
+      config.lora.targets.push_back(target.text());
+    }
+  }
+  if (node.text("bias", "none") != "none") {
+    node.at("bias").fail("must be none");
+  }
+  // Anything else that changes what an adapter does.
+  for (const char* key :
+       {"use_dora", "use_rslora", "use_bdlora", "lora_bias"}) {
+    if (node.boolean(key, false)) {
+      node.at(key).fail("is not supported");
+    }
+  }
+  for (const char* key :
+       {"modules_to_save",
+        "layers_to_transform",
+        "rank_pattern",
+        "alpha_pattern",
+        "exclude_modules",
+        "layer_replication",
+        "target_parameters",
+        "trainable_token_indices"}) {
+    if (auto field = node.find(key); field && !field->json().empty()) {
+      field->fail("is not supported");
+    }
+  }
+  return config;
+}
+
+void load_adapter(const fs::path& folder, const Transformer& model) {
+  io::SafetensorsFile file(folder / kAdapterWeights);
+  std::map<std::string, Checkpoint::Tensor> named;
+  for (const auto& [name, entry] : file.entries()) {
+    std::string own = name.starts_with(kPeftPrefix)
+        ? name.substr(std::string(kPeftPrefix).size())
+        : name;
+    named[own] = {&file, &entry};
+  }
+  copy(named, model.adapters());
+}
+
+} // namespace accrue

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/chat.h"
+#include "text/vocabulary.h"
+
+namespace accrue {
+
+/// What a line of training data holds.
+enum class ExampleKind {
+  kText, // {"text"}: every token is trained on
+  kChat, // {"messages"} or {"prompt", "completion"}: the assistant's tokens
+  kPreference, // {"prompt", "chosen", "rejected"}: two answers to one prompt
+};
+
+/// What to do with an example longer than the longest sample.
+enum class TooLong { kCut, kDrop, kError };
+
+/// Tokens, and which of them are trained on (empty: all).
+using TrainingSequence = TokenizedChat;
+
+/// A tokenized line, or why there is none.
+struct Example {
+  ExampleKind kind = ExampleKind::kText;
+  /// One, or two for a preference: chosen, then rejected. None for an empty
+  /// text and for what was dropped.
+  std::vector<TrainingSequence> sequences;
+  std::string problem; // of the line; empty = none
+  bool cut = false;
+  bool dropped = false;
+};
+
+/// How examples are made.
+struct ExampleOptions {
+  const Vocabulary* vocabulary = nullptr;
+  const ChatFormat* format = nullptr;
+  /// Expect kPreference, else refuse it.
+  bool preference = false;
+  /// Target tokens of the longest sample; not for kText, which is cut later.
+  int64_t seq_len = 0;
+  TooLong too_long = TooLong::kCut;
+};
+
+/// Reads one JSON line.
+Example read_example(
+    std::string_view line,
+    const ExampleOptions& options,
+    Vocabulary::Encoder& encoder);
+
+} // namespace accrue

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "io/json.h"
+
+namespace accrue {
+
+/// The "decoder" of a tokenizer.json: tokens to text. Sequence, ByteLevel,
+/// ByteFallback, Fuse, Strip, Replace, Metaspace, BPEDecoder; others are
+/// refused.
+class Decoder {
+ public:
+  /// Without a decoder tokens are joined by spaces.
+  Decoder() = default;
+  explicit Decoder(const io::Node& node);
+
+  std::string operator()(std::vector<std::string> tokens) const;
+
+ private:
+  using Tokens = std::vector<std::string>;
+  bool present_ = false;
+  std::vector<std::function<Tokens(Tokens)>> steps_;
+};
+
+} // namespace accrue

@@ -1,0 +1,262 @@
+#include "text/tokenizer/pre_tokenizer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "text/tokenizer/normalizer.h"
+#include "text/unicode.h"
+
+namespace accrue {
+namespace {
+
+/// GPT-2's, which ByteLevel cuts with by default.
+constexpr const char* kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+constexpr const char* kMetaspace = "\xE2\x96\x81"; // ▁
+
+} // namespace
+
+ByteAlphabet::ByteAlphabet() {
+  bytes_.fill(-1);
+  unsigned next = 256;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    bool visible = (byte >= '!' && byte <= '~') ||
+        (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
+    unsigned code = visible ? byte : next++;
+    bytes_[code] = static_cast<int>(byte);
+    unicode::append(characters_[byte], code);
+  }
+}
+
+const ByteAlphabet& ByteAlphabet::get() {
+  static const ByteAlphabet alphabet;
+  return alphabet;
+}
+
+std::string ByteAlphabet::encode(std::string_view bytes) const {
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (char c : bytes) {
+    text += of(static_cast<unsigned char>(c));
+  }
+  return text;
+}
+
+PreTokenizer::Behavior PreTokenizer::read_behavior(const io::Node& node) {
+  static const std::map<std::string, Behavior> kNames{
+      {"Isolated", Behavior::kIsolated},
+      {"Removed", Behavior::kRemoved},
+      {"MergedWithPrevious", Behavior::kPrevious},
+      {"MergedWithNext", Behavior::kNext},
+      {"Contiguous", Behavior::kContiguous}};
+  auto it = kNames.find(node.text());
+  if (it == kNames.end()) {
+    node.fail(fmt::format("\"{}\" is not supported", node.text()));
+  }
+  return it->second;
+}
+
+PreTokenizer::Step PreTokenizer::split(
+    const char* pattern,
+    Behavior behavior,
+    bool invert) {
+  return {.regex = Regex(pattern), .behavior = behavior, .invert = invert};
+}
+
+PreTokenizer::PreTokenizer(const io::Node& node) {
+  for_each_step(
+      node,
+      "pretokenizers",
+      [&](const io::Node& step, const std::string& type) {
+        if (type == "Split") {
+          steps_.push_back(
+              {.regex = read_pattern(step.at("pattern")),
+               .behavior = read_behavior(step.at("behavior")),
+               .invert = step.boolean("invert", false)});
+        } else if (type == "ByteLevel") {
+          read_byte_level(step);
+        } else if (type == "Metaspace") {
+          read_metaspace(step);
+        } else if (type == "Digits") {
+          bool each = step.boolean("individual_digits", false);
+          steps_.push_back(split(
+              R"(\p{N})",
+              each ? Behavior::kIsolated : Behavior::kContiguous,
+              false));
+        } else if (type == "Punctuation") {
+          auto behavior = step.find("behavior");
+          steps_.push_back(split(
+              R"([\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e])",
+              behavior ? read_behavior(*behavior) : Behavior::kIsolated,
+              false));
+        } else if (type == "Whitespace") {
+          steps_.push_back(split(
+              R"([\p{L}\p{M}\p{Nd}\p{Pc}]+|[^\p{L}\p{M}\p{Nd}\p{Pc}\s]+)",
+              Behavior::kRemoved,
+              true));
+        } else if (type == "WhitespaceSplit") {
+          steps_.push_back(split(R"(\s)", Behavior::kRemoved, false));
+        } else {
+          step.at("type").fail(fmt::format("\"{}\" is not supported", type));
+        }
+      });
+  byte_level_ = !steps_.empty() && steps_.back().kind == Step::Kind::kBytes;
+}
+
+void PreTokenizer::read_byte_level(const io::Node& node) {
+  bool cuts = node.boolean("use_regex", true);
+  steps_.push_back(
+      {.kind = Step::Kind::kBytes,
+       .regex = Regex(kGpt2Pattern),
+       .splits = cuts,
+       .prefix = node.boolean("add_prefix_space", true)});
+}
+
+void PreTokenizer::read_metaspace(const io::Node& node) {
+  std::string replacement = node.text("replacement", kMetaspace);
+  if (replacement.empty()) {
+    node.at("replacement").fail("must not be empty");
+  }
+  // Before 0.15 the scheme was a boolean.
+  std::string scheme = node.text(
+      "prepend_scheme",
+      node.boolean("add_prefix_space", true) ? "always" : "never");
+  if (scheme != "always" && scheme != "never" && scheme != "first") {
+    node.at("prepend_scheme")
+        .fail(fmt::format("\"{}\" is not supported", scheme));
+  }
+  steps_.push_back(
+      {.kind = Step::Kind::kSpaces,
+       .regex = Regex::literal(replacement),
+       .behavior = Behavior::kNext,
+       .splits = node.boolean("split", true),
+       .prefix = scheme != "never",
+       .prefix_first_only = scheme == "first",
+       .replacement = replacement});
+}
+
+PreTokenizer::Cutter::Cutter(const PreTokenizer& pre_tokenizer)
+    : owner_(&pre_tokenizer) {
+  for (const Step& step : pre_tokenizer.steps_) {
+    matchers_.emplace_back(step.regex);
+  }
+}
+
+/// Matches and what lies between them, treated as the behavior says.
+void PreTokenizer::cut(
+    const Step& step,
+    Regex::Matcher& matcher,
+    std::string_view text,
+    std::vector<std::string_view>& pieces) {
+  size_t piece_begin = 0; // of what is not given out yet
+  bool last_was_match = false;
+  bool any = false;
+  auto give = [&](size_t end) {
+    if (end > piece_begin) {
+      pieces.push_back(text.substr(piece_begin, end - piece_begin));
+    }
+    piece_begin = end;
+  };
+  auto take = [&](size_t begin, size_t end, bool match) {
+    if (begin == end) {
+      return;
+    }
+    match = match != step.invert;
+    switch (step.behavior) {
+      case Behavior::kIsolated:
+        give(begin);
+        give(end);
+        break;
+      case Behavior::kRemoved:
+        give(begin);
+        if (match) {
+          piece_begin = end;
+        } else {
+          give(end);
+        }
+        break;
+      case Behavior::kContiguous:
+        if (any && match != last_was_match) {
+          give(begin);
+        }
+        break;
+      case Behavior::kPrevious: // a match ends the piece it is in
+        if (match && last_was_match) {
+          give(begin);
+        }
+        if (!match) {
+          give(begin);
+        }
+        break;
+      case Behavior::kNext: // a match begins the piece it is in
+        if (match || (any && !last_was_match)) {
+          give(begin);
+        }
+        break;
+    }
+    any = true;
+    last_was_match = match;
+  };
+  size_t done = 0;
+  size_t from = 0;
+  Regex::Match found;
+  while (from <= text.size() && matcher.find(text, from, found)) {
+    take(done, found.begin, false);
+    take(found.begin, found.end, true);
+    done = found.end;
+    from = found.end;
+    if (found.begin == found.end) {
+      from += std::max<size_t>(
+          1, unicode::character_length(text.substr(found.end)));
+    }
+  }
+  take(done, text.size(), false);
+  give(text.size());
+}
+
+const std::vector<std::string_view>& PreTokenizer::Cutter::operator()(
+    std::string_view text,
+    bool first,
+    bool continued) {
+  made_.clear();
+  pieces_.assign(1, text);
+  for (size_t i = 0; i < owner_->steps_.size(); ++i) {
+    const Step& step = owner_->steps_[i];
+    const bool last = i + 1 == owner_->steps_.size();
+    next_.clear();
+    for (size_t p = 0; p < pieces_.size(); ++p) {
+      std::string_view piece = pieces_[p];
+      const bool prefixed = step.prefix && !(continued && p == 0) &&
+          (!step.prefix_first_only || (first && p == 0));
+      if (step.kind == Step::Kind::kSpaces) {
+        std::string spaced;
+        for (char c : piece) {
+          c == ' ' ? spaced += step.replacement : spaced += c;
+        }
+        if (prefixed && !spaced.starts_with(step.replacement)) {
+          spaced.insert(0, step.replacement);
+        }
+        piece = made_.emplace_back(std::move(spaced));
+      } else if (prefixed && !piece.starts_with(' ')) {
+        piece = made_.emplace_back(" " + std::string(piece));
+      }
+      size_t begin = next_.size();
+      if (step.splits) {
+        cut(step, matchers_[i], piece, next_);
+      } else {
+        next_.push_back(piece);
+      }
+      if (step.kind == Step::Kind::kBytes && !last) {
+        for (size_t n = begin; n < next_.size(); ++n) {
+          next_[n] = made_.emplace_back(ByteAlphabet::get().encode(next_[n]));
+        }
+      }
+    }
+    std::swap(pieces_, next_);
+  }
+  return pieces_;
+}
+
+} // namespace accrue

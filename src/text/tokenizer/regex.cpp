@@ -1,0 +1,181 @@
+#include "text/tokenizer/regex.h"
+
+#include <fmt/format.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "accrue/core/error.h"
+
+namespace accrue {
+
+struct CompiledRegex {
+  pcre2_code* code = nullptr;
+  std::string pattern;
+
+  CompiledRegex() = default;
+  CompiledRegex(const CompiledRegex&) = delete;
+  CompiledRegex& operator=(const CompiledRegex&) = delete;
+  ~CompiledRegex() {
+    pcre2_code_free(code);
+  }
+};
+
+struct MatchMemory {
+  pcre2_match_data* data = nullptr;
+  pcre2_match_context* context = nullptr;
+  pcre2_jit_stack* stack = nullptr;
+
+  MatchMemory() = default;
+  MatchMemory(const MatchMemory&) = delete;
+  MatchMemory& operator=(const MatchMemory&) = delete;
+  ~MatchMemory() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(context);
+    pcre2_jit_stack_free(stack);
+  }
+};
+
+namespace {
+
+constexpr size_t kStackBytes = size_t{64} << 20; // grows up to it
+
+/// White_Space of Unicode, as it stands inside [].
+constexpr std::string_view kSpaces =
+    R"(\x09-\x0d\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029})"
+    R"(\x{202f}\x{205f}\x{3000})";
+
+std::string message_of(int code) {
+  std::array<char, 256> text{};
+  pcre2_get_error_message(
+      code, reinterpret_cast<PCRE2_UCHAR*>(text.data()), text.size());
+  return text.data();
+}
+
+/// PCRE2's \s also holds U+180E, Oniguruma's does not. Inside a class "&&" is
+/// Oniguruma's intersection and "[" opens a nested class; both are letters to
+/// PCRE2.
+std::string translate(const std::string& pattern) {
+  std::string out;
+  bool in_class = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    char c = pattern[i];
+    char next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
+    if (c == '\\' && next != '\0') {
+      ++i;
+      if (next == 's') {
+        out += in_class ? std::string(kSpaces) : fmt::format("[{}]", kSpaces);
+      } else if (next == 'S' && !in_class) {
+        out += fmt::format("[^{}]", kSpaces);
+      } else {
+        out += {c, next};
+      }
+      continue;
+    }
+    if (in_class && c == '&' && next == '&') {
+      throw DataError("intersections of classes (&&) are not supported");
+    }
+    if (in_class && c == '[' && next != ':') {
+      throw DataError("classes inside classes are not supported");
+    }
+    if (in_class && c == '[') { // [:alpha:]
+      size_t end = pattern.find(":]", i + 2);
+      if (end != std::string::npos) {
+        out += pattern.substr(i, end + 2 - i);
+        i = end + 1;
+        continue;
+      }
+    }
+    out += c;
+    if (in_class) {
+      in_class = c != ']';
+    } else if (c == '[') {
+      in_class = true;
+      if (next == '^') {
+        out += pattern[++i];
+        next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
+      }
+      if (next == ']') { // first in a class: a letter
+        out += pattern[++i];
+      }
+    }
+  }
+  return out;
+}
+
+} // namespace
+
+void Regex::compile(const std::string& pattern, unsigned options) {
+  auto made = std::make_shared<CompiledRegex>();
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  made->pattern = pattern;
+  made->code = pcre2_compile(
+      reinterpret_cast<PCRE2_SPTR>(pattern.data()),
+      pattern.size(),
+      options | PCRE2_UTF,
+      &error,
+      &offset,
+      nullptr);
+  if (made->code == nullptr) {
+    throw DataError(
+        fmt::format("{} at character {}", message_of(error), offset));
+  }
+  // Without a just-in-time compiler matching is slower and the same.
+  pcre2_jit_compile(made->code, PCRE2_JIT_COMPLETE);
+  compiled_ = std::move(made);
+}
+
+Regex::Regex(const std::string& pattern) {
+  compile(translate(pattern), PCRE2_UCP);
+}
+
+Regex Regex::literal(const std::string& text) {
+  Regex regex;
+  regex.compile(text, PCRE2_LITERAL);
+  return regex;
+}
+
+Regex::Matcher::Matcher(const Regex& regex)
+    : regex_(regex.compiled_), memory_(std::make_shared<MatchMemory>()) {
+  memory_->data = pcre2_match_data_create_from_pattern(regex_->code, nullptr);
+  memory_->context = pcre2_match_context_create(nullptr);
+  memory_->stack = pcre2_jit_stack_create(32 << 10, kStackBytes, nullptr);
+  if (memory_->data == nullptr || memory_->context == nullptr) {
+    throw std::bad_alloc();
+  }
+  pcre2_jit_stack_assign(memory_->context, nullptr, memory_->stack);
+}
+
+bool Regex::Matcher::find(std::string_view text, size_t from, Match& match) {
+  int result = pcre2_match(
+      regex_->code,
+      reinterpret_cast<PCRE2_SPTR>(text.data()),
+      text.size(),
+      from,
+      PCRE2_NO_UTF_CHECK,
+      memory_->data,
+      memory_->context);
+  if (result == PCRE2_ERROR_NOMATCH) {
+    return false;
+  }
+  if (result < 0) {
+    throw DataError(fmt::format(
+        "[tokenizer] the pattern {} gave up at byte {} of a text of {}: {}. "
+        "Split the text into shorter documents.",
+        regex_->pattern,
+        from,
+        text.size(),
+        message_of(result)));
+  }
+  const PCRE2_SIZE* where = pcre2_get_ovector_pointer(memory_->data);
+  // A \K behind the match's end would turn it around.
+  match = {where[0], std::max(where[0], where[1])};
+  return true;
+}
+
+} // namespace accrue

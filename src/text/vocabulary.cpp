@@ -1,0 +1,109 @@
+#include "text/vocabulary.h"
+
+#include <fmt/format.h>
+
+#include "accrue/core/error.h"
+#include "accrue/core/random.h"
+#include "io/files.h"
+#include "io/json.h"
+#include "text/unicode.h"
+
+namespace accrue {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint32_t kBytes = 256;
+
+/// "<s>", or {"content": "<s>", …}; none if absent.
+std::optional<std::string> read_token(const io::Node& node, const char* key) {
+  auto token = node.find(key);
+  if (!token) {
+    return std::nullopt;
+  }
+  return token->json().is_object() ? token->at("content").text()
+                                   : token->text();
+}
+
+} // namespace
+
+Vocabulary::Vocabulary() = default;
+
+Vocabulary Vocabulary::open(const fs::path& model, int64_t config_eos) {
+  fs::path folder = fs::is_directory(model) ? model : model.parent_path();
+  fs::path file = folder / "tokenizer.json";
+  Vocabulary vocabulary;
+  if (!fs::exists(file)) {
+    if (fs::exists(folder / "tokenizer.model")) {
+      throw DataError(fmt::format(
+          "[tokenizer] {} holds a tokenizer.model and no tokenizer.json. Save "
+          "it with transformers' AutoTokenizer, which writes one.",
+          folder.string()));
+    }
+    return vocabulary;
+  }
+  vocabulary.tokenizer_ = Tokenizer::load(file);
+  std::optional<uint32_t> end;
+  if (fs::path path = folder / "tokenizer_config.json"; fs::exists(path)) {
+    io::Json json = io::read_json(path);
+    io::Node node(json, path.string());
+    if (auto token = read_token(node, "eos_token")) {
+      end = vocabulary.tokenizer_->id_of(*token);
+      if (!end) {
+        node.at("eos_token").fail("is not in the vocabulary");
+      }
+    }
+  }
+  if (!end && config_eos >= 0) {
+    end = static_cast<uint32_t>(config_eos);
+  }
+  if (!end) {
+    throw DataError(fmt::format(
+        "[tokenizer] {} does not say what ends a text. Set \"eos_token\" in "
+        "tokenizer_config.json or \"eos_token_id\" in config.json.",
+        folder.string()));
+  }
+  vocabulary.end_of_text_ = *end;
+  io::Digest digest = io::digest_file(file);
+  vocabulary.digest_ = mix(mix(digest.size_bytes, digest.crc32), *end + 1);
+  return vocabulary;
+}
+
+uint32_t Vocabulary::size() const {
+  return tokenizer_ ? std::max(tokenizer_->size(), end_of_text_ + 1) : kBytes;
+}
+
+std::string Vocabulary::decode(std::span<const uint32_t> ids) const {
+  if (tokenizer_) {
+    return tokenizer_->decode(ids);
+  }
+  std::string bytes;
+  for (uint32_t id : ids) {
+    if (id < kBytes) { // models may have more rows
+      bytes += static_cast<char>(id);
+    }
+  }
+  return bytes;
+}
+
+Vocabulary::Encoder::Encoder(const Vocabulary& vocabulary) {
+  if (vocabulary.tokenizer_) {
+    tokenizer_.emplace(vocabulary.tokenizer_);
+  }
+}
+
+std::vector<uint32_t> Vocabulary::Encoder::operator()(
+    std::string_view text,
+    const Tokenizer::Place& place) {
+  if (tokenizer_) {
+    return (*tokenizer_)(text, place);
+  }
+  std::vector<uint32_t> ids;
+  ids.reserve(text.size());
+  for (char c : text) {
+    ids.push_back(static_cast<unsigned char>(c));
+  }
+  return ids;
+}
+
+} // namespace accrue

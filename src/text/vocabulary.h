@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "text/tokenizer/tokenizer.h"
+
+namespace accrue {
+
+/// How a model's text becomes ids: by its tokenizer.json, or one token per
+/// UTF-8 byte without one.
+class Vocabulary {
+ public:
+  /// Bytes. NUL, which no text file contains, ends documents.
+  Vocabulary();
+
+  /// That of a model folder (or of a config.json in it). What ends a document
+  /// is tokenizer_config.json's "eos_token", else `config_eos` (-1: none).
+  /// Throws DataError if it can't be read or knows no end of text.
+  static Vocabulary open(
+      const std::filesystem::path& model,
+      int64_t config_eos);
+
+  bool is_bytes() const {
+    return tokenizer_ == nullptr;
+  }
+  /// nullptr for bytes.
+  const std::shared_ptr<const Tokenizer>& tokenizer() const {
+    return tokenizer_;
+  }
+  /// Ids are below it.
+  uint32_t size() const;
+  uint32_t end_of_text() const {
+    return end_of_text_;
+  }
+  /// Two vocabularies with the same digest give the same ids.
+  uint64_t digest() const {
+    return digest_;
+  }
+
+  std::string decode(std::span<const uint32_t> ids) const;
+
+  /// Encodes texts one after the other; one per thread.
+  class Encoder {
+   public:
+    explicit Encoder(const Vocabulary& vocabulary);
+
+    /// See Tokenizer::Encoder. `text` must be valid UTF-8.
+    std::vector<uint32_t> operator()(
+        std::string_view text,
+        const Tokenizer::Place& place);
+
+   private:
+    std::optional<Tokenizer::Encoder> tokenizer_;
+  };
+
+ private:
+  std::shared_ptr<const Tokenizer> tokenizer_;
+  uint32_t end_of_text_ = 0;
+  uint64_t digest_ = 0;
+};
+
+} // namespace accrue

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "accrue/models/transformer.h"
+#include "report/progress.h"
+#include "text/dataset.h"
+
+namespace accrue {
+
+/// Lays the sequences of samples end to end. Targets have weight 1, or 0 where
+/// they are not trained on.
+TokenBatch make_batch(std::span<const Sample> samples);
+
+/// Calls run(first index, samples) for a whole dataset in order, in batches of
+/// at most `max_tokens` tokens and at least one sample.
+void for_each_batch(
+    const Dataset& dataset,
+    int64_t max_tokens,
+    const std::function<void(uint64_t, std::span<const Sample>)>& run);
+
+/// Without a graph tokens take little memory; more at once are not faster.
+constexpr int64_t kEvaluationTokens = 1024;
+
+/// Σ loss and Σ weight of a dataset, without a graph.
+struct Evaluation {
+  double loss_sum = 0;
+  double target_tokens = 0;
+  double mean() const {
+    return loss_sum / target_tokens;
+  }
+};
+Evaluation evaluate(
+    const Transformer& model,
+    const Dataset& dataset,
+    int64_t max_tokens,
+    const report::Tick& tick);
+
+} // namespace accrue

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "accrue/models/transformer.h"
+#include "text/vocabulary.h"
+
+namespace accrue {
+
+/// What --model names: a config.json, a model folder, or an adapter folder that
+/// names its base.
+struct ModelSource {
+  std::filesystem::path base; // folder or config.json
+  /// PEFT's, if that is what was named.
+  std::optional<std::filesystem::path> adapter;
+  std::optional<LoraOptions> lora; // the adapter's
+  ModelConfig config;
+
+  /// The base has weights to start from.
+  bool has_weights() const;
+};
+
+/// Reads configs only. Throws DataError.
+ModelSource find_model(const std::string& model);
+
+/// Throws DataError if ids of `vocabulary` are too many for the model.
+Vocabulary open_vocabulary(const ModelSource& source);
+
+/// Makes the model and loads what there is: weights, or fresh ones from
+/// `seed`, and the adapter. `lora` is for new adapters; an adapter's own wins.
+Transformer open_model(
+    const ModelSource& source,
+    Dtype dtype,
+    uint64_t seed,
+    const std::optional<LoraOptions>& lora = std::nullopt);
+
+/// Copies tokenizer files beside a model that was made from `base`.
+void copy_tokenizer(
+    const std::filesystem::path& base,
+    const std::filesystem::path& folder);
+
+} // namespace accrue
