@@ -149,7 +149,8 @@ class Transformer::Builder {
   bool is_target(const std::string& name) {
     bool found = false;
     for (const std::string& target : options_.lora->targets) {
-      if (target == "all-linear" || name.ends_with("." + target)) {
+      if (target == "all-linear" || name == target ||
+          name.ends_with("." + target)) {
         matched_.insert(target);
         found = true;
       }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <exception>
 #include <optional>
 #include <span>
@@ -88,7 +89,9 @@ class Tokenizing {
     size_t threads = options.threads > 0
         ? static_cast<size_t>(options.threads)
         : std::max(1U, std::thread::hardware_concurrency());
-    encoders_.assign(threads, Vocabulary::Encoder(options.vocabulary));
+    for (size_t i = 0; i < threads; ++i) {
+      encoders_.emplace_back(options.vocabulary);
+    }
   }
 
   void run(const std::vector<fs::path>& files) {
@@ -234,7 +237,7 @@ class Tokenizing {
   const CorpusProgress& progress_;
   ExampleOptions example_options_;
   size_t width_;
-  std::vector<Vocabulary::Encoder> encoders_; // one per thread
+  std::deque<Vocabulary::Encoder> encoders_; // one per thread
   io::FileWriter tokens_;
   io::FileWriter trained_;
   io::FileWriter documents_;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <sstream>
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
@@ -192,7 +193,13 @@ std::optional<LoraOptions> Task::lora_options() const {
   lora.rank = *options_.lora_rank;
   lora.alpha = options_.lora_alpha.value_or(2 * static_cast<double>(lora.rank));
   if (!options_.lora_targets.empty()) {
-    lora.targets = options_.lora_targets;
+    lora.targets.clear();
+  }
+  for (const std::string& names : options_.lora_targets) {
+    std::istringstream list(names); // a comma separates as a space does
+    for (std::string name; std::getline(list, name, ',');) {
+      lora.targets.push_back(name);
+    }
   }
   return lora;
 }

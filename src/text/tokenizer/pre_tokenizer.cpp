@@ -240,7 +240,7 @@ const std::vector<std::string_view>& PreTokenizer::Cutter::operator()(
         }
         piece = made_.emplace_back(std::move(spaced));
       } else if (prefixed && !piece.starts_with(' ')) {
-        piece = made_.emplace_back(" " + std::string(piece));
+        piece = made_.emplace_back(std::string(1, ' ').append(piece));
       }
       size_t begin = next_.size();
       if (step.splits) {

@@ -141,7 +141,7 @@ Regex Regex::literal(const std::string& text) {
 }
 
 Regex::Matcher::Matcher(const Regex& regex)
-    : regex_(regex.compiled_), memory_(std::make_shared<MatchMemory>()) {
+    : regex_(regex.compiled_), memory_(std::make_unique<MatchMemory>()) {
   memory_->data = pcre2_match_data_create_from_pattern(regex_->code, nullptr);
   memory_->context = pcre2_match_context_create(nullptr);
   memory_->stack = pcre2_jit_stack_create(32 << 10, kStackBytes, nullptr);
@@ -150,6 +150,9 @@ Regex::Matcher::Matcher(const Regex& regex)
   }
   pcre2_jit_stack_assign(memory_->context, nullptr, memory_->stack);
 }
+
+Regex::Matcher::Matcher(Matcher&&) noexcept = default;
+Regex::Matcher::~Matcher() = default;
 
 bool Regex::Matcher::find(std::string_view text, size_t from, Match& match) {
   int result = pcre2_match(

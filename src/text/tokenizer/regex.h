@@ -24,10 +24,13 @@ class Regex {
     size_t end = 0;
   };
 
-  /// Finds matches one after the other. One thread, any number of texts.
+  /// Finds matches one after the other. One thread, any number of texts; not
+  /// to be copied, because copies would share what matching writes to.
   class Matcher {
    public:
     explicit Matcher(const Regex& regex);
+    Matcher(Matcher&&) noexcept;
+    ~Matcher();
 
     /// The first match from byte `from` on. False if there is none. `text` must
     /// be valid UTF-8. Throws DataError if matching takes too much.
@@ -35,7 +38,7 @@ class Regex {
 
    private:
     std::shared_ptr<const struct CompiledRegex> regex_;
-    std::shared_ptr<struct MatchMemory> memory_;
+    std::unique_ptr<struct MatchMemory> memory_;
   };
 
  private:

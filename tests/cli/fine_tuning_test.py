@@ -1,0 +1,160 @@
+"""Conversations, adapters and preferences, from the command line."""
+
+import json
+import unittest
+
+from support import SOURCE, CliTest, prose
+
+TOKENIZERS = "tests/oracle/tokenizers"
+
+
+class FineTuningTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        # A model folder with weights: what a run on plain text made.
+        self.train("base", "--model", self.llama, "--steps", 2)
+        self.base = self.path("base/model")
+        self.chats = self.write("chats.jsonl", "".join(
+            json.dumps({"prompt": prose(1 + i % 5, i) + " ",
+                        "completion": prose(1 + (3 * i) % 7, i + 1)}) + "\n" for i in range(30)))
+        self.pairs = self.write("pairs.jsonl", "".join(
+            json.dumps({"prompt": prose(2, i) + " ", "chosen": prose(1 + i % 4, 2 * i),
+                        "rejected": prose(1 + (2 * i) % 5, 3 * i)}) + "\n" for i in range(30)))
+
+    def adapter_bytes(self, out):
+        return (self.folder / out / "model" / "adapter_model.safetensors").read_bytes()
+
+    def chat_args(self, out, *extra):
+        return self.train_args(out, "--model", self.base, "--data", self.chats, "--seq-len", 60,
+                               "--lr", "1e-2", "--dropout", 0.1, *self.steps(extra))
+
+    def dpo_args(self, out, *extra):
+        return self.train_args(out, "--model", self.base, "--data", self.pairs, "--objective",
+                               "dpo", "--seq-len", 60, "--lr", "1e-3", *self.steps(extra))
+
+    @staticmethod
+    def steps(extra):
+        return extra if "--steps" in extra else ("--steps", 4, *extra)
+
+    def test_bits_do_not_depend_on_the_split(self):
+        lora = ("--lora-rank", 4)
+        for name, args, read in (
+                ("chat", self.chat_args, self.model_bytes),
+                ("chat-lora", lambda out, *e: self.chat_args(out, *lora, *e), self.adapter_bytes),
+                ("dpo", self.dpo_args, self.model_bytes),
+                ("dpo-lora", lambda out, *e: self.dpo_args(out, *lora, *e), self.adapter_bytes)):
+            for dtype in ("fp32", "bf16"):
+                want = None
+                for micro_batch, threads in ((1, 1), (2, 2), (5, 1), (12, 2)):
+                    out = f"{name}-{dtype}-{micro_batch}"
+                    self.run_accrue(*args(out, "--dtype", dtype, "--micro-batch", micro_batch,
+                                          "--threads", threads))
+                    got = (read(out), [
+                        {k: m[k] for k in ("loss", "grad_norm", "tokens", "target_tokens")}
+                        for m in self.metrics(out)])
+                    want = want or got
+                    self.assertEqual(got, want, out)
+            self.run_accrue(*args(name + "-control", "--dtype", dtype, "--seed", 1))
+            if "dpo" not in name or "lora" in name:  # else nothing is drawn from the seed but order
+                self.assertNotEqual(read(name + "-control"), want[0])
+
+    def test_only_answers_count(self):
+        self.run_accrue(*self.chat_args("run", "--global-batch", 30, "--steps", 1))
+        lines = [json.loads(line) for line in open(self.chats)]
+        answers = sum(len(line["completion"]) + 1 for line in lines)
+        everything = answers + sum(len(line["prompt"]) - 1 for line in lines)
+        metrics = self.metrics("run")[0]
+        self.assertEqual(metrics["target_tokens"], answers)
+        self.assertEqual(metrics["tokens"], everything)
+
+    def test_resumed_runs_end_with_the_same_bytes(self):
+        for name, args, read in (
+                ("chat", lambda out, *e: self.chat_args(out, "--lora-rank", 2, *e),
+                 self.adapter_bytes),
+                ("dpo", self.dpo_args, self.model_bytes)):
+            self.run_accrue(*args(name + "-whole"))
+            self.run_accrue(*args(name + "-part", "--steps", 2))
+            self.run_accrue("train", "--out", self.path(name + "-part"), "--resume", "--steps", 4)
+            self.assertEqual(read(name + "-part"), read(name + "-whole"))
+        # What the reference was is kept, not made again from the trained model.
+        part = self.folder / "dpo-part" / "reference.safetensors"
+        whole = self.folder / "dpo-whole" / "reference.safetensors"
+        self.assertEqual(part.read_bytes(), whole.read_bytes())
+
+    def test_preferences_start_at_log_two_and_are_learned(self):
+        self.run_accrue(*self.dpo_args("run", "--steps", 12, "--valid-fraction", 0.2))
+        metrics = self.metrics("run")
+        self.assertAlmostEqual(metrics[0]["loss"], 0.6931471, delta=1e-5)
+        self.assertEqual(metrics[0]["reward_margin"], 0)
+        self.assertGreater(metrics[-1]["reward_margin"], 0.05)
+        self.assertGreater(metrics[-1]["reward_accuracy"], 0.7)
+        self.assertIn("valid_loss", metrics[-1])
+
+    def test_frozen_weights_stay_and_the_planner_knows_what_is_saved(self):
+        plans = {}
+        for name, extra in (("full", ()), ("lora", ("--lora-rank", 2))):
+            args = [a for a in self.chat_args("none", *extra)[1:]]
+            at = args.index("--micro-batch")
+            done = self.run_accrue("plan", *args[:at], *args[at + 2:], "--json")
+            plans[name] = json.loads(done.stdout)
+        self.assertEqual(plans["full"]["num_parameters"] < plans["lora"]["num_parameters"], True)
+        for key in ("gradient_bytes", "optimizer_bytes"):
+            self.assertLess(plans["lora"]["account"][key] if "account" in plans["lora"]
+                            else plans["lora"][key],
+                            (plans["full"]["account"] if "account" in plans["full"]
+                             else plans["full"])[key] / 4)
+
+    def test_verify_passes(self):
+        for args in (self.chat_args("x", "--lora-rank", 3), self.dpo_args("x")):
+            done = self.run_accrue("verify", *args[1:], "--json")
+            self.assertTrue(json.loads(done.stdout)["passed"])
+
+    def test_chat_with_a_tokenizer(self):
+        tokenizer = (SOURCE / TOKENIZERS / "llama3.json").read_bytes()
+        config = json.loads((self.folder / "llama.json").read_text()) | {"vocab_size": 430}
+        (self.folder / "chat").mkdir()
+        self.write("chat/config.json", json.dumps(config))
+        self.write("chat/tokenizer.json", tokenizer)
+        done = self.train("none", "--model", self.path("chat"), "--data", self.chats, "--steps", 1,
+                          expect=3)
+        self.assert_error(done, "does not say what ends a text", "tokenizer_config.json")
+        self.write("chat/tokenizer_config.json", json.dumps({"eos_token": "<|end_of_text|>"}))
+        self.train("run", "--model", self.path("chat"), "--data", self.chats, "--steps", 12,
+                   "--lr", "1e-2", "--seq-len", 60)
+        model = self.path("run/model")
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            self.assertEqual((self.folder / "run/model" / name).read_bytes(),
+                             (self.folder / "chat" / name).read_bytes())
+        args = ["generate", "--model", model, "--prompt", "the whale", "--max-tokens", 12,
+                "--temperature", 1, "--json"]
+        first = json.loads(self.run_accrue(*args, "--chat").stdout)["text"]
+        self.assertEqual(first, json.loads(self.run_accrue(*args, "--chat").stdout)["text"])
+        self.assertNotEqual(first, json.loads(self.run_accrue(*args).stdout)["text"])
+        done = self.run_accrue(*args, "--chat", "--chat-template", "chatml", expect=2)
+        self.assert_error(done, "chatml needs the tokens <|im_start|>")
+
+    def test_eval_is_the_validation_loss(self):
+        self.train("run", "--model", self.base, "--data", self.chats, "--seq-len", 60, "--steps",
+                   2, "--valid", self.chats)
+        done = self.run_accrue("eval", "--model", self.path("run/model"), "--valid", self.chats,
+                               "--seq-len", 60, "--json")
+        result = json.loads(done.stdout)
+        self.assertEqual(result["loss"], self.metrics("run")[-1]["valid_loss"])
+        self.assertGreater(result["perplexity"], 1)
+
+    def test_contradictions_are_named(self):
+        done = self.train("none", "--lora-alpha", 3, "--merge", "--objective", "dpo", "--dpo-beta",
+                          0, expect=2)
+        self.assert_error(done, "need --lora-rank", "--merge needs", "--dpo-beta must be > 0")
+        done = self.train("none", "--model", self.base, "--lora-rank", 2, "--lora-targets",
+                          "c_attn", "q_proj", expect=2)
+        self.assert_error(done, "no linear layer c_attn", "q_proj, k_proj")
+        done = self.train("none", "--model", self.base, "--data", self.pairs, expect=3)
+        self.assert_error(done, "line 1 of", "--objective dpo")
+        done = self.train("none", "--model", self.base, "--objective", "dpo", expect=3)
+        self.assert_error(done, "is plain text")
+        self.assertFalse((self.folder / "none").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

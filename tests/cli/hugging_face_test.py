@@ -1,0 +1,216 @@
+"""Models, adapters and training beside transformers and PEFT.
+
+Needs torch, transformers and peft; skips without them.
+"""
+
+import json
+import random
+import tempfile
+import unittest
+
+from support import CliTest, prose
+
+try:
+    import torch
+    import torch.nn.functional as F
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
+    from transformers.utils import logging
+except ImportError as error:
+    raise unittest.SkipTest(f"no transformers or peft ({error})") from error
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+COMMON = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
+FAMILIES = {
+    "gpt2": {"vocab_size": 300, "n_positions": 64, "n_embd": 32, "n_layer": 2, "n_head": 4,
+             "attn_pdrop": 0, "embd_pdrop": 0, "resid_pdrop": 0},
+    "llama": COMMON | {"rope_theta": 500.0, "rope_scaling": {
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32}},
+    "mistral": COMMON | {"head_dim": 12, "sliding_window": 64},
+    "qwen2": COMMON | {"tie_word_embeddings": True},
+    "qwen3": COMMON | {"head_dim": 12, "attention_bias": False},
+}
+SEQ_LEN = 24
+
+
+class HuggingFaceTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.corpus = (self.folder / "text.txt").read_bytes()[:SEQ_LEN * 16 + 1]
+        self.write("text.txt", self.corpus)
+
+    def make_model(self, family, **kwargs):
+        """A random model, with weights large enough to tell it from others."""
+        torch.manual_seed(3)
+        config = AutoConfig.for_model(family, **FAMILIES[family], eos_token_id=0, bos_token_id=None)
+        model = AutoModelForCausalLM.from_config(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+        folder = tempfile.mkdtemp(prefix=family, dir=self.folder)
+        model.to(kwargs.pop("dtype", torch.float32)).save_pretrained(folder, **kwargs)
+        return folder, model
+
+    def samples(self):
+        """The packed samples of the text, its end included."""
+        tokens = list(self.corpus) + [0]
+        return [torch.tensor(tokens[i:i + SEQ_LEN + 1])
+                for i in range(0, len(tokens) - 1, SEQ_LEN)]
+
+    def loss(self, model):
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for sample in self.samples():
+                logits = model(sample[None, :-1]).logits[0].float()
+                total += F.cross_entropy(logits, sample[1:], reduction="sum").item()
+                count += len(sample) - 1
+        return total / count
+
+    def evaluate(self, model, *extra):
+        done = self.run_accrue("eval", "--model", model, "--valid", self.text, "--seq-len",
+                               SEQ_LEN, "--threads", 1, "--json", *extra)
+        return json.loads(done.stdout)["loss"]
+
+    def same_weights(self, out, *extra):
+        """A run that changes nothing: reads weights and writes them."""
+        self.train(out, "--lr", 0, "--steps", 1, "--seq-len", SEQ_LEN, *extra)
+        return self.model_bytes(out)
+
+    def test_every_family_dtype_and_layout_is_read(self):
+        for family in FAMILIES:
+            for kwargs in ({}, {"max_shard_size": "20KB"}, {"dtype": torch.bfloat16},
+                           {"dtype": torch.float16, "max_shard_size": "20KB"}):
+                folder, model = self.make_model(family, **kwargs)
+                self.assertAlmostEqual(
+                    self.evaluate(folder), self.loss(model.float()), delta=2e-5,
+                    msg=f"{family} {kwargs}")
+
+    def test_round_trip_keeps_every_byte(self):
+        for family in FAMILIES:
+            for dtype in (torch.float32, torch.bfloat16):
+                folder, _ = self.make_model(family, dtype=dtype)
+                name = f"{family}-{dtype}".replace(".", "-")
+                first = self.same_weights(name + "-1", "--model", folder)
+                model, info = AutoModelForCausalLM.from_pretrained(
+                    self.path(f"{name}-1/model"), output_loading_info=True)
+                self.assertFalse(any(info.values()), info)
+                model.save_pretrained(self.path(name + "-back"))
+                again = self.same_weights(name + "-2", "--model", self.path(name + "-back"))
+                self.assertEqual(first, again, name)
+
+    def test_twenty_steps_are_those_of_trainer(self):
+        samples = self.samples()
+        for family in FAMILIES:
+            folder, model = self.make_model(family)
+            # Every step sees all samples, so their order does not matter.
+            self.train(f"run-{family}", "--model", folder, "--seq-len", SEQ_LEN, "--global-batch",
+                       len(samples), "--steps", 20, "--lr", "1e-3", "--weight-decay", 0,
+                       "--beta2", 0.999, "--micro-batch", 3)
+            losses = []
+
+            class Watched(Trainer):
+                def log(self, logs, *args, **kwargs):
+                    losses.extend([logs["loss"]] if "loss" in logs else [])
+
+            # The first label is masked, because Trainer counts labels before they are shifted.
+            data = [{"input_ids": s, "labels": torch.cat([torch.tensor([-100]), s[1:]])}
+                    for s in samples]
+            longest = max(len(s) for s in samples)
+
+            def collate(items):
+                pad = lambda t, value: F.pad(t, (0, longest - len(t)), value=value)
+                return {"input_ids": torch.stack([pad(i["input_ids"], 0) for i in items]),
+                        "labels": torch.stack([pad(i["labels"], -100) for i in items])}
+
+            Watched(model=model.train(), train_dataset=data, data_collator=collate,
+                    args=TrainingArguments(
+                        output_dir=self.path("trainer"), use_cpu=True, max_steps=20,
+                        per_device_train_batch_size=1, gradient_accumulation_steps=len(samples),
+                        learning_rate=1e-3, lr_scheduler_type="constant", max_grad_norm=1.0,
+                        logging_steps=1, save_strategy="no", report_to=[], seed=1,
+                        disable_tqdm=True)).train()
+            got = [m["loss"] for m in self.metrics(f"run-{family}")]
+            self.assertEqual(len(losses), 20)
+            for step, (ours, theirs) in enumerate(zip(got, losses)):
+                # Trainer rounds what it logs in some versions, so look at 1e-4.
+                self.assertAlmostEqual(ours / theirs, 1, delta=1e-4, msg=f"{family} {step}")
+
+    def test_adapters_go_to_peft_and_come_back(self):
+        for family in FAMILIES:
+            folder, model = self.make_model(family)
+            targets = ["c_attn", "c_proj"] if family == "gpt2" else ["q_proj", "down_proj"]
+            args = ["--model", folder, "--seq-len", SEQ_LEN, "--steps", 4, "--lr", "1e-2",
+                    "--lora-rank", 4, "--lora-alpha", 6, "--lora-targets", *targets]
+            self.train(f"{family}-adapter", *args)
+            self.train(f"{family}-merged", *args, "--merge")
+            adapter = self.path(f"{family}-adapter/model")
+            peft = PeftModel.from_pretrained(model, adapter).eval()
+            merged, info = AutoModelForCausalLM.from_pretrained(
+                self.path(f"{family}-merged/model"), output_loading_info=True)
+            self.assertFalse(any(info.values()), info)
+            tokens = self.samples()[0][None]
+            with torch.no_grad():
+                difference = (peft(tokens).logits - merged.eval()(tokens).logits).abs().max()
+            self.assertLess(difference.item(), 1e-4, family)
+            loss = self.loss(peft)
+            self.assertAlmostEqual(self.evaluate(adapter), loss, delta=2e-5)
+            # The way back, and further: PEFT's own folder is read and trained on.
+            peft.save_pretrained(self.path(f"{family}-peft"))
+            self.assertAlmostEqual(self.evaluate(self.path(f"{family}-peft")), loss, delta=2e-5)
+            self.train(f"{family}-more", "--model", self.path(f"{family}-peft"), "--seq-len",
+                       SEQ_LEN, "--steps", 2)
+            self.assertLess(self.evaluate(self.path(f"{family}-more/model")), loss)
+
+    def test_an_adapter_that_peft_made_is_read(self):
+        folder, model = self.make_model("qwen3")
+        peft = get_peft_model(model, LoraConfig(
+            r=2, lora_alpha=7, target_modules="all-linear", init_lora_weights=False))
+        peft.peft_config["default"].base_model_name_or_path = folder
+        peft.save_pretrained(self.path("theirs"))
+        self.assertAlmostEqual(self.evaluate(self.path("theirs")), self.loss(peft), delta=2e-5)
+
+    def test_preferences_are_those_of_a_plain_loop(self):
+        folder, model = self.make_model("llama")
+        pick = random.Random(4)
+        pairs = [{"prompt": prose(3, i) + " ", "chosen": prose(pick.randint(1, 4), 2 * i),
+                  "rejected": prose(pick.randint(1, 4), 3 * i)} for i in range(6)]
+        data = self.write("pairs.jsonl", "".join(json.dumps(p) + "\n" for p in pairs))
+        self.train("dpo", "--model", folder, "--data", data, "--objective", "dpo", "--dpo-beta",
+                   0.5, "--global-batch", 6, "--micro-batch", 2, "--steps", 5, "--lr", "1e-3",
+                   "--seq-len", 60, "--weight-decay", 0)
+
+        def log_probability(prompt, answer):
+            tokens = torch.tensor(list((prompt + answer).encode()) + [0])
+            tokens = tokens[:61]
+            logits = model(tokens[None, :-1]).logits[0].log_softmax(-1)
+            picked = logits.gather(1, tokens[1:, None])[:, 0]
+            return picked[len(prompt.encode()) - 1:].sum()
+
+        with torch.no_grad():
+            reference = [[log_probability(p["prompt"], p[k]) for k in ("chosen", "rejected")]
+                         for p in pairs]
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95),
+                                      weight_decay=0)
+        for step, metrics in enumerate(self.metrics("dpo")):
+            optimizer.zero_grad()
+            margins = torch.stack([
+                0.5 * ((log_probability(p["prompt"], p["chosen"]) - c)
+                       - (log_probability(p["prompt"], p["rejected"]) - r))
+                for p, (c, r) in zip(pairs, reference)])
+            loss = -F.logsigmoid(margins).mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            self.assertAlmostEqual(metrics["loss"], loss.item(), delta=2e-4, msg=step)
+            self.assertAlmostEqual(metrics["reward_margin"], margins.mean().item(), delta=1e-3)
+            self.assertAlmostEqual(
+                metrics["reward_accuracy"], (margins > 0).float().mean().item(), delta=1e-6)
+            self.assertEqual(metrics["samples"], 6)
+
+
+if __name__ == "__main__":
+    unittest.main()
