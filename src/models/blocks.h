@@ -13,6 +13,10 @@
 
 namespace accrue {
 
+/// Ends of the names of adapters, after that of their layer.
+constexpr const char* kAdapterA = ".lora_A.weight";
+constexpr const char* kAdapterB = ".lora_B.weight";
+
 struct Block {
   tensor::Norm attention_norm;
   std::vector<tensor::Linear> qkv; // one fused or three

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kFormat = 2; // part of the cache key
-constexpr size_t kBatchBytes = size_t{4} << 20; // text in memory at once
+constexpr size_t kBatchBytes = size_t{1} << 20; // text in memory at once
 
 std::string cache_key(
     const std::vector<fs::path>& files,

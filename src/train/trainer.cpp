@@ -10,18 +10,15 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <vector>
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "io/files.h"
-#include "io/toml.h"
 #include "memory/budget.h"
 #include "memory/meter.h"
 #include "memory/retreat.h"
 #include "models/checkpoint.h"
-#include "report/html.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
 
@@ -414,27 +411,6 @@ class Run {
   TrainSummary summary_;
 };
 
-/// A setting as people write it.
-std::string show(const toml::node& node) {
-  if (auto text = node.value_exact<std::string>()) {
-    return *text;
-  }
-  if (auto number = node.value_exact<double>()) {
-    return fmt::format("{}", *number); // the shortest that reads back the same
-  }
-  std::string text;
-  if (const toml::array* list = node.as_array()) {
-    for (const toml::node& item : *list) {
-      text += text.empty() ? "" : " ";
-      text += show(item);
-    }
-    return text;
-  }
-  std::ostringstream out;
-  node.visit([&](const auto& typed) { out << typed; });
-  return out.str();
-}
-
 } // namespace
 
 bool needs_plan(const TrainOptions& options) {
@@ -448,22 +424,6 @@ TrainSummary train(
     const OnStep& on_step,
     const std::string& fit_table) {
   return Run(task, progress, on_step, fit_table).run();
-}
-
-void write_report(const std::string& run) {
-  fs::path folder(run);
-  toml::table settings = io::read_toml<DataError>(folder / "config.toml");
-  report::PageInfo info;
-  info.title = fs::absolute(folder).lexically_normal().filename().string();
-  for (const auto& [name, value] : settings) {
-    info.settings.emplace_back(std::string(name.str()), show(value));
-  }
-  info.budget_bytes =
-      static_cast<uint64_t>(settings["memory"].value_or(int64_t{0}));
-  io::write_file(
-      folder / "report.html",
-      report::render_page(
-          info, report::read_metrics(folder / "metrics.jsonl")));
 }
 
 } // namespace accrue

@@ -75,7 +75,7 @@ class CommandsTest(CliTest):
         folder.mkdir()
         shutil.copy(self.gpt2, folder / "config.json")
         done = self.run_accrue("generate", "--model", folder, expect=3)
-        self.assert_error(done, "no model.safetensors")
+        self.assert_error(done, "holds no weights")
 
     def test_report_is_rebuilt(self):
         self.train("run", "--steps", 2)

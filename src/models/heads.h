@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+
+#include "models/blocks.h"
+#include "tensor/stream.h"
+
+// Attention head by head: norms of queries and keys, and the cache of keys and
+// values.
+
+namespace accrue {
+
+/// qkv = norm(raw), head by head, the chunk's rows. raw [T, (H + K) · D] are
+/// queries and keys, qkv [T, (H + 2K) · D].
+void norm_heads(
+    const tensor::Chunk& chunk,
+    const at::Tensor& raw,
+    const tensor::Heads& heads,
+    const Block& block,
+    const at::Tensor& qkv);
+
+/// dqkv [R, (H + 2K) · D] of the normed becomes that of the raw; the chunk's
+/// rows. Folds the gradients of the norms.
+void norm_heads_backward(
+    const tensor::Chunk& chunk,
+    const at::Tensor& raw,
+    const tensor::Heads& heads,
+    const Block& block,
+    const at::Tensor& dqkv);
+
+/// Keys and values of the new tokens go into the cache.
+void remember(
+    const at::Tensor& qkv,
+    const tensor::Heads& heads,
+    size_t block,
+    KeyValueCache& cache);
+
+/// Attention of one new token to everything before it and itself.
+void attend(
+    const at::Tensor& qkv,
+    const tensor::Heads& heads,
+    size_t block,
+    const KeyValueCache& cache,
+    const at::Tensor& out);
+
+} // namespace accrue

@@ -1,0 +1,132 @@
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "models/blocks.h"
+
+// What the parts of a pass share, and what they all do with chunks.
+
+namespace accrue {
+
+using tensor::Chunk;
+
+/// Enough rows for a matrix product to be at its best; more would only cost
+/// memory. Where weights are packed once per window, fewer are enough.
+inline int64_t chunk_tokens(tensor::Type compute) {
+  return compute == tensor::Type::kBf16 ? 512 : 1024;
+}
+inline at::Tensor empty(tensor::Type type, int64_t rows, int64_t width) {
+  return at::empty(
+      {rows, width}, at::TensorOptions().dtype(tensor::scalar_type(type)));
+}
+
+struct Pass::State {
+  std::shared_ptr<const Weights> weights;
+  TokenBatch batch;
+  KeyValueCache* cache;
+  std::vector<Chunk> chunks; // whole samples
+  tensor::Dropout dropout;
+
+  State(
+      std::shared_ptr<const Weights> w,
+      TokenBatch b,
+      const tensor::DropoutKey& key,
+      KeyValueCache* c)
+      : weights(std::move(w)),
+        batch(std::move(b)),
+        cache(c),
+        chunks(tensor::sample_chunks(
+            batch.offsets,
+            weights->compute,
+            chunk_tokens(weights->compute))),
+        dropout(key, batch.offsets, batch.sample_ids) {}
+
+  tensor::Type compute() const {
+    return weights->compute;
+  }
+
+  /// y = x · [W₀ W₁ …]
+  void linears(
+      const std::vector<tensor::Linear>& layers,
+      const at::Tensor& x,
+      const at::Tensor& y) const {
+    int64_t column = 0;
+    for (const tensor::Linear& layer : layers) {
+      int64_t width = tensor::out_width(layer);
+      tensor::linear(x, layer, compute(), tensor::columns(y, column, width));
+      column += width;
+    }
+  }
+
+  /// Folds the layers' gradients; returns that of x.
+  at::Tensor linears_backward(
+      const Chunk& chunk,
+      const std::vector<tensor::Linear>& layers,
+      const at::Tensor& x,
+      const at::Tensor& dy) const {
+    at::Tensor dx = at::empty_like(x);
+    int64_t column = 0;
+    for (const tensor::Linear& layer : layers) {
+      int64_t width = tensor::out_width(layer);
+      at::Tensor part = tensor::columns(dy, column, width);
+      tensor::linear_weight_gradient(chunk, x, part, layer, compute());
+      tensor::linear_input_gradient(
+          part, layer, compute(), dx, /*add=*/column > 0);
+      column += width;
+    }
+    return dx;
+  }
+
+  /// dy · Wᵀ in the sum type.
+  at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
+      const {
+    at::Tensor dx =
+        empty(tensor::type_of(dy), dy.size(0), tensor::in_width(layer));
+    tensor::linear_input_gradient(dy, layer, compute(), dx);
+    return dx;
+  }
+
+  /// y = x + dropout(branch · W + bias), the chunk's rows.
+  void add_branch(
+      const Chunk& chunk,
+      uint64_t site,
+      const at::Tensor& x,
+      const at::Tensor& branch,
+      const tensor::Linear& out,
+      const at::Tensor& y) const {
+    if (dropout.active()) {
+      at::Tensor rows = empty(tensor::type_of(x), chunk.size(), x.size(1));
+      tensor::linear(branch, out, compute(), rows);
+      dropout.apply(chunk, site, rows, chunk.of(x), chunk.of(y));
+      return;
+    }
+    at::Tensor rows = chunk.of(y);
+    if (out.bias.defined()) {
+      at::add_out(rows, chunk.of(x), out.bias.detach());
+    } else {
+      rows.copy_(chunk.of(x));
+    }
+    tensor::linear(branch, out, compute(), rows, /*add=*/true);
+  }
+
+  /// The gradient of what add_branch adds.
+  at::Tensor branch_gradient(
+      const Chunk& chunk,
+      uint64_t site,
+      const at::Tensor& dy) const {
+    at::Tensor rows = chunk.of(dy);
+    if (!dropout.active()) {
+      return rows;
+    }
+    at::Tensor masked = at::empty_like(rows);
+    dropout.apply(chunk, site, rows, {}, masked);
+    return masked;
+  }
+};
+} // namespace accrue
