@@ -19,6 +19,11 @@ Json read_json(const std::filesystem::path& path) {
         path.string(),
         1 + std::count(text.begin(), end, '\n'),
         error.what()));
+  } catch (const Json::exception& error) { // a number beyond all bounds
+    throw DataError(fmt::format(
+        "[json] {} can't be read ({}). Restore the file.",
+        path.string(),
+        error.what()));
   }
 }
 
