@@ -51,6 +51,18 @@ def run(command, extra):
         return out.read(), usage.ru_maxrss * 1024
 
 
+def prepare_weights(model, folder):
+    """Random weights of one of configs/, as transformers writes them."""
+    subprocess.run([sys.executable, "-c", f"""
+import torch, transformers
+torch.manual_seed(1)
+config = transformers.GPT2Config.from_pretrained({str(ROOT / 'configs' / model)!r})
+transformers.GPT2LMHeadModel(config).save_pretrained({str(folder)!r})"""],
+                   check=True, capture_output=True)
+    # As it stands there, without fields that say nothing of the model.
+    (folder / "config.json").write_text((ROOT / "configs" / model / "config.json").read_text())
+
+
 class Setting:
     """One model and dtype: its weights, its data, how to measure a system."""
 
@@ -63,15 +75,7 @@ class Setting:
             self.prepare()
 
     def prepare(self):
-        subprocess.run([sys.executable, "-c", f"""
-import torch, transformers
-torch.manual_seed(1)
-config = transformers.GPT2Config.from_pretrained({str(ROOT / 'configs' / self.model)!r})
-transformers.GPT2LMHeadModel(config).save_pretrained({str(self.weights)!r})"""],
-                       check=True, capture_output=True)
-        # As transformers wrote it, without fields that say nothing of the model.
-        (self.weights / "config.json").write_text(
-            (ROOT / "configs" / self.model / "config.json").read_text())
+        prepare_weights(self.model, self.weights)
         self.data.write_bytes(self.text()[: self.seq_len * self.global_batch])
 
     @staticmethod

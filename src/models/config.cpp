@@ -32,6 +32,7 @@ const std::set<std::string> kInert{
     "finetuning_task",
     "gradient_checkpointing",
     "id2label",
+    "is_llama_config",
     "label2id",
     "model_type",
     "n_ctx",
@@ -50,6 +51,7 @@ const std::set<std::string> kInert{
     "task_specific_params",
     "tokenizer_class",
     "torch_dtype",
+    "transformers.js_config",
     "transformers_version",
     "use_cache",
 };
@@ -111,7 +113,7 @@ class Fields {
 
   void reject_unknown() {
     for (const auto& [name, value] : json_.items()) {
-      if (!used_.contains(name) && !kInert.contains(name)) {
+      if (!value.is_null() && !used_.contains(name) && !kInert.contains(name)) {
         problems_.add(fmt::format("\"{}\" is not supported", name));
       }
     }
@@ -339,6 +341,8 @@ ModelConfig read_llama(
   config.head_norm = kind.head_norm;
   read_rope(json, fields, problems, config);
   fields.only("is_encoder_decoder", false);
+  fields.only("rope_interleaved", false);
+  fields.only("use_mrope", false);
   if (config.num_kv_heads > 0 && config.num_heads % config.num_kv_heads != 0) {
     problems.add(fmt::format(
         "\"num_attention_heads\" ({}) must be a multiple of "

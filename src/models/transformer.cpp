@@ -133,6 +133,14 @@ int64_t Transformer::num_parameters() const {
   return count;
 }
 
+int64_t Transformer::num_trained() const {
+  int64_t count = 0;
+  for (const auto& [name, tensor] : parameters_) {
+    count += tensor.requires_grad() ? tensor.numel() : 0;
+  }
+  return count;
+}
+
 TensorMap Transformer::state() const {
   TensorMap state;
   for (const auto& [name, tensor] : parameters_) {

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <numeric>
 #include <optional>
 
 #include "accrue/core/error.h"
@@ -261,18 +260,12 @@ class Prober {
 /// What a fit table depends on.
 io::Json table_key(const Task& task) {
   const TrainOptions& o = task.options();
-  std::vector<at::Tensor> parameters = task.model().parameters();
   return {
       {"model", io::Json::parse(task.model().config().json, nullptr, false)},
       {"length", task.train_set().max_length()},
       {"objective",
        EnumNames<ObjectiveKind>::values[static_cast<size_t>(o.objective)]},
-      {"trained",
-       std::accumulate(
-           parameters.begin(),
-           parameters.end(),
-           int64_t{0},
-           [](int64_t sum, const at::Tensor& p) { return sum + p.numel(); })},
+      {"trained", task.model().num_trained()},
       {"global_batch", task.global_batch()},
       {"dtype", EnumNames<Dtype>::values[static_cast<size_t>(o.dtype)]},
       {"optimizer",

@@ -185,9 +185,14 @@ class Run {
 
   void describe() {
     progress_.line(fmt::format(
-        "model        {} parameters in {} tensors, {}",
+        "model        {} parameters in {} tensors, {}{}",
         format_count(static_cast<double>(task_.model().num_parameters())),
         task_.model().named_parameters().size(),
+        task_.model().lora() ? fmt::format(
+                                   "{} of them trained, ",
+                                   format_count(static_cast<double>(
+                                       task_.model().num_trained())))
+                             : "",
         EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)]));
     progress_.line(fmt::format(
         "data         {} samples of up to {} tokens{}{}",

@@ -122,6 +122,8 @@ class Transformer {
   /// made at different times.
   std::vector<at::Tensor> parameters() const;
   int64_t num_parameters() const;
+  /// Of them, those that are trained: all, or the adapters.
+  int64_t num_trained() const;
 
   /// Weights under the names of the family's checkpoints, without adapters.
   /// They alias the model's: load_safetensors(path, model.state()) loads one.

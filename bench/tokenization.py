@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens per second of a corpus, beside the tokenizers package.
 
-    python bench/tokenize.py build/release/bin/accrue TOKENIZER.json TEXT...
+    python bench/tokenization.py build/release/bin/accrue TOKENIZER.json TEXT...
 
 Both get all cores and the same documents, in turns; medians. accrue's time is
 that of a run of one step on a model next to nothing, less that of the same run
