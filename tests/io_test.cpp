@@ -98,6 +98,12 @@ TEST(SafetensorsTest, DamagedFilesAreNamedNotRead) {
        "impossible shape"},
       {file_with_header(header("F8", "[1]", "[0, 4]"), 4), "dtype F8"},
       {file_with_header(header("F32", "[1]", "[0, 4]"), 8), "holds 8 bytes"},
+      // As many bytes as there are, but two in one place and a gap elsewhere.
+      {file_with_header(
+           R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+           R"("b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+           8),
+       "places \"b\" at byte 0, the tensor before it ends at 4"},
   };
   for (const auto& [bytes, what] : cases) {
     std::string path = folder.write("bad.safetensors", bytes);

@@ -320,6 +320,51 @@ TEST_F(ExampleTest, BadLinesSayWhatIsWrong) {
       "has no \"prompt\", \"chosen\" and \"rejected\"");
 }
 
+/// A text of many blocks, with all that blocks could cut wrongly.
+std::string long_text() {
+  std::string text;
+  for (int i = 0; text.size() < (400 << 10); ++i) {
+    text += i % 7 == 0 ? "\n\nCall me  Ishmael.\n" : " some years ago, ";
+    text += i % 11 == 0 ? "\xe6\xbc\xa2\xe5\xad\x97 e\xcc\x81" : "never mind";
+    text += std::to_string(i);
+  }
+  return text;
+}
+
+class TokenizedCorpusTest : public CorpusTest,
+                            public ::testing::WithParamInterface<const char*> {
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Tokenizers,
+    TokenizedCorpusTest,
+    ::testing::Values("gpt2", "llama3", "llama2", "qwen2", "roberta"),
+    [](const auto& name) { return std::string(name.param); });
+
+TEST_P(TokenizedCorpusTest, IdsAreThoseOfTheWholeTextOnAnyNumberOfThreads) {
+  std::filesystem::create_directories(folder_ / "model");
+  std::filesystem::copy_file(
+      std::filesystem::path(ACCRUE_ORACLE_DIR) / "tokenizers" /
+          (std::string(GetParam()) + ".json"),
+      folder_ / "model" / "tokenizer.json");
+  folder_.write("model/config.json", "{}");
+  Vocabulary vocabulary = Vocabulary::open(folder_ / "model", /*config_eos=*/0);
+  std::string text = long_text();
+  Vocabulary::Encoder encode(vocabulary);
+  std::vector<uint32_t> want = encode(text, {});
+  want.push_back(0);
+  std::string path = folder_.write("long.txt", text);
+  for (int threads : {1, 4}) {
+    Corpus corpus = Corpus::open(
+        {.paths = {path},
+         .cache = folder_ / ("cache" + std::to_string(threads)),
+         .vocabulary = vocabulary,
+         .threads = threads});
+    auto got = corpus.tokens(0, corpus.num_tokens());
+    EXPECT_EQ(std::vector<uint32_t>(got.begin(), got.end()), want);
+  }
+}
+
 TEST(SampleOrderTest, EveryEpochIsAPermutationOfItsOwn) {
   SampleOrder order(10, 3);
   std::vector<uint64_t> first;

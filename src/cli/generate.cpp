@@ -143,10 +143,8 @@ std::vector<uint32_t> prompt_ids(
             .tokens;
   } else {
     ids = encoder(options.prompt, {.special_tokens = false});
-    if (vocabulary.tokenizer()) {
-      const auto& prefix = vocabulary.tokenizer()->prefix();
-      ids.insert(ids.begin(), prefix.begin(), prefix.end());
-    } else {
+    vocabulary.begin_document(ids);
+    if (vocabulary.is_bytes()) {
       ids.insert(ids.begin(), vocabulary.end_of_text()); // ends a document
     }
   }

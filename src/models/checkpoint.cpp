@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -106,13 +107,17 @@ std::map<std::string, Checkpoint::Tensor> match_names(
     const ModelConfig& config) {
   const std::string prefix =
       config.family == Family::kGpt2 ? "transformer." : "model.";
+  // GPT-2's first checkpoints have the names of the model without its head.
+  const bool bare = std::none_of(
+      checkpoint.tensors().begin(),
+      checkpoint.tensors().end(),
+      [&](const auto& named) { return named.first.starts_with(prefix); });
   std::map<std::string, Checkpoint::Tensor> named;
   for (const auto& [name, tensor] : checkpoint.tensors()) {
     if (is_buffer(name) || (name == "lm_head.weight" && config.tied_head)) {
       continue; // a tied head is the embedding
     }
-    bool bare = !name.starts_with(prefix) && name != "lm_head.weight";
-    named[bare ? prefix + name : name] = tensor;
+    named[bare && name != "lm_head.weight" ? prefix + name : name] = tensor;
   }
   return named;
 }

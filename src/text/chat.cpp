@@ -134,9 +134,7 @@ TokenizedChat ChatFormat::tokenize(
     const std::vector<ChatPart>& parts,
     Vocabulary::Encoder& encoder) const {
   TokenizedChat chat;
-  if (!vocabulary_.is_bytes()) {
-    chat.tokens = vocabulary_.tokenizer()->prefix();
-  }
+  vocabulary_.begin_document(chat.tokens);
   const bool closed_by_id = marks_of(which_).end == nullptr;
   bool first = true;
   for (const ChatPart& part : parts) {

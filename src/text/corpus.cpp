@@ -181,17 +181,14 @@ class Tokenizing {
           piece.path->string()));
     }
     TrainingSequence sequence;
-    sequence.tokens = encoder(
+    auto& tokens = sequence.tokens;
+    tokens = encoder(
         piece.text, {.special_tokens = false, .continued = !piece.begins});
-    if (const auto& tokenizer = options_.vocabulary.tokenizer()) {
-      auto& tokens = sequence.tokens;
-      if (piece.begins) {
-        const auto& prefix = tokenizer->prefix();
-        tokens.insert(tokens.begin(), prefix.begin(), prefix.end());
-      }
+    if (piece.begins) {
+      options_.vocabulary.begin_document(tokens);
     }
     if (piece.ends) {
-      sequence.tokens.push_back(options_.vocabulary.end_of_text());
+      options_.vocabulary.end_document(tokens);
     }
     block.sequences.push_back(std::move(sequence));
     return block;

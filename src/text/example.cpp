@@ -122,11 +122,10 @@ class LineReader {
       return;
     }
     TrainingSequence sequence;
-    sequence.tokens = encoder_(text, {});
-    uint32_t end = options_.vocabulary->end_of_text();
-    if (sequence.tokens.empty() || sequence.tokens.back() != end) {
-      sequence.tokens.push_back(end);
-    }
+    auto& tokens = sequence.tokens;
+    tokens = encoder_(text, {.special_tokens = false});
+    options_.vocabulary->begin_document(tokens);
+    options_.vocabulary->end_document(tokens);
     example_.sequences.push_back(std::move(sequence));
   }
 

@@ -73,6 +73,23 @@ uint32_t Vocabulary::size() const {
   return tokenizer_ ? std::max(tokenizer_->size(), end_of_text_ + 1) : kBytes;
 }
 
+void Vocabulary::begin_document(std::vector<uint32_t>& ids) const {
+  if (tokenizer_) {
+    const auto& prefix = tokenizer_->prefix();
+    ids.insert(ids.begin(), prefix.begin(), prefix.end());
+  }
+}
+
+void Vocabulary::end_document(std::vector<uint32_t>& ids) const {
+  if (tokenizer_) {
+    const auto& suffix = tokenizer_->suffix();
+    ids.insert(ids.end(), suffix.begin(), suffix.end());
+  }
+  if (ids.empty() || ids.back() != end_of_text_) {
+    ids.push_back(end_of_text_);
+  }
+}
+
 std::string Vocabulary::decode(std::span<const uint32_t> ids) const {
   if (tokenizer_) {
     return tokenizer_->decode(ids);

@@ -44,6 +44,12 @@ class Vocabulary {
     return digest_;
   }
 
+  /// Puts before a document what the tokenizer puts before a text.
+  void begin_document(std::vector<uint32_t>& ids) const;
+  /// Appends what ends a document: what the tokenizer puts after a text, then
+  /// the end of text unless that is it.
+  void end_document(std::vector<uint32_t>& ids) const;
+
   std::string decode(std::span<const uint32_t> ids) const;
 
   /// Encodes texts one after the other; one per thread.
