@@ -135,13 +135,20 @@ TEST(TokenizerErrorTest, DamagedFilesNameTheField) {
 }
 
 TEST(TokenizerErrorTest, DeepNestingIsRefused) {
-  io::Json nested{{"type", "NFC"}};
-  for (int i = 0; i < 2000; ++i) {
-    nested = {{"type", "Sequence"}, {"normalizers", {nested}}};
-  }
-  io::Json json = sound();
-  json["normalizer"] = nested;
-  expect_contains(load_message(json), "nested too deeply");
+  auto nested = [](int levels) {
+    std::string text = sound().dump();
+    std::string normalizer = R"({"type":"NFC"})";
+    for (int i = 0; i < levels; ++i) {
+      normalizer = R"({"type":"Sequence","normalizers":[)" + normalizer + "]}";
+    }
+    const std::string none = R"("normalizer":null)";
+    text.replace(text.find(none), none.size(), R"("normalizer":)" + normalizer);
+    TemporaryFolder folder;
+    std::string path = folder.write("tokenizer.json", text);
+    return message_of<DataError>([&] { Tokenizer::load(path); });
+  };
+  expect_contains(nested(10), "is nested too deeply");
+  expect_contains(nested(100000), "nested too deeply, more than 100 levels");
 }
 
 } // namespace

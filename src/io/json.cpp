@@ -6,11 +6,26 @@
 #include "io/files.h"
 
 namespace accrue::io {
+namespace {
+
+constexpr int kDeepest = 100;
+
+} // namespace
 
 Json read_json(const std::filesystem::path& path) {
   std::string text = read_file(path);
   try {
-    return Json::parse(text);
+    // Whoever prints or copies a value does it level by level on the stack.
+    return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
+      if (depth > kDeepest) {
+        throw DataError(fmt::format(
+            "[json] {} is nested too deeply, more than {} levels. Restore the "
+            "file.",
+            path.string(),
+            kDeepest));
+      }
+      return true;
+    });
   } catch (const Json::parse_error& error) {
     auto end = text.begin() +
         static_cast<std::ptrdiff_t>(std::min(error.byte, text.size()));
