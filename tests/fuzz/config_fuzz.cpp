@@ -7,7 +7,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string path = accrue::fuzz::write_input(data, size, "config.json");
   try {
     accrue::read_model_config(path).num_parameters();
-  } catch (const accrue::DataError&) {
-  }
+  } catch (const accrue::DataError&) {}
   return 0;
 }

@@ -16,14 +16,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   auto cache = std::filesystem::path(path).parent_path() / "cache";
   for (bool preference : {false, true}) {
     try {
-      auto corpus =
-          std::make_shared<accrue::Corpus>(accrue::Corpus::open(
-              {.paths = {path},
-               .skip_bad_lines = data[0] % 4 < 2,
-               .cache = cache,
-               .preference = preference,
-               .seq_len = 16,
-               .threads = 1}));
+      auto corpus = std::make_shared<accrue::Corpus>(accrue::Corpus::open(
+          {.paths = {path},
+           .skip_bad_lines = data[0] % 4 < 2,
+           .cache = cache,
+           .preference = preference,
+           .seq_len = 16,
+           .threads = 1}));
       for (bool packing : {false, true}) {
         accrue::Dataset dataset(corpus, 16, packing);
         for (uint64_t i = 0; i < dataset.size(); ++i) {
@@ -32,8 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           }
         }
       }
-    } catch (const accrue::DataError&) {
-    }
+    } catch (const accrue::DataError&) {}
     std::filesystem::remove_all(cache);
   }
   return 0;

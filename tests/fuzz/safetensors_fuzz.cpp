@@ -6,11 +6,9 @@
 
 /// A file is read whole or refused with a DataError.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string path =
-      accrue::fuzz::write_input(data, size, "model.safetensors");
+  std::string path = accrue::fuzz::write_input(data, size, "model.safetensors");
   try {
     accrue::load_safetensors(path);
-  } catch (const accrue::DataError&) {
-  }
+  } catch (const accrue::DataError&) {}
   return 0;
 }

@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           " a  b\n\n12 it's",
           "caf\xc3\xa9 e\xcc\x81 \xe6\xbc\xa2\xe5\xad\x97 \xf0\x9f\x99\x82",
           "<s>x<unk> _.,-\t\xe2\x96\x81y",
-          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+          "a"}) {
       tokenizer->decode(encode(text));
     }
     std::vector<uint32_t> all;
@@ -22,7 +23,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       all.push_back(id);
     }
     tokenizer->decode(all);
-  } catch (const accrue::DataError&) {
-  }
+  } catch (const accrue::DataError&) {}
   return 0;
 }
