@@ -92,8 +92,8 @@ double FitTable::step_seconds(const Way& way, int64_t global_batch) const {
         static_cast<double>(nearest->way.micro_batch);
   };
   int64_t rest = global_batch % way.micro_batch;
-  double total = static_cast<double>(global_batch / way.micro_batch) *
-      seconds(way.micro_batch);
+  int64_t whole = global_batch / way.micro_batch;
+  double total = static_cast<double>(whole) * seconds(way.micro_batch);
   return commit_seconds + total + (rest > 0 ? seconds(rest) : 0);
 }
 

@@ -17,11 +17,20 @@ ACCRUE_DECLARE(baseline)
 const Kernels& kernels() {
   static const Kernels& best = []() -> const Kernels& {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("x86-64-v4")) {
+    // The levels v3 and v4 of x86-64, by features that clang knows too; what
+    // else belongs to a level came with these.
+    const bool v3 = __builtin_cpu_supports("avx2") &&
+        __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd") &&
+        __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl");
+    if (v4) {
       return __builtin_cpu_supports("avx512bf16") ? avx512bf16::table
                                                   : avx512::table;
     }
-    if (__builtin_cpu_supports("x86-64-v3")) {
+    if (v3) {
       return avx2::table;
     }
 #endif
