@@ -31,6 +31,7 @@ std::string run_self(
   std::string name = "accrue";
   arguments.insert(arguments.begin(), {name, command});
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) {
     argv.push_back(argument.data());
   }
