@@ -258,7 +258,7 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
   }
   // Anything else that changes what an adapter does.
   for (const char* key :
-       {"use_dora", "use_rslora", "use_bdlora", "lora_bias"}) {
+       {"use_dora", "use_rslora", "use_qalora", "lora_bias"}) {
     if (node.boolean(key, false)) {
       node.at(key).fail("is not supported");
     }
