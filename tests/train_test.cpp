@@ -114,42 +114,70 @@ class TrainingTest : public ::testing::Test {
     report::Progress progress(stderr, /*quiet=*/true);
     Task task(options, /*needs_out=*/true, progress.ticker());
     train(task, progress, on_step);
-    return io::read_file(folder_ / (name + "/model/model.safetensors"));
+    return io::read_file(
+        folder_ /
+        (name +
+         (options.lora_rank ? "/model/adapter_model.safetensors"
+                            : "/model/model.safetensors")));
+  }
+
+  /// A run whose second window runs out of memory, at every allocation in turn.
+  void expect_bits_of_undisturbed(
+      const std::function<void(TrainOptions&)>& change) {
+    memory::install_allocator();
+    testing::FailingAllocator allocator;
+    std::vector<report::StepMetrics> undisturbed;
+    int64_t allocations = 0;
+    auto watch = [&](const report::StepMetrics& m) {
+      undisturbed.push_back(m);
+      if (m.step == 2) {
+        allocations = allocator.count();
+      }
+      allocator.reset_count();
+    };
+    std::string want = run("whole", watch, change);
+    ASSERT_GT(allocations, 50);
+    for (int64_t failure = 0; failure < allocations; ++failure) {
+      std::vector<report::StepMetrics> metrics;
+      auto fail = [&](const report::StepMetrics& m) {
+        metrics.push_back(m);
+        if (m.step == 1) {
+          allocator.fail(failure);
+        }
+      };
+      std::string got = run(fmt::format("out-{}", failure), fail, change);
+      ASSERT_TRUE(got == want) << "allocation " << failure;
+      ASSERT_EQ(metrics[1].rollbacks, 1) << "allocation " << failure;
+      for (size_t i = 0; i < metrics.size(); ++i) {
+        EXPECT_EQ(metrics[i].loss, undisturbed[i].loss);
+        EXPECT_EQ(metrics[i].tokens, undisturbed[i].tokens);
+        EXPECT_EQ(metrics[i].target_tokens, undisturbed[i].target_tokens);
+        EXPECT_EQ(metrics[i].reward_margin, undisturbed[i].reward_margin);
+      }
+    }
   }
 
   testing::TemporaryFolder folder_;
 };
 
 TEST_F(TrainingTest, OutOfMemoryAtEveryAllocationLeavesTheBits) {
-  memory::install_allocator();
-  testing::FailingAllocator allocator;
-  std::vector<report::StepMetrics> undisturbed;
-  int64_t allocations = 0;
-  std::string want = run("whole", [&](const report::StepMetrics& m) {
-    undisturbed.push_back(m);
-    if (m.step == 2) {
-      allocations = allocator.count();
-    }
-    allocator.reset_count();
-  });
-  ASSERT_GT(allocations, 50);
-  for (int64_t failure = 0; failure < allocations; ++failure) {
-    std::vector<report::StepMetrics> metrics;
-    std::string got =
-        run(fmt::format("out-{}", failure), [&](const report::StepMetrics& m) {
-          metrics.push_back(m);
-          if (m.step == 1) {
-            allocator.fail(failure);
-          }
-        });
-    ASSERT_TRUE(got == want) << "allocation " << failure;
-    ASSERT_EQ(metrics[1].rollbacks, 1) << "allocation " << failure;
-    for (size_t i = 0; i < metrics.size(); ++i) {
-      EXPECT_EQ(metrics[i].loss, undisturbed[i].loss);
-      EXPECT_EQ(metrics[i].tokens, undisturbed[i].tokens);
-      EXPECT_EQ(metrics[i].target_tokens, undisturbed[i].target_tokens);
-    }
+  expect_bits_of_undisturbed({});
+}
+
+TEST_F(TrainingTest, OutOfMemoryLeavesTheBitsOfAdaptersAndPreferences) {
+  std::string pairs;
+  for (int i = 0; i < 20; ++i) {
+    pairs += fmt::format(
+        R"({{"prompt": "{0} ", "chosen": "whale {1}", "rejected": "no"}})"
+        "\n",
+        i,
+        i * i);
   }
+  expect_bits_of_undisturbed([&](TrainOptions& options) {
+    options.data = {folder_.write("pairs.jsonl", pairs)};
+    options.objective = ObjectiveKind::kDpo;
+    options.lora_rank = 2;
+  });
 }
 
 TEST_F(TrainingTest, OutOfMemoryAtOneSampleTurnsOnCheckpointing) {
