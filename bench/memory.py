@@ -73,17 +73,20 @@ def measure(program, sizes, steps, rounds):
              "| budget MiB | micro-batch | predicted MiB | peak MiB | predicted / peak | of probes, too, MiB | "
              "planning s | tokens/s | best that fits | ratio |", "|---|---|---|---|---|---|---|---|---|---|"]
     for budget, (speeds, peaks, summaries) in planned.items():
-        speed, summary = statistics.median(speeds), summaries[0]
+        speed = statistics.median(speeds)
+        # Rounds may choose differently: the one whose peak was foreseen worst.
+        summary = max(summaries, key=lambda s: abs(
+            1 - s["predicted_peak_bytes"] / s["resident_peak_bytes"]))
         fitting = {key: statistics.median(s) for key, (s, p) in sweep.items() if max(p) <= budget}
         best = max(fitting, key=fitting.get) if fitting else None
         predicted = summary["predicted_peak_bytes"]
-        peak = max(s["resident_peak_bytes"] for s in summaries)
-        way = " c" if summary["checkpointing"] else ""
+        peak = summary["resident_peak_bytes"]
+        chosen = sorted({f"{s['micro_batch']}{' c' if s['checkpointing'] else ''}" for s in summaries})
         lines.append(
-            f"| {budget / MIB:.0f} | {summary['micro_batch']}{way} | {predicted / MIB:.0f} | "
+            f"| {budget / MIB:.0f} | {', '.join(chosen)} | {predicted / MIB:.0f} | "
             f"{peak / MIB:.0f} | {predicted / peak:.3f} | "
             f"{max(peaks) / MIB:.0f}{'' if max(peaks) <= budget else ' BEYOND'} | "
-            f"{summary['planning_s']:.1f} | {speed:.0f} | "
+            f"{max(s['planning_s'] for s in summaries):.1f} | {speed:.0f} | "
             + (f"{fitting[best]:.0f} ({best[0]}{' c' if best[1] == 'on' else ''}) | "
                f"{speed / fitting[best]:.2f} |" if best else "| |"))
     lines += ["", "| micro-batch | tokens/s | peak MiB | checkpointing: tokens/s | peak MiB |",
