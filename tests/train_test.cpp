@@ -173,7 +173,9 @@ TEST_F(TrainingTest, OutOfMemoryLeavesTheBitsOfAdaptersAndPreferences) {
         i,
         i * i);
   }
+  run("base", [](const auto&) {});
   expect_bits_of_undisturbed([&](TrainOptions& options) {
+    options.model = (folder_ / "base" / "model").string();
     options.data = {folder_.write("pairs.jsonl", pairs)};
     options.objective = ObjectiveKind::kDpo;
     options.lora_rank = 2;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "accrue/core/error.h"
@@ -89,8 +90,16 @@ int64_t pick(
 /// Prints text as its tokens come; a character only once it is whole.
 class Stream {
  public:
-  Stream(const Vocabulary& vocabulary, bool prints)
-      : vocabulary_(vocabulary), prints_(prints) {}
+  /// `before`: what the text continues. A space between them is shown.
+  Stream(
+      const Vocabulary& vocabulary,
+      std::vector<uint32_t> before,
+      bool prints)
+      : vocabulary_(vocabulary),
+        prints_(prints),
+        ids_(std::move(before)),
+        begin_(vocabulary.decode(ids_).size()),
+        shown_(begin_) {}
 
   void add(uint32_t token) {
     ids_.push_back(token);
@@ -100,11 +109,11 @@ class Stream {
       show(text);
     }
   }
-  /// All of the text.
+  /// All of the text that was added.
   std::string finish() {
     std::string text = vocabulary_.decode(ids_);
     show(text);
-    return text;
+    return text.substr(std::min(begin_, text.size()));
   }
 
  private:
@@ -119,7 +128,8 @@ class Stream {
   const Vocabulary& vocabulary_;
   bool prints_;
   std::vector<uint32_t> ids_;
-  size_t shown_ = 0;
+  size_t begin_;
+  size_t shown_;
 };
 
 /// What the model sees first.
@@ -174,10 +184,14 @@ std::string generate(
   if (options.chat) {
     stops = format.stop_tokens();
   }
-  auto cache = model.make_cache(length + options.max_tokens);
-  CounterRandom random(options.seed);
-  Stream stream(vocabulary, !options.json);
   int64_t count = std::min(options.max_tokens, positions - length);
+  auto cache = model.make_cache(length + count);
+  CounterRandom random(options.seed);
+  // An answer is a text of its own.
+  Stream stream(
+      vocabulary,
+      options.chat ? std::vector<uint32_t>{} : prompt,
+      !options.json);
   for (int64_t i = 0; i < count; ++i) {
     int64_t token = pick(
         model.next_logits(next, *cache),

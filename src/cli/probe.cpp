@@ -74,9 +74,11 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
   std::string table = run_self("probe", arguments, status);
   if (WIFSIGNALED(status) && WTERMSIG(status) != SIGINT) {
     throw MemoryError(fmt::format(
-        "[memory] the process that measures what fits was ended by signal {}: "
-        "perhaps the system is out of memory. Lower --memory.",
-        WTERMSIG(status)));
+        "[memory] the process that measures what fits was ended by signal {}{}",
+        WTERMSIG(status),
+        WTERMSIG(status) == SIGKILL
+            ? ": perhaps the system is out of memory. Lower --memory."
+            : ". Pass --micro-batch to go on without it, and report this."));
   }
   if (!WIFEXITED(status)) {
     std::exit(128 + SIGINT);

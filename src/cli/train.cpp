@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "accrue/core/units.h"
 #include "cli/console.h"
@@ -25,6 +26,17 @@ void warn_about_horizon(
         "note: the schedule now ends at step {}; learning rates differ "
         "from those of a run planned for it from the start",
         task.total_steps()));
+  }
+  // The last window of whole epochs may be short.
+  double planned = changed && flags.saved->epochs
+      ? *flags.saved->epochs * static_cast<double>(task.train_set().size())
+      : 0;
+  if (int64_t rest = std::llround(planned) % task.global_batch(); rest > 0) {
+    progress.line(fmt::format(
+        "note: the last step before had {} of {} samples; a run planned for "
+        "this length from the start has all of them",
+        rest,
+        task.global_batch()));
   }
 }
 

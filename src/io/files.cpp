@@ -159,6 +159,10 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   writer.commit();
 }
 
+std::string to_text(const Digest& digest) {
+  return fmt::format("{}:{:08x}", digest.size_bytes, digest.crc32);
+}
+
 Digest digest_file(const std::filesystem::path& path) {
   // Read, not mapped: mapped pages would count as memory of the process.
   int fd = open_for_reading(path);

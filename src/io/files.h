@@ -71,6 +71,9 @@ void write_file(const std::filesystem::path& path, std::string_view text);
 /// Digest of a file as it is on disk.
 Digest digest_file(const std::filesystem::path& path);
 
+/// "SIZE:CRC", the CRC in hex.
+std::string to_text(const Digest& digest);
+
 /// Makes a rename or a new entry in `directory` survive a power cut.
 void sync_directory(const std::filesystem::path& directory);
 

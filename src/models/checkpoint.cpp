@@ -49,6 +49,9 @@ class Checkpoint {
   const std::map<std::string, Tensor>& tensors() const {
     return tensors_;
   }
+  const std::vector<fs::path>& paths() const {
+    return paths_;
+  }
 
  private:
   void open_index(const fs::path& folder) {
@@ -72,6 +75,7 @@ class Checkpoint {
 
   /// `names`: what the index says is in it.
   void add_file(const fs::path& path, const std::set<std::string>* names) {
+    paths_.push_back(path);
     files_.push_back(std::make_unique<io::SafetensorsFile>(path));
     const io::SafetensorsFile& file = *files_.back();
     for (const auto& [name, entry] : file.entries()) {
@@ -91,6 +95,7 @@ class Checkpoint {
     }
   }
 
+  std::vector<fs::path> paths_;
   std::vector<std::unique_ptr<io::SafetensorsFile>> files_;
   std::map<std::string, Tensor> tensors_;
 };
@@ -178,6 +183,15 @@ bool is_bf16_checkpoint(const fs::path& folder) {
   return true;
 }
 
+std::string digest_checkpoint(const fs::path& folder) {
+  std::string text;
+  Checkpoint checkpoint(folder);
+  for (const fs::path& path : checkpoint.paths()) {
+    text += io::to_text(io::digest_file(path)) + " ";
+  }
+  return text;
+}
+
 void load_checkpoint(const fs::path& folder, const Transformer& model) {
   Checkpoint checkpoint(folder);
   copy(match_names(checkpoint, model.config()), model.state());
@@ -207,12 +221,14 @@ void save_adapter(
   json["r"] = lora.rank;
   json["lora_alpha"] = lora.alpha;
   json["lora_dropout"] = 0.0;
+  std::set<std::string> targets(lora.targets.begin(), lora.targets.end());
   // Spelled out: PEFT's "all-linear" is not the same for every model.
-  std::set<std::string> targets;
+  const bool all = targets.erase("all-linear") > 0;
   TensorMap tensors;
   for (const auto& [name, tensor] : model.adapters()) {
-    std::string layer = name.substr(0, name.rfind(".lora_"));
-    targets.insert(layer.substr(layer.rfind('.') + 1));
+    if (std::string layer = name.substr(0, name.rfind(".lora_")); all) {
+      targets.insert(layer.substr(layer.rfind('.') + 1));
+    }
     tensors[kPeftPrefix + name] = tensor;
   }
   json["target_modules"] = targets;
@@ -258,7 +274,7 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
   }
   // Anything else that changes what an adapter does.
   for (const char* key :
-       {"use_dora", "use_rslora", "use_qalora", "lora_bias"}) {
+       {"use_dora", "use_rslora", "use_qalora", "use_bdlora", "lora_bias"}) {
     if (node.boolean(key, false)) {
       node.at(key).fail("is not supported");
     }
@@ -270,11 +286,18 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
         "alpha_pattern",
         "exclude_modules",
         "layer_replication",
+        "alora_invocation_tokens",
         "target_parameters",
         "trainable_token_indices"}) {
     if (auto field = node.find(key); field && !field->json().empty()) {
       field->fail("is not supported");
     }
+  }
+  // Of the others some change the base's weights when they are loaded.
+  if (auto field = node.find("init_lora_weights"); field &&
+      !field->json().is_boolean() && field->json() != "gaussian" &&
+      field->json() != "eva") {
+    field->fail("must be true, false, \"gaussian\" or \"eva\"");
   }
   return config;
 }

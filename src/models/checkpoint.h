@@ -15,6 +15,9 @@ bool has_weights(const std::filesystem::path& folder);
 /// True if every matrix of the folder's weights is in bf16.
 bool is_bf16_checkpoint(const std::filesystem::path& folder);
 
+/// Digest of all files that hold a folder's weights.
+std::string digest_checkpoint(const std::filesystem::path& folder);
+
 /// Copies model.safetensors, or the files of model.safetensors.index.json, into
 /// the model's weights, a few MiB at a time. A name without its
 /// "transformer." and buffers that old versions wrote are understood. Throws

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kFormat = 2; // part of the cache key
+constexpr uint64_t kFormat = 3; // part of the cache key
 constexpr size_t kBatchBytes = size_t{1} << 20; // text in memory at once
 
 std::string cache_key(
@@ -256,8 +256,7 @@ Corpus Corpus::open(
   std::vector<fs::path> files = list_data_files(options.paths);
   ChatFormat format(options.vocabulary, options.chat_template);
   Corpus corpus;
-  corpus.key_ = cache_key(files, options, format.which());
-  fs::path entry = options.cache / corpus.key_;
+  fs::path entry = options.cache / cache_key(files, options, format.which());
   auto part = [&](const char* suffix) { return fs::path(entry) += suffix; };
   // The note is written last: where it is, the entry is whole.
   if (!fs::exists(part(".json"))) {
@@ -265,10 +264,15 @@ Corpus Corpus::open(
     Tokenizing work(options, format, entry, progress);
     work.run(files);
     io::OrderedJson note;
+    std::string digest;
     note["kind"] = static_cast<int>(work.kind());
     note["bad_lines"] = work.counts().bad_lines;
     note["cut"] = work.counts().cut;
     note["dropped"] = work.counts().dropped;
+    for (const char* suffix : {".tokens", ".trained", ".documents"}) {
+      digest += io::to_text(io::digest_file(part(suffix))) + " ";
+    }
+    note["digest"] = digest;
     for (const fs::path& file : files) {
       note["files"].push_back(fs::absolute(file).string());
     }
@@ -280,6 +284,7 @@ Corpus Corpus::open(
       note.value("bad_lines", uint64_t{0}),
       note.value("cut", uint64_t{0}),
       note.value("dropped", uint64_t{0})};
+  corpus.digest_ = note.value("digest", "");
   corpus.width_ = token_width(options.vocabulary);
   corpus.tokens_ = io::MappedFile(part(".tokens"));
   corpus.trained_ = io::MappedFile(part(".trained"));

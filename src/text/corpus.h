@@ -74,13 +74,14 @@ class Corpus {
   const CorpusCounts& counts() const {
     return counts_;
   }
-  /// Differs between corpora that give other tokens.
-  const std::string& key() const {
-    return key_;
+  /// Of tokens, what is trained on, and where documents end: the same for the
+  /// same data wherever its files lie.
+  const std::string& digest() const {
+    return digest_;
   }
 
  private:
-  std::string key_;
+  std::string digest_;
   ExampleKind kind_ = ExampleKind::kText;
   size_t width_ = 1; // bytes of a token: 1, 2 or 4
   io::MappedFile tokens_;

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kState = "state.json";
 constexpr const char* kOptimizer = "optimizer.safetensors";
@@ -61,7 +61,7 @@ void check_manifest(const fs::path& folder, bool adapters) {
 void load(
     const fs::path& folder,
     const io::Json& state,
-    uint64_t num_samples,
+    const RunInputs& inputs,
     Transformer& model,
     Optimizer& optimizer) {
   if (state.at("format") != kFormat) {
@@ -73,13 +73,22 @@ void load(
         kFormat));
   }
   auto saved_samples = state.at("num_samples").get<uint64_t>();
-  if (saved_samples != num_samples) {
+  if (saved_samples != inputs.num_samples) {
     throw DataError(fmt::format(
         "[checkpoint] {} was made on {} training samples, the data now gives "
         "{}. Restore the data to go on with this run.",
         folder.string(),
         saved_samples,
-        num_samples));
+        inputs.num_samples));
+  }
+  for (const auto& [what, digest] : inputs.digests) {
+    if (state.at("inputs").value(what, "") != digest) {
+      throw DataError(fmt::format(
+          "[checkpoint] {} was made with other contents of {}. Restore them to "
+          "go on with this run.",
+          folder.string(),
+          what));
+    }
   }
   if (model.lora()) {
     load_adapter(folder, model);
@@ -92,8 +101,8 @@ void load(
 
 } // namespace
 
-Checkpoints::Checkpoints(fs::path folder, std::string base)
-    : folder_(std::move(folder)), base_(std::move(base)) {}
+Checkpoints::Checkpoints(fs::path folder, const ModelSource& source)
+    : folder_(std::move(folder)), source_(source) {}
 
 fs::path Checkpoints::path(int64_t step) const {
   return folder_ / fmt::format("step-{}", step);
@@ -117,7 +126,7 @@ std::vector<int64_t> Checkpoints::steps() const {
 
 void Checkpoints::save(
     int64_t step,
-    uint64_t num_samples,
+    const RunInputs& inputs,
     const Transformer& model,
     const Optimizer& optimizer,
     int64_t keep) const {
@@ -126,16 +135,18 @@ void Checkpoints::save(
     fs::remove_all(temporary);
     io::make_directory(temporary);
     if (model.lora()) {
-      save_adapter(temporary, model, base_);
+      save_adapter(temporary, model, fs::absolute(source_.base).string());
     } else {
       save_checkpoint(temporary, model);
     }
+    copy_tokenizer(source_, temporary);
     save_safetensors(temporary / kOptimizer, optimizer.state());
     io::OrderedJson state;
     state["format"] = kFormat;
     state["step"] = step;
     state["optimizer_steps"] = optimizer.steps();
-    state["num_samples"] = num_samples;
+    state["num_samples"] = inputs.num_samples;
+    state["inputs"] = inputs.digests;
     io::write_file(temporary / kState, state.dump(2) + "\n");
     write_manifest(temporary, model.lora().has_value());
     io::sync_directory(temporary);
@@ -148,13 +159,18 @@ void Checkpoints::save(
     throw;
   }
   std::vector<int64_t> all = steps();
+  // Later ones were passed over when the run was resumed.
+  while (all.back() > step) {
+    fs::remove_all(path(all.back()));
+    all.pop_back();
+  }
   for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) {
     fs::remove_all(path(all[i]));
   }
 }
 
 int64_t Checkpoints::load_newest(
-    uint64_t num_samples,
+    const RunInputs& inputs,
     Transformer& model,
     Optimizer& optimizer,
     std::vector<std::string>& warnings) const {
@@ -170,7 +186,7 @@ int64_t Checkpoints::load_newest(
           fmt::format("passing over {}: {}", folder.string(), error.what()));
       continue;
     }
-    load(folder, state, num_samples, model, optimizer);
+    load(folder, state, inputs, model, optimizer);
     return state.at("step").get<int64_t>();
   }
   std::string reasons;

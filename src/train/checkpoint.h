@@ -2,13 +2,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"
+#include "train/model_source.h"
 
 namespace accrue {
+
+/// What a run reads that must be the same when it is resumed.
+struct RunInputs {
+  uint64_t num_samples = 0; // to train on
+  /// Digests by what they are of, in words.
+  std::map<std::string, std::string> digests;
+};
 
 /// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
 /// holds config.json and model.safetensors (so it is a model folder; with LoRA
@@ -17,24 +26,24 @@ namespace accrue {
 /// CRC-32.
 class Checkpoints {
  public:
-  /// `base`: the model that adapters belong to.
-  Checkpoints(std::filesystem::path folder, std::string base);
+  /// `source`: the base of adapters, and the tokenizer.
+  Checkpoints(std::filesystem::path folder, const ModelSource& source);
 
-  /// Saves the state after `step` optimizer steps over `num_samples` training
-  /// samples, and removes all but the newest `keep`.
+  /// Saves the state after `step` optimizer steps, and removes all but the
+  /// newest `keep`.
   void save(
       int64_t step,
-      uint64_t num_samples,
+      const RunInputs& inputs,
       const Transformer& model,
       const Optimizer& optimizer,
       int64_t keep) const;
 
   /// Loads the newest checkpoint whose files are what the manifest says, and
   /// returns its step. Damaged ones are passed over and described in
-  /// `warnings`. Throws DataError if no good one is left or the training data
-  /// has another number of samples by now.
+  /// `warnings`. Throws DataError if no good one is left, or if it was made
+  /// from other inputs.
   int64_t load_newest(
-      uint64_t num_samples,
+      const RunInputs& inputs,
       Transformer& model,
       Optimizer& optimizer,
       std::vector<std::string>& warnings) const;
@@ -44,7 +53,7 @@ class Checkpoints {
   std::filesystem::path path(int64_t step) const;
 
   std::filesystem::path folder_;
-  std::string base_;
+  const ModelSource& source_;
 };
 
 } // namespace accrue

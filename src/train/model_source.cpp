@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "accrue/core/error.h"
 #include "io/files.h"
 #include "models/checkpoint.h"
@@ -37,7 +39,35 @@ fs::path find_base(const fs::path& adapter, const std::string& name) {
       name));
 }
 
+/// Weights under names that accrue does not read.
+void check_no_other_weights(const fs::path& folder) {
+  static const std::set<std::string> kWeights{
+      ".safetensors", ".bin", ".pt", ".pth", ".gguf"};
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    fs::path path = entry.path();
+    if (kWeights.contains(path.extension().string()) &&
+        path.filename() != "training_args.bin") {
+      throw DataError(fmt::format(
+          "[model] {} is no file that accrue takes weights from, and {} has no "
+          "model.safetensors or model.safetensors.index.json. Complete the "
+          "folder, or name its config.json to start from fresh weights.",
+          path.string(),
+          folder.string()));
+    }
+  }
+}
+
+/// An adapter's base stays bf16 if it was saved so.
+bool keeps_bf16(const ModelSource& source, Dtype dtype) {
+  return source.has_weights() && dtype != Dtype::kFp64 &&
+      is_bf16_checkpoint(source.base);
+}
+
 } // namespace
+
+fs::path ModelSource::folder() const {
+  return fs::is_directory(base) ? base : base.parent_path();
+}
 
 bool ModelSource::has_weights() const {
   return fs::is_directory(base) && accrue::has_weights(base);
@@ -53,6 +83,9 @@ ModelSource find_model(const std::string& model) {
     source.base = find_base(model, adapter.base);
   }
   source.config = read_model_config(source.base);
+  if (fs::is_directory(source.base) && !source.has_weights()) {
+    check_no_other_weights(source.base);
+  }
   return source;
 }
 
@@ -82,8 +115,7 @@ Transformer open_model(
       .seed = seed,
       .uninitialized = loads,
       .lora = source.lora ? source.lora : lora};
-  options.bf16_base = options.lora && loads && dtype != Dtype::kFp64 &&
-      is_bf16_checkpoint(source.base);
+  options.bf16_base = options.lora && keeps_bf16(source, dtype);
   Transformer model(source.config, options);
   if (loads) {
     load_checkpoint(source.base, model);
@@ -94,10 +126,18 @@ Transformer open_model(
   return model;
 }
 
-void copy_tokenizer(const fs::path& base, const fs::path& folder) {
+std::string weights_digest(const ModelSource& source) {
+  return source.has_weights() ? digest_checkpoint(source.base) : "";
+}
+
+uint64_t frozen_width(const ModelSource& source, Dtype dtype) {
+  return keeps_bf16(source, dtype) ? 2 : dtype == Dtype::kFp64 ? 8 : 4;
+}
+
+void copy_tokenizer(const ModelSource& source, const fs::path& folder) {
   for (const char* name : kTokenizerFiles) {
-    if (fs::is_directory(base) && fs::exists(base / name)) {
-      io::write_file(folder / name, io::read_file(base / name));
+    if (fs::path file = source.folder() / name; fs::exists(file)) {
+      io::write_file(folder / name, io::read_file(file));
     }
   }
 }

@@ -13,6 +13,8 @@ namespace accrue {
 /// names its base.
 struct ModelSource {
   std::filesystem::path base; // folder or config.json
+  /// Where the base's files are.
+  std::filesystem::path folder() const;
   /// PEFT's, if that is what was named.
   std::optional<std::filesystem::path> adapter;
   std::optional<LoraOptions> lora; // the adapter's
@@ -22,7 +24,8 @@ struct ModelSource {
   bool has_weights() const;
 };
 
-/// Reads configs only. Throws DataError.
+/// Reads configs only. Throws DataError, also if the folder holds weights in a
+/// form that is not read: fresh ones instead would surprise.
 ModelSource find_model(const std::string& model);
 
 /// Throws DataError if ids of `vocabulary` are too many for the model.
@@ -36,9 +39,15 @@ Transformer open_model(
     uint64_t seed,
     const std::optional<LoraOptions>& lora = std::nullopt);
 
+/// Digest of the base's weights, "" without any.
+std::string weights_digest(const ModelSource& source);
+
+/// Bytes that a weight which is not trained takes.
+uint64_t frozen_width(const ModelSource& source, Dtype dtype);
+
 /// Copies tokenizer files beside a model that was made from `base`.
 void copy_tokenizer(
-    const std::filesystem::path& base,
+    const ModelSource& source,
     const std::filesystem::path& folder);
 
 } // namespace accrue

@@ -90,6 +90,7 @@ std::vector<PairReference> compute_references(
     int64_t max_tokens,
     const report::Tick& tick) {
   std::vector<PairReference> references;
+  references.reserve(dataset.size());
   for_each_batch(
       dataset,
       max_tokens,

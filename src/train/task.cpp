@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <sstream>
 
 #include "accrue/core/error.h"
@@ -67,7 +68,7 @@ void Task::check_settings(bool needs_out, Problems problems) {
           options_.model));
     }
     if (source_.config.vocab_size < Vocabulary().size() &&
-        !fs::exists(source_.base / "tokenizer.json")) {
+        !fs::exists(source_.folder() / "tokenizer.json")) {
       problems.add(fmt::format(
           "{} has a vocabulary of {}, bytes need {}",
           options_.model,
@@ -80,7 +81,13 @@ void Task::check_settings(bool needs_out, Problems problems) {
           "--lora-rank out to train it further",
           options_.model));
     }
-    if (options_.global_batch_tokens) {
+    if ((options_.lora_rank || source_.adapter) && !source_.has_weights()) {
+      problems.add(fmt::format(
+          "{} has no weights that adapters could belong to; name a folder with "
+          "a trained model",
+          source_.base.string()));
+    }
+    if (options_.global_batch_tokens && *options_.seq_len > 0) {
       global_batch_ = *options_.global_batch_tokens / *options_.seq_len;
       if (global_batch_ == 0) {
         problems.add(fmt::format(
@@ -103,6 +110,13 @@ void Task::check_settings(bool needs_out, Problems problems) {
   problems.throw_if_any<ConfigError>("config");
   if (options_.global_batch) {
     global_batch_ = *options_.global_batch;
+  }
+  if (options_.steps.value_or(0) >
+      std::numeric_limits<int64_t>::max() / global_batch_) {
+    throw ConfigError(fmt::format(
+        "[config] --steps {} of {} samples each is beyond what can be counted.",
+        *options_.steps,
+        global_batch_));
   }
 }
 
@@ -211,8 +225,9 @@ void Task::load_model() {
                                                                : 0;
   auto lora = lora_options();
   uint64_t width = options_.dtype == Dtype::kFp64 ? 8 : 4;
-  // Frozen weights may be bf16, and adapters are small.
-  uint64_t per_parameter = lora ? 2 : (2 + slots) * width;
+  // Adapters are small.
+  uint64_t per_parameter =
+      lora ? frozen_width(source_, options_.dtype) : (2 + slots) * width;
   uint64_t needed = memory::resident_bytes() +
       static_cast<uint64_t>(source_.config.num_parameters()) * per_parameter;
   if (needed > budget_bytes_) {
@@ -237,9 +252,9 @@ void Task::prepare_references(
   if (!is_preference()) {
     return;
   }
-  train_references_.resize(train_set_->size());
-  valid_references_.resize(valid_set_ ? valid_set_->size() : 0);
   if (load) {
+    train_references_.resize(train_set_->size());
+    valid_references_.resize(valid_set_ ? valid_set_->size() : 0);
     load_references(file, train_references_, valid_references_);
     return;
   }
@@ -251,11 +266,16 @@ void Task::prepare_references(
     kept[name] = tensor.clone();
     tensor.zero_();
   }
-  train_references_ =
-      compute_references(*model_, *train_set_, max_tokens, tick);
-  if (valid_set_) {
-    valid_references_ =
-        compute_references(*model_, *valid_set_, max_tokens, tick);
+  try {
+    train_references_ =
+        compute_references(*model_, *train_set_, max_tokens, tick);
+    if (valid_set_) {
+      valid_references_ =
+          compute_references(*model_, *valid_set_, max_tokens, tick);
+    }
+  } catch (...) {
+    copy_tensors(kept, adapters);
+    throw;
   }
   copy_tensors(kept, adapters);
   if (!file.empty()) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -18,9 +19,9 @@
 #include "memory/budget.h"
 #include "memory/meter.h"
 #include "memory/retreat.h"
-#include "models/checkpoint.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
+#include "train/result.h"
 
 namespace accrue {
 namespace {
@@ -54,8 +55,7 @@ class Run {
         on_step_(on_step),
         fit_table_(fit_table),
         out_(options_.out),
-        base_(fs::absolute(task.source().base).string()),
-        checkpoints_(out_ / "checkpoints", base_),
+        checkpoints_(out_ / "checkpoints", task.source()),
         window_(
             task.model().parameters(),
             {.on_nonfinite = options_.on_nonfinite}) {}
@@ -85,14 +85,14 @@ class Run {
       if (due || step == total || signal != 0) {
         checkpoints_.save(
             step,
-            task_.train_set().size(),
+            inputs_,
             task_.model(),
             *optimizer_,
             options_.keep_checkpoints);
       }
     }
     if (step >= total) {
-      save_result();
+      save_result(task_);
     }
     write_report(options_.out);
     summary_.steps = step;
@@ -103,22 +103,21 @@ class Run {
   }
 
  private:
-  /// out/model: what was trained, with the tokenizer.
-  void save_result() {
-    Transformer& model = task_.model();
-    fs::path folder = out_ / "model";
-    if (!model.lora()) {
-      save_checkpoint(folder, model);
-    } else {
-      if (options_.merge) {
-        save_adapter(out_ / "adapter", model, base_);
-        model.merge_adapters();
-        save_checkpoint(folder, model);
-      } else {
-        save_adapter(folder, model, base_);
-      }
+  /// What a resumed run must find as it was.
+  RunInputs inputs() const {
+    RunInputs inputs{.num_samples = task_.train_set().size(), .digests = {}};
+    auto& digests = inputs.digests;
+    digests["the training data"] = task_.train_set().corpus().digest();
+    if (!options_.valid.empty()) {
+      digests["the validation data"] = task_.valid_set()->corpus().digest();
     }
-    copy_tokenizer(task_.source().base, folder);
+    if (task_.model().lora()) {
+      digests["the model's weights"] = weights_digest(task_.source());
+    }
+    if (task_.is_preference()) {
+      digests[references_.string()] = io::to_text(io::digest_file(references_));
+    }
+    return inputs;
   }
 
   /// Prepares the run directory. Returns the number of steps already done.
@@ -127,20 +126,23 @@ class Run {
     optimizer_ = task_.make_optimizer();
     int64_t step = 0;
     if (options_.resume) {
+      inputs_ = inputs();
       std::vector<std::string> warnings;
       step = checkpoints_.load_newest(
-          task_.train_set().size(), task_.model(), *optimizer_, warnings);
+          inputs_, task_.model(), *optimizer_, warnings);
       for (const std::string& warning : warnings) {
         progress_.line("warning: " + warning);
       }
       progress_.line(fmt::format("resuming after step {}", step));
     }
     io::make_directory(out_);
-    task_.prepare_references(
-        out_ / "reference.safetensors",
-        options_.resume,
-        std::min(manner_.now().max_tokens, kEvaluationTokens),
-        progress_.ticker());
+    without_gradients("a pair", [&](int64_t tokens) {
+      task_.prepare_references(
+          references_, options_.resume, tokens, progress_.ticker());
+    });
+    if (!options_.resume) {
+      inputs_ = inputs();
+    }
     io::write_file(out_ / "config.toml", to_toml(options_));
     if (plan_) {
       io::write_file(fit_table_path(options_), to_json(task_, plan_->table));
@@ -185,7 +187,7 @@ class Run {
 
   void describe() {
     progress_.line(fmt::format(
-        "model        {} parameters in {} tensors, {}{}",
+        "model        {} parameters in {} tensors, {}{}, {}",
         format_count(static_cast<double>(task_.model().num_parameters())),
         task_.model().named_parameters().size(),
         task_.model().lora() ? fmt::format(
@@ -193,7 +195,10 @@ class Run {
                                    format_count(static_cast<double>(
                                        task_.model().num_trained())))
                              : "",
-        EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)]));
+        EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)],
+        task_.source().has_weights()
+            ? "weights of " + task_.source().base.string()
+            : "fresh weights"));
     progress_.line(fmt::format(
         "data         {} samples of up to {} tokens{}{}",
         task_.train_set().size(),
@@ -373,20 +378,26 @@ class Run {
     bool due = m.step == task_.total_steps() ||
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
-      m.valid_loss = valid_loss();
+      without_gradients("a validation sample", [&](int64_t tokens) {
+        m.valid_loss = task_.valid_loss(tokens, progress_.ticker());
+      });
     }
   }
 
-  double valid_loss() const {
+  /// Passes without gradients, with fewer tokens at once if they don't fit.
+  void without_gradients(
+      const char* what,
+      const std::function<void(int64_t tokens)>& work) const {
     int64_t tokens = std::min(manner_.now().max_tokens, kEvaluationTokens);
     for (;; tokens /= 2) {
       try {
-        return task_.valid_loss(tokens, progress_.ticker());
+        return work(tokens);
       } catch (const c10::OutOfMemoryError& error) {
         if (tokens <= 1) {
           throw MemoryError(fmt::format(
-              "[memory] a validation sample does not fit, alone: {} Raise "
-              "--memory or shorten --seq-len.",
+              "[memory] {} does not fit, alone: {} Raise --memory or shorten "
+              "--seq-len.",
+              what,
               error.what_without_backtrace()));
         }
       }
@@ -406,7 +417,8 @@ class Run {
   const OnStep& on_step_;
   const std::string& fit_table_;
   fs::path out_;
-  std::string base_; // the model's folder
+  fs::path references_ = out_ / "reference.safetensors"; // of preferences
+  RunInputs inputs_;
   Checkpoints checkpoints_;
   std::unique_ptr<Optimizer> optimizer_;
   Window window_;

@@ -104,6 +104,37 @@ class FineTuningTest(CliTest):
                             (plans["full"]["account"] if "account" in plans["full"]
                              else plans["full"])[key] / 4)
 
+    def test_what_a_run_was_made_from_may_not_change(self):
+        self.run_accrue(*self.dpo_args("dpo", "--steps", 1))
+        self.run_accrue(*self.chat_args("lora", "--lora-rank", 2, "--steps", 1))
+        references = self.folder / "dpo/reference.safetensors"
+        data = bytearray(references.read_bytes())
+        data[-3] ^= 1
+        references.write_bytes(data)
+        self.run_accrue("train", "--out", self.path("base"), "--resume", "--steps", 3)
+        for run, what in (("dpo", "reference.safetensors"), ("lora", "the model's weights")):
+            done = self.run_accrue("train", "--out", self.path(run), "--resume", "--steps", 2,
+                                   expect=3)
+            self.assert_error(done, "other contents of", what)
+
+    def test_a_result_is_an_adapter_or_merged(self):
+        self.run_accrue(*self.chat_args("run", "--lora-rank", 2, "--lora-targets",
+                                        "self_attn.q_proj"))
+        self.run_accrue("eval", "--model", self.path("run/model"), "--valid", self.chats)
+        resume = ("train", "--out", self.path("run"), "--resume")
+        self.run_accrue(*resume, "--merge")
+        self.assertFalse((self.folder / "run/model/adapter_config.json").exists())
+        self.assertTrue((self.folder / "run/adapter/adapter_config.json").exists())
+
+    def test_weights_that_are_not_there(self):
+        (self.folder / "config").mkdir()
+        self.write("config/config.json", (self.folder / "llama.json").read_text())
+        done = self.train("none", "--model", self.path("config"), "--lora-rank", 2, expect=2)
+        self.assert_error(done, "no weights that adapters could belong to")
+        self.write("config/model-00001-of-00002.safetensors", "x")
+        done = self.train("none", "--model", self.path("config"), expect=3)
+        self.assert_error(done, "model-00001-of-00002.safetensors", "Complete the folder")
+
     def test_verify_passes(self):
         for args in (self.chat_args("x", "--lora-rank", 3), self.dpo_args("x")):
             done = self.run_accrue("verify", *args[1:], "--json")
@@ -125,6 +156,11 @@ class FineTuningTest(CliTest):
         for name in ("tokenizer.json", "tokenizer_config.json"):
             self.assertEqual((self.folder / "run/model" / name).read_bytes(),
                              (self.folder / "chat" / name).read_bytes())
+        # Also if the config was named, and beside checkpoints.
+        self.train("file", "--model", self.path("chat/config.json"), "--data", self.chats,
+                   "--steps", 1)
+        for folder in ("file/model", "file/checkpoints/step-1"):
+            self.assertTrue((self.folder / folder / "tokenizer.json").exists())
         args = ["generate", "--model", model, "--prompt", "the whale", "--max-tokens", 12,
                 "--temperature", 1, "--json"]
         first = json.loads(self.run_accrue(*args, "--chat").stdout)["text"]

@@ -148,6 +148,21 @@ class ResumeTest(CliTest):
         done = self.resume("run", "--steps", 4, expect=3)
         self.assert_error(done, "training samples, the data now gives")
 
+    def test_data_of_the_same_length_is_noticed_too(self):
+        self.train("run", "--steps", 2)
+        with open(self.text, "r+b") as file:
+            byte = file.read(1)
+            file.seek(0)
+            file.write(bytes([byte[0] ^ 1]))
+        done = self.resume("run", "--steps", 4, expect=3)
+        self.assert_error(done, "other contents of the training data")
+
+    def test_damaged_newer_checkpoints_go_first(self):
+        self.train("run", "--steps", 4, "--checkpoint-every", 2)
+        (self.folder / "run/checkpoints/step-4/state.json").write_text("{}")
+        self.resume("run", "--steps", 3, "--keep-checkpoints", 1)
+        self.assertEqual(os.listdir(self.folder / "run/checkpoints"), ["step-3"])
+
     def test_command_line_wins_over_the_other_way_to_say_it(self):
         self.train("run", "--epochs", 0.1)
         self.resume("run", "--steps", len(self.metrics("run")) + 1)

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "train/task.h"
+
+namespace accrue {
+
+/// out/model: what was trained, with the tokenizer. Whole, and without what an
+/// earlier end of the run left there. With --merge the model is merged, and its
+/// adapter is in out/adapter.
+void save_result(Task& task);
+
+} // namespace accrue
