@@ -33,8 +33,10 @@ void warn_about_horizon(
       : 0;
   if (int64_t rest = std::llround(planned) % task.global_batch(); rest > 0) {
     progress.line(fmt::format(
-        "note: the last step before had {} of {} samples; a run planned for "
-        "this length from the start has all of them",
+        "note: as planned before, the run ends with a step of {} of {} "
+        "samples; "
+        "if it got there, it is not a run planned for this length from the "
+        "start",
         rest,
         task.global_batch()));
   }

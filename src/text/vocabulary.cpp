@@ -29,8 +29,7 @@ std::optional<std::string> read_token(const io::Node& node, const char* key) {
 
 Vocabulary::Vocabulary() = default;
 
-Vocabulary Vocabulary::open(const fs::path& model, int64_t config_eos) {
-  fs::path folder = fs::is_directory(model) ? model : model.parent_path();
+Vocabulary Vocabulary::open(const fs::path& folder, int64_t config_eos) {
   fs::path file = folder / "tokenizer.json";
   Vocabulary vocabulary;
   if (!fs::exists(file)) {

@@ -20,11 +20,11 @@ class Vocabulary {
   /// Bytes. NUL, which no text file contains, ends documents.
   Vocabulary();
 
-  /// That of a model folder (or of a config.json in it). What ends a document
-  /// is tokenizer_config.json's "eos_token", else `config_eos` (-1: none).
-  /// Throws DataError if it can't be read or knows no end of text.
+  /// That of a model folder. What ends a document is tokenizer_config.json's
+  /// "eos_token", else `config_eos` (-1: none). Throws DataError if it can't be
+  /// read or knows no end of text.
   static Vocabulary open(
-      const std::filesystem::path& model,
+      const std::filesystem::path& folder,
       int64_t config_eos);
 
   bool is_bytes() const {

@@ -22,8 +22,8 @@ struct RunInputs {
 /// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
 /// holds config.json and model.safetensors (so it is a model folder; with LoRA
 /// adapter_config.json and adapter_model.safetensors, an adapter folder), the
-/// optimizer's state, state.json, and manifest.json with every file's size and
-/// CRC-32.
+/// tokenizer, the optimizer's state, state.json, and manifest.json with every
+/// file's size and CRC-32.
 class Checkpoints {
  public:
   /// `source`: the base of adapters, and the tokenizer.

@@ -91,7 +91,7 @@ ModelSource find_model(const std::string& model) {
 
 Vocabulary open_vocabulary(const ModelSource& source) {
   Vocabulary vocabulary =
-      Vocabulary::open(source.base, source.config.eos_token);
+      Vocabulary::open(source.folder(), source.config.eos_token);
   if (source.config.vocab_size < vocabulary.size()) {
     throw DataError(fmt::format(
         "[model] {} has a vocabulary of {}, {} {}. Give a model that was made "
@@ -124,10 +124,6 @@ Transformer open_model(
     load_adapter(*source.adapter, model);
   }
   return model;
-}
-
-std::string weights_digest(const ModelSource& source) {
-  return source.has_weights() ? digest_checkpoint(source.base) : "";
 }
 
 uint64_t frozen_width(const ModelSource& source, Dtype dtype) {

@@ -39,9 +39,6 @@ Transformer open_model(
     uint64_t seed,
     const std::optional<LoraOptions>& lora = std::nullopt);
 
-/// Digest of the base's weights, "" without any.
-std::string weights_digest(const ModelSource& source);
-
 /// Bytes that a weight which is not trained takes.
 uint64_t frozen_width(const ModelSource& source, Dtype dtype);
 

@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/clone.h>
 #include <ATen/ops/zero.h>
+#include <c10/util/ScopeExit.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -261,23 +262,21 @@ void Task::prepare_references(
   // Adapters that go on from others are part of what is trained.
   TensorMap adapters = model_->adapters();
   TensorMap kept;
+  for (const auto& [name, tensor] : adapters) {
+    kept[name] = tensor.detach().clone();
+  }
+  // Also when memory runs out.
+  auto restore = c10::make_scope_exit([&] { copy_tensors(kept, adapters); });
   at::NoGradGuard no_grad;
   for (auto& [name, tensor] : adapters) {
-    kept[name] = tensor.clone();
     tensor.zero_();
   }
-  try {
-    train_references_ =
-        compute_references(*model_, *train_set_, max_tokens, tick);
-    if (valid_set_) {
-      valid_references_ =
-          compute_references(*model_, *valid_set_, max_tokens, tick);
-    }
-  } catch (...) {
-    copy_tensors(kept, adapters);
-    throw;
+  train_references_ =
+      compute_references(*model_, *train_set_, max_tokens, tick);
+  if (valid_set_) {
+    valid_references_ =
+        compute_references(*model_, *valid_set_, max_tokens, tick);
   }
-  copy_tensors(kept, adapters);
   if (!file.empty()) {
     save_references(file, train_references_, valid_references_);
   }

@@ -19,6 +19,7 @@
 #include "memory/budget.h"
 #include "memory/meter.h"
 #include "memory/retreat.h"
+#include "models/checkpoint.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
 #include "train/result.h"
@@ -112,10 +113,11 @@ class Run {
       digests["the validation data"] = task_.valid_set()->corpus().digest();
     }
     if (task_.model().lora()) {
-      digests["the model's weights"] = weights_digest(task_.source());
+      digests["the model's weights"] = digest_checkpoint(task_.source().base);
     }
     if (task_.is_preference()) {
-      digests[references_.string()] = io::to_text(io::digest_file(references_));
+      digests[references_.filename().string()] =
+          io::to_text(io::digest_file(references_));
     }
     return inputs;
   }

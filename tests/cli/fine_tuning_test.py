@@ -107,12 +107,15 @@ class FineTuningTest(CliTest):
     def test_what_a_run_was_made_from_may_not_change(self):
         self.run_accrue(*self.dpo_args("dpo", "--steps", 1))
         self.run_accrue(*self.chat_args("lora", "--lora-rank", 2, "--steps", 1))
-        references = self.folder / "dpo/reference.safetensors"
+        # Where it lies is free.
+        (self.folder / "dpo").rename(self.folder / "moved")
+        self.run_accrue("train", "--out", "moved", "--resume", "--steps", 2, cwd=self.folder)
+        references = self.folder / "moved/reference.safetensors"
         data = bytearray(references.read_bytes())
         data[-3] ^= 1
         references.write_bytes(data)
         self.run_accrue("train", "--out", self.path("base"), "--resume", "--steps", 3)
-        for run, what in (("dpo", "reference.safetensors"), ("lora", "the model's weights")):
+        for run, what in (("moved", "reference.safetensors"), ("lora", "the model's weights")):
             done = self.run_accrue("train", "--out", self.path(run), "--resume", "--steps", 2,
                                    expect=3)
             self.assert_error(done, "other contents of", what)
