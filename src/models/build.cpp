@@ -103,7 +103,7 @@ class Transformer::Builder {
     if (!options_.lora) {
       return tensor::make_linear(weight, offset, layout);
     }
-    // Frozen weights are kept once: packed copies would be two more.
+    // Frozen weights are kept once: a packed copy would be one more.
     tensor::Linear linear{weight, offset, layout, nullptr, nullptr};
     if (is_target(name)) {
       linear.adapter = adapter(name, in, out);

@@ -1,8 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
-#include <array>
-
 #include "tensor/ops.h"
 #include "tensor/parallel.h"
 #include "tensor/raw.h"
@@ -10,11 +8,8 @@
 namespace accrue::tensor {
 
 struct PackedWeight {
-  struct Copy {
-    at::Tensor bytes;
-    uint32_t version = 0;
-  };
-  std::array<Copy, 2> copies; // for forward and for input gradients
+  at::Tensor bytes;
+  uint32_t version = 0; // of the weight
 };
 
 namespace {
@@ -25,17 +20,14 @@ Matrix in_out(const Linear& linear) {
   return linear.layout == WeightLayout::kInOut ? m : m.transposed();
 }
 
-/// bf16 copies are packed once per window. fp32 weights are packed as they are
-/// used: copies would triple them and win little (docs/bits.md).
-const void* packed(
-    const Linear& linear,
-    bool transposed,
-    const Matrix& b,
-    const Gemm& gemm) {
+/// W as y = x · W reads it. A bf16 copy is packed once per window; the other
+/// orientation and fp32 are packed as they are used: copies of them would win
+/// little (docs/bits.md).
+const void* packed(const Linear& linear, const Gemm& gemm) {
   if (gemm.compute != Type::kBf16 || linear.packed == nullptr) {
     return nullptr;
   }
-  PackedWeight::Copy& copy = linear.packed->copies[transposed ? 1 : 0];
+  PackedWeight& copy = *linear.packed;
   uint32_t version = linear.weight._version();
   if (!copy.bytes.defined() || copy.version != version) {
     const Kernels& k = kernels();
@@ -44,7 +36,7 @@ const void* packed(
           {static_cast<int64_t>(k.packed_bytes(gemm.k, gemm.n, gemm.compute))},
           at::kByte);
     }
-    k.pack(gemm.k, gemm.n, gemm.compute, b, copy.bytes.mutable_data_ptr());
+    k.pack(gemm.k, gemm.n, gemm.compute, gemm.b, copy.bytes.mutable_data_ptr());
     copy.version = version;
   }
   return copy.bytes.const_data_ptr();
@@ -125,7 +117,7 @@ void base_linear(
     bool add) {
   Gemm gemm = rows_times(x, compute, y, add);
   gemm.b = in_out(linear);
-  gemm.packed_b = packed(linear, false, gemm.b, gemm);
+  gemm.packed_b = packed(linear, gemm);
   gemm.bias =
       linear.bias.defined() && !add ? linear.bias.const_data_ptr() : nullptr;
   kernels().gemm(gemm);
@@ -171,7 +163,6 @@ void linear_input_gradient(
     bool add) {
   Gemm gemm = rows_times(dy, compute, dx, add);
   gemm.b = in_out(linear).transposed();
-  gemm.packed_b = packed(linear, true, gemm.b, gemm);
   kernels().gemm(gemm);
   if (const Adapter* adapter = linear.adapter.get()) {
     at::Tensor du = narrowed(dy, matrix(adapter->b), *adapter, compute);
