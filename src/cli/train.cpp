@@ -34,9 +34,8 @@ void warn_about_horizon(
   if (int64_t rest = std::llround(planned) % task.global_batch(); rest > 0) {
     progress.line(fmt::format(
         "note: as planned before, the run ends with a step of {} of {} "
-        "samples; "
-        "if it got there, it is not a run planned for this length from the "
-        "start",
+        "samples; if it got there, it is not a run planned for this length "
+        "from the start",
         rest,
         task.global_batch()));
   }

@@ -25,13 +25,15 @@ struct DtypeName {
   const char* name;
 };
 
-constexpr std::array<DtypeName, 6> kDtypes{{
+constexpr std::array<DtypeName, 8> kDtypes{{
     {at::kDouble, "F64"},
     {at::kFloat, "F32"},
     {at::kHalf, "F16"},
     {at::kBFloat16, "BF16"},
     {at::kLong, "I64"},
+    {at::kInt, "I32"},
     {at::kByte, "U8"},
+    {at::kBool, "BOOL"},
 }};
 
 constexpr int64_t kPieceElements = int64_t{1} << 19;
