@@ -108,7 +108,11 @@ const std::vector<Shape> kShapes = {
     {8, 48, 256},
     {130, 64, 300},
     {33, 257, 515},
-    {100, 65, 1030}};
+    {100, 65, 1030},
+    // A vector more than a whole block of columns, in fp32 and in fp64.
+    {17, 777, 600},
+    {9, 389, 300},
+    {3, 1700, 40}};
 
 TEST_P(KernelTest, ProductsOfEveryLayoutAgreeWithLibTorch) {
   torch::manual_seed(1);
@@ -159,15 +163,17 @@ TEST_P(KernelTest, ProductsOfEveryLayoutAgreeWithLibTorch) {
 TEST_P(KernelTest, RowsOfAProductDoNotDependOnTheOthers) {
   torch::manual_seed(2);
   for (Type compute : {Type::kF32, Type::kBf16}) {
-    at::Tensor a = torch::randn({75, 600});
-    at::Tensor b = torch::randn({600, 100});
-    at::Tensor whole = torch::empty({75, 100});
-    k_.gemm(product(a, b, whole, compute));
-    for (int64_t begin = 0, rows = 1; begin < 75; begin += rows, ++rows) {
-      rows = std::min(rows, 75 - begin);
-      at::Tensor part = torch::empty({rows, 100});
-      k_.gemm(product(a.narrow(0, begin, rows), b, part, compute));
-      EXPECT_TRUE(part.equal(whole.narrow(0, begin, rows))) << begin;
+    for (int64_t columns : {100, 777}) {
+      at::Tensor a = torch::randn({75, 600});
+      at::Tensor b = torch::randn({600, columns});
+      at::Tensor whole = empty(compute, {75, columns});
+      k_.gemm(product(a, b, whole, compute));
+      for (int64_t begin = 0, rows = 1; begin < 75; begin += rows, ++rows) {
+        rows = std::min(rows, 75 - begin);
+        at::Tensor part = empty(compute, {rows, columns});
+        k_.gemm(product(a.narrow(0, begin, rows), b, part, compute));
+        EXPECT_TRUE(part.equal(whole.narrow(0, begin, rows))) << begin;
+      }
     }
   }
 }

@@ -1,45 +1,25 @@
 #include <omp.h>
-#include <stdlib.h>
 
 #include "tensor/isa/isa.h"
 #include "tensor/isa/pack.h"
 #include "tensor/isa/tile.h"
+#include "tensor/scratch.h"
 
 // A matrix product after Goto and van de Geijn (doi 10.1145/1356052.1356053):
-// panels of up to 48 columns of B stay in the caches, panels of 8 rows of A
-// pass by, and a tile of C is held in registers.
+// a block of B and one of A are packed into the second-level cache, and tiles
+// of C are held in registers while a panel of 8 rows of A passes one of up to
+// 48 columns of B. Threads take parts of C and pack what they need themselves,
+// so that none waits for another.
 
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
 constexpr int64_t kPanelVectors = 3; // columns of B, in vectors of 64 bytes
-constexpr int64_t kBlockRows = 128; // of A, packed at once by a thread
-constexpr int64_t kBlockPanels = 16; // of B, packed at once by all threads
+constexpr int64_t kBlockRows = 128; // of A, packed at once
+constexpr int64_t kBlockPanels = 16; // of B, packed at once
 constexpr int64_t kSerialWork = 1 << 17; // multiplications; below: one thread
-
-/// Vectors of the next panel when `left` remain: balanced at the end.
-constexpr int64_t panel_vectors(int64_t left) {
-  return left == 4 ? 2 : least(left, kPanelVectors);
-}
-
-/// Memory of a thread that grows and stays.
-template <int purpose>
-void* scratch(size_t bytes) {
-  struct Buffer {
-    void* data = nullptr;
-    size_t size = 0;
-    ~Buffer() {
-      free(data);
-    }
-  };
-  static thread_local Buffer buffer;
-  if (buffer.size < bytes) {
-    free(buffer.data);
-    buffer.size = (bytes + 63) / 64 * 64;
-    buffer.data = aligned_alloc(64, buffer.size);
-  }
-  return buffer.data;
-}
+/// Packing an element takes about as long as so many multiplications.
+constexpr int64_t kPackingCost = 32;
 
 template <class F>
 class Product {
@@ -47,58 +27,128 @@ class Product {
   using Word = typename F::Word;
   using Sum = typename F::Sum;
 
-  explicit Product(const Gemm& g) : g_(g) {}
+  explicit Product(const Gemm& g)
+      : g_(g),
+        vectors_(ceil_div(g.n, F::kLanes)),
+        panels_(ceil_div(vectors_, kPanelVectors)) {}
 
   void run() {
     bool alone = omp_in_parallel() != 0 || g_.m * g_.n * g_.k < kSerialWork;
-    int threads = alone ? 1 : omp_get_max_threads();
-    if (g_.packed_b == nullptr) {
-      packed_ = static_cast<Word*>(
-          scratch<0>(sizeof(Word) * kMostWords * kBlockColumns));
-    }
-    sums_ = static_cast<Sum*>(g_.c);
+    cut(alone ? 1 : omp_get_max_threads());
     sums_stride_ = g_.c_stride;
-    if (g_.c_type == Type::kBf16) {
-      sums_stride_ = least(kBlockColumns, g_.n);
-      sums_ = static_cast<Sum*>(
-          scratch<1>(sizeof(Sum) * static_cast<size_t>(g_.m * sums_stride_)));
+    size_t sums = 0;
+    if (narrows()) {
+      sums_stride_ = least(part_panels_, kBlockPanels) * kPanelColumns;
+      sums = sizeof(Sum) * static_cast<size_t>(part_rows_ * sums_stride_);
     }
-    if (threads == 1) {
-      work(0, 1);
-    } else {
-#pragma omp parallel num_threads(threads)
-      work(omp_get_thread_num(), omp_get_num_threads());
-    }
+    const size_t b = g_.packed_b != nullptr ? 0 : sizeof(Word) * kBlockWords;
+    const size_t a = sizeof(Word) * kMostWords * kBlockRows;
+    auto* memory = static_cast<char*>(
+        scratch(static_cast<size_t>(num_parts_) * (b + a + sums)));
+    in_parallel(num_parts_, [&](int64_t index) {
+      Part part = part_of(index);
+      char* own = memory + static_cast<size_t>(index) * (b + a + sums);
+      part.b = reinterpret_cast<Word*>(own);
+      part.a = reinterpret_cast<Word*>(own + b);
+      part.sums = reinterpret_cast<Sum*>(own + b + a);
+      work(part);
+    });
   }
 
   /// Packs all of B with all threads.
   void pack(void* out) {
-    packed_ = static_cast<Word*>(out);
-    Block block;
-    int64_t fixed_end = 0;
-    while (next(block, fixed_end)) {
-      Word* to = packed_ + whole_offset(block, 0);
-#pragma omp parallel
-      pack_columns(
-          block, 0, g_.n, to, omp_get_thread_num(), omp_get_num_threads());
-    }
+    const int threads = omp_get_max_threads();
+    in_parallel(threads, [&](int64_t index) {
+      int64_t first = panels_ * index / threads;
+      int64_t last = panels_ * (index + 1) / threads;
+      Block block;
+      int64_t fixed_end = 0;
+      while (first < last && next(block, fixed_end)) {
+        Word* to = static_cast<Word*>(out) + whole_offset(block, column(first));
+        pack_panels(block, first, last, to);
+      }
+    });
   }
 
  private:
-  static constexpr int64_t kMostWords = segment_limit(F::kType) / F::kPerWord;
-  static constexpr int64_t kBlockColumns =
-      kBlockPanels * kPanelVectors * F::kLanes;
+  /// What one thread computes of C, and with what memory.
+  struct Part {
+    int64_t first_row = 0;
+    int64_t last_row = 0;
+    int64_t first_panel = 0; // of B
+    int64_t last_panel = 0;
+    Word* b = nullptr;
+    Word* a = nullptr;
+    Sum* sums = nullptr; // of C where it is bf16
+  };
 
-  static void barrier(int threads) {
-    if (threads > 1) {
-#pragma omp barrier
+  static constexpr int64_t kMostWords = segment_limit(F::kType) / F::kPerWord;
+  static constexpr int64_t kPanelColumns = kPanelVectors * F::kLanes;
+  static constexpr int64_t kBlockWords =
+      kMostWords * kBlockPanels * kPanelColumns;
+
+  /// Calls run(0 … count - 1), one per thread, where there are so many.
+  template <class Run>
+  static void in_parallel(int64_t count, const Run& run) {
+    if (count == 1) {
+      run(0);
+      return;
+    }
+#pragma omp parallel num_threads(static_cast <int>(count))
+    for (int64_t i = omp_get_thread_num(); i < count;
+         i += omp_get_num_threads()) {
+      run(i);
     }
   }
 
-  /// Where the panel of column `j` starts in a B that is packed as a whole.
+  bool narrows() const {
+    return g_.c_type == Type::kBf16;
+  }
+
+  /// First column of a panel; the last two share their vectors evenly.
+  int64_t column(int64_t panel) const {
+    bool uneven = vectors_ % kPanelVectors == 1 && panels_ > 1;
+    int64_t vector = panel * kPanelVectors;
+    return least(vector - (uneven && panel == panels_ - 1 ? 1 : 0), vectors_) *
+        F::kLanes;
+  }
+
+  /// Where column `j` starts in a B that is packed as a whole.
   int64_t whole_offset(const Block& block, int64_t j) const {
-    int64_t padded = ceil_div(g_.n, F::kLanes) * F::kLanes;
-    return block.begin / F::kPerWord * padded + j * block.words;
+    return block.begin / F::kPerWord * vectors_ * F::kLanes + j * block.words;
+  }
+
+  /// Chooses how many parts share the rows and how many the columns, so that
+  /// the largest part is small and little is packed.
+  void cut(int parts) {
+    num_parts_ = parts;
+    const int64_t row_panels = ceil_div(g_.m, kPanelRows);
+    int64_t least_cost = -1;
+    for (int across = 1; across <= parts; ++across) {
+      if (parts % across != 0) {
+        continue;
+      }
+      int64_t rows = ceil_div(row_panels, parts / across) * kPanelRows;
+      int64_t panels = ceil_div(panels_, across);
+      int64_t packed = rows * ceil_div(panels, kBlockPanels) +
+          (g_.packed_b != nullptr ? 0 : panels * kPanelColumns);
+      int64_t cost = rows * panels * kPanelColumns + kPackingCost * packed;
+      if (least_cost < 0 || cost < least_cost) {
+        least_cost = cost;
+        parts_across_ = across;
+        part_rows_ = rows;
+        part_panels_ = panels;
+      }
+    }
+  }
+
+  Part part_of(int64_t index) const {
+    Part part;
+    part.first_row = least(index / parts_across_ * part_rows_, g_.m);
+    part.last_row = least(part.first_row + part_rows_, g_.m);
+    part.first_panel = least(index % parts_across_ * part_panels_, panels_);
+    part.last_panel = least(part.first_panel + part_panels_, panels_);
+    return part;
   }
 
   /// As many whole segments as fit.
@@ -131,99 +181,60 @@ class Product {
     return true;
   }
 
-  /// A thread's share of it all: rows, and columns where rows are few.
-  void work(int thread, int threads) {
-    int64_t row_panels = ceil_div(g_.m, kPanelRows);
-    int row_parts = threads;
-    while (row_parts > 1 &&
-           (threads % row_parts != 0 || row_panels < 4 * row_parts)) {
-      --row_parts;
-    }
-    int64_t part = thread % row_parts;
-    int64_t first = row_panels * part / row_parts * kPanelRows;
-    int64_t last =
-        least(row_panels * (part + 1) / row_parts * kPanelRows, g_.m);
-    for (int64_t j = 0; j < g_.n; j += kBlockColumns) {
-      int64_t columns = least(kBlockColumns, g_.n - j);
+  void work(const Part& part) const {
+    for (int64_t p = part.first_panel; p < part.last_panel; p += kBlockPanels) {
+      int64_t end = least(p + kBlockPanels, part.last_panel);
       Block block;
       int64_t fixed_end = 0;
       while (next(block, fixed_end)) {
         if (g_.packed_b == nullptr) {
-          pack_columns(block, j, columns, packed_, thread, threads);
-          barrier(threads);
+          pack_panels(block, p, end, part.b);
         }
-        for (int64_t i = first; i < last; i += kBlockRows) {
-          multiply(
-              block,
-              j,
-              columns,
-              i,
-              least(kBlockRows, last - i),
-              thread / row_parts,
-              threads / row_parts);
-        }
-        if (g_.packed_b == nullptr) {
-          barrier(threads); // before the next block overwrites this one
+        for (int64_t i = part.first_row; i < part.last_row; i += kBlockRows) {
+          int64_t rows = least(kBlockRows, part.last_row - i);
+          pack_rows(block, i, rows, part.a);
+          multiply(block, part, p, end, i, rows);
         }
       }
-      if (g_.c_type == Type::kBf16) {
-        barrier(threads);
-        narrow_rows(j, columns, thread, threads);
-        barrier(threads);
+      if (narrows()) {
+        narrow_rows(part, column(p), column(end));
       }
     }
   }
 
-  /// Calls run(panel, first column, vectors) for the columns [j, j + columns).
-  template <class Run>
-  void for_panels(int64_t j, int64_t columns, const Run& run) const {
-    int64_t end = j + columns;
-    for (int64_t panel = 0; j < end; ++panel) {
-      int64_t vectors = panel_vectors(ceil_div(g_.n - j, F::kLanes));
-      run(panel, j, vectors);
-      j += vectors * F::kLanes;
-    }
-  }
-
-  void pack_columns(
+  /// Panels [first, last) of B.
+  void pack_panels(
       const Block& block,
-      int64_t j,
-      int64_t columns,
-      Word* out,
-      int thread,
-      int threads) const {
-    for_panels(j, columns, [&](int64_t panel, int64_t column, int64_t vectors) {
-      if (panel % threads != thread) {
-        return;
-      }
-      Word* to = out + (column - j) * block.words;
-      int64_t width = vectors * F::kLanes;
+      int64_t first,
+      int64_t last,
+      Word* out) const {
+    for (int64_t p = first; p < last; ++p) {
+      int64_t begin = column(p);
+      int64_t width = column(p + 1) - begin;
       for (int64_t s = 0, k = block.begin; s < block.num_segments; ++s) {
         int64_t count = block.ends[s] - k;
         for (int64_t v = 0; v < width; v += F::kLanes) {
-          int64_t filled = least(F::kLanes, g_.n - column - v);
-          with_type<F>(g_.b, k, column + v, [&](const auto* from) {
+          int64_t filled = least(F::kLanes, g_.n - begin - v);
+          with_type<F>(g_.b, k, begin + v, [&](const auto* from) {
             pack_lanes<F>(
                 from,
                 g_.b.row_stride,
                 g_.b.col_stride,
                 count,
                 filled,
-                [to, width, v](int64_t word, auto words) {
-                  store(to + word * width + v, words);
+                [out, width, v](int64_t word, auto words) {
+                  store(out + word * width + v, words);
                 });
           });
         }
         k += count;
-        to += ceil_div(count, F::kPerWord) * width;
+        out += ceil_div(count, F::kPerWord) * width;
       }
-    });
+    }
   }
 
-  /// Panels of rows [i, i + rows) in the calling thread's scratch memory.
-  const Word* pack_rows(const Block& block, int64_t i, int64_t rows) const {
-    auto* out =
-        static_cast<Word*>(scratch<2>(sizeof(Word) * kMostWords * kBlockRows));
+  /// Panels of rows [i, i + rows) of A.
+  void pack_rows(const Block& block, int64_t i, int64_t rows, Word* out) const {
     int64_t panel = kPanelRows * block.words;
     for (int64_t r = 0; r < rows; r += F::kLanes) {
       Word* to = out + r * block.words;
@@ -257,46 +268,44 @@ class Product {
         to += ceil_div(count, F::kPerWord) * kPanelRows;
       }
     }
-    return out;
   }
 
+  /// C of rows [i, i + rows) and panels [first, last): a panel of B stays in
+  /// the caches while those of A pass by.
   void multiply(
       const Block& block,
-      int64_t j,
-      int64_t columns,
+      const Part& part,
+      int64_t first,
+      int64_t last,
       int64_t i,
-      int64_t rows,
-      int64_t part,
-      int64_t parts) const {
-    static constexpr Sum kZeros[kPanelVectors * F::kLanes] = {};
-    const Word* a = pack_rows(block, i, rows);
-    bool starts = block.begin == 0 && !g_.add;
-    bool narrow = g_.c_type == Type::kBf16;
-    for (int64_t r = 0; r < rows; r += kPanelRows) {
-      Sum* row = sums_ + (i + r) * sums_stride_ - (narrow ? j : 0);
-      for_panels(j, columns, [&](int64_t panel, int64_t column, int64_t width) {
-        if (panel % parts != part) {
-          return;
-        }
-        const Word* b = g_.packed_b != nullptr
-            ? static_cast<const Word*>(g_.packed_b) +
-                whole_offset(block, column)
-            : packed_ + (column - j) * block.words;
-        const Sum* init = nullptr;
-        if (starts) {
-          init = g_.bias != nullptr ? static_cast<const Sum*>(g_.bias) + column
-                                    : kZeros;
-        }
+      int64_t rows) const {
+    static constexpr Sum kZeros[kPanelColumns] = {};
+    const bool starts = block.begin == 0 && !g_.add;
+    for (int64_t p = first; p < last; ++p) {
+      const int64_t begin = column(p);
+      const int64_t width = column(p + 1) - begin;
+      const Word* b = g_.packed_b != nullptr
+          ? static_cast<const Word*>(g_.packed_b) + whole_offset(block, begin)
+          : part.b + (begin - column(first)) * block.words;
+      const Sum* init = nullptr;
+      if (starts) {
+        init = g_.bias != nullptr ? static_cast<const Sum*>(g_.bias) + begin
+                                  : kZeros;
+      }
+      Sum* c = narrows() ? part.sums + (i - part.first_row) * sums_stride_ +
+              (begin - column(first))
+                        : static_cast<Sum*>(g_.c) + i * sums_stride_ + begin;
+      for (int64_t r = 0; r < rows; r += kPanelRows) {
         place(
-            width,
+            width / F::kLanes,
             least(kPanelRows, rows - r),
-            least(width * F::kLanes, g_.n - column),
+            least(width, g_.n - begin),
             block,
-            a + r * block.words,
+            part.a + r * block.words,
             b,
-            row + column,
+            c + r * sums_stride_,
             init);
-      });
+      }
     }
   }
 
@@ -327,11 +336,12 @@ class Product {
   }
 
   /// Sums of these columns -> bf16 C.
-  void narrow_rows(int64_t j, int64_t columns, int thread, int threads) const {
+  void narrow_rows(const Part& part, int64_t begin, int64_t end) const {
     if constexpr (F::kType != Type::kF64) {
-      for (int64_t i = thread; i < g_.m; i += threads) {
-        const Sum* from = sums_ + i * sums_stride_;
-        Bf16* to = static_cast<Bf16*>(g_.c) + i * g_.c_stride + j;
+      const int64_t columns = least(end, g_.n) - begin;
+      for (int64_t i = part.first_row; i < part.last_row; ++i) {
+        const Sum* from = part.sums + (i - part.first_row) * sums_stride_;
+        Bf16* to = static_cast<Bf16*>(g_.c) + i * g_.c_stride + begin;
         for (int64_t c = 0; c < columns; ++c) {
           to[c] = narrow<Bf16>(from[c]);
         }
@@ -340,8 +350,12 @@ class Product {
   }
 
   const Gemm& g_;
-  Word* packed_ = nullptr;
-  Sum* sums_ = nullptr;
+  const int64_t vectors_; // of B's columns
+  const int64_t panels_;
+  int64_t num_parts_ = 1;
+  int64_t parts_across_ = 1;
+  int64_t part_rows_ = 0;
+  int64_t part_panels_ = 0;
   int64_t sums_stride_ = 0;
 };
 

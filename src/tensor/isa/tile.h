@@ -33,6 +33,13 @@ void tile(
     const typename F::Sum* init) {
   using Sums = typename F::Sums;
   int64_t begin = block.begin;
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kPanelRows; ++i) { // wanted at the end, for writing
+#pragma GCC unroll 4
+    for (int v = 0; v < W; ++v) {
+      __builtin_prefetch(c + i * c_stride + v * F::kLanes, 1);
+    }
+  }
   for (int64_t s = 0; s < block.num_segments; ++s) {
     int64_t words = ceil_div(block.ends[s] - begin, F::kPerWord);
     begin = block.ends[s];
