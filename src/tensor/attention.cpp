@@ -6,7 +6,7 @@
 namespace accrue::tensor {
 namespace {
 
-constexpr int64_t kQueryRows = 128; // scores are made for so many at once
+constexpr int64_t kQueryRows = 64; // scores are made for so many at once
 
 /// A sample's part of a tensor [T, heads · D], seen head by head.
 struct HeadRows {
