@@ -323,6 +323,61 @@ TEST_P(KernelTest, DropoutMasksArePhiloxWords) {
   EXPECT_NEAR(static_cast<double>(dropped) / kCount, 0.25, 0.08);
 }
 
+TEST_P(KernelTest, DropoutOfAPartIsThatOfTheWhole) {
+  torch::manual_seed(6);
+  constexpr int64_t kCount = 500;
+  at::Tensor x = torch::randn({kCount});
+  at::Tensor base = torch::randn({kCount});
+  auto run = [&](int64_t first, int64_t count) {
+    at::Tensor y = torch::empty({count});
+    k_.dropout(
+        {.key = 5,
+         .first = static_cast<uint64_t>(first),
+         .count = count,
+         .threshold = uint64_t{1} << 30,
+         .scale = 1 / 0.75},
+        Type::kF32,
+        x.const_data_ptr<float>() + first,
+        base.const_data_ptr<float>() + first,
+        y.mutable_data_ptr());
+    return y;
+  };
+  at::Tensor whole = run(0, kCount);
+  for (int64_t first = 0, count = 1; first < kCount; first += count, ++count) {
+    count = std::min(count, kCount - first);
+    EXPECT_TRUE(run(first, count).equal(whole.narrow(0, first, count)))
+        << first << ", " << count;
+  }
+}
+
+TEST(DropoutTest, MaskIsKeyedBySeedStepSampleSiteAndElement) {
+  constexpr int64_t kWidth = 20;
+  std::vector<int64_t> offsets = {0, 3, 7};
+  std::vector<uint64_t> ids = {7, 9};
+  at::Tensor ones = torch::ones({7, kWidth});
+  for (uint64_t seed : {1, 2}) {
+    for (uint64_t step : {0, 5}) {
+      for (uint64_t site : {0, 3}) {
+        Dropout dropout(
+            {.probability = 0.5, .seed = seed, .step = step}, offsets, ids);
+        at::Tensor y = torch::empty_like(ones);
+        Chunk chunk = sample_chunks(offsets, Type::kF32, 100)[0];
+        dropout.apply(chunk, site, ones, {}, y);
+        for (size_t s = 0; s < 2; ++s) {
+          CounterRandom random(mix(mix(seed, step), mix(ids[s], site)));
+          const float* got = y.const_data_ptr<float>() + offsets[s] * kWidth;
+          int64_t count = (offsets[s + 1] - offsets[s]) * kWidth;
+          for (int64_t e = 0; e < count; ++e) {
+            auto i = static_cast<uint64_t>(e);
+            bool keep = random.bits(i / 4)[i % 4] >= uint64_t{1} << 31;
+            ASSERT_EQ(got[e], keep ? 2.0F : 0.0F) << s << ", " << e;
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST(AttentionTest, AgreesWithLibTorchOnRaggedSamplesAndGroupedHeads) {
   torch::manual_seed(5);
   Heads heads{.queries = 4, .keys = 2, .dim = 20};

@@ -81,6 +81,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   // References without checkpointing, where they fit.
   const bool checkpointing = !plan.table.measured(false);
   std::vector<memory::Way> references{{1, checkpointing}};
+  io::OrderedJson json;
   // The two results that are compared are held beside the gradients.
   uint64_t copies = 0;
   for (const at::Tensor& parameter : task.model().parameters()) {
@@ -89,16 +90,20 @@ int run_verify(const std::vector<std::string>& arguments) {
   if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
     references.insert(references.begin(), {task.global_batch(), checkpointing});
   } else {
+    const uint64_t needed = plan.unsplit_bytes + copies;
     progress.line(fmt::format(
-        "the unsplit window would need {}, more than the budget of {}; "
-        "comparing per sample only",
-        format_bytes(plan.unsplit_bytes),
+        "comparing with the unsplit window would need {}, more than the budget "
+        "of {}; comparing per sample only",
+        format_bytes(needed),
         format_bytes(plan.budget_bytes)));
+    json["left_out"].push_back(
+        {{"reference", "unsplit"},
+         {"needed_bytes", needed},
+         {"budget_bytes", plan.budget_bytes}});
   }
   task.prepare_references(
       /*file=*/"", /*load=*/false, kEvaluationTokens, progress.ticker());
   bool passed = true;
-  io::OrderedJson json;
   for (const memory::Way& reference : references) {
     Verification result = verify(task, plan.way, reference, progress.ticker());
     passed = passed && result.passed();

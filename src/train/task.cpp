@@ -299,6 +299,26 @@ std::vector<int64_t> Task::lengths(Range positions) const {
   return lengths;
 }
 
+Manner Task::manner(const memory::Way& way) const {
+  Manner manner{.checkpointing = way.checkpointing};
+  if (options_.micro_batch) {
+    manner.max_samples = way.micro_batch;
+  } else {
+    manner.max_tokens = way.micro_batch * train_set_->max_length();
+  }
+  return manner;
+}
+
+std::vector<Range> Task::cut(Range window, const Manner& manner) const {
+  std::vector<Range> parts =
+      split_by_tokens(lengths(window), manner.max_tokens, manner.max_samples);
+  for (Range& part : parts) {
+    part.begin += window.begin;
+    part.end += window.begin;
+  }
+  return parts;
+}
+
 MicroLoss Task::loss(Range positions, int64_t step, bool checkpointing) const {
   std::vector<Sample> samples;
   std::vector<PairReference> references;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
+#include "memory/planner.h"
 #include "report/progress.h"
 #include "text/dataset.h"
 #include "text/order.h"
@@ -27,6 +29,13 @@ struct MicroLoss {
   int64_t tokens = 0; // through the model
   int64_t target_tokens = 0; // trained on
   PairSums pairs; // of dpo
+};
+
+/// How windows are cut and run.
+struct Manner {
+  int64_t max_samples = std::numeric_limits<int64_t>::max();
+  int64_t max_tokens = std::numeric_limits<int64_t>::max();
+  bool checkpointing = false;
 };
 
 /// What a run works on: everything that the settings name, checked and loaded.
@@ -98,6 +107,13 @@ class Task {
 
   /// Target tokens of the samples at these positions.
   std::vector<int64_t> lengths(Range positions) const;
+
+  /// A planned micro-batch was measured with samples of the longest length, so
+  /// it is a number of tokens; one that was asked for is a number of samples.
+  Manner manner(const memory::Way& way) const;
+
+  /// The micro-batches of a window, at least one sample each.
+  std::vector<Range> cut(Range window, const Manner& manner) const;
 
   /// Loss of the samples at these positions, with a graph, in window `step`.
   MicroLoss loss(Range positions, int64_t step, bool checkpointing = false)

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -33,15 +32,6 @@ using std::chrono::steady_clock;
 double seconds_since(steady_clock::time_point start) {
   return std::chrono::duration<double>(steady_clock::now() - start).count();
 }
-
-constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
-
-/// How windows are cut and run, now.
-struct Manner {
-  int64_t max_samples = kNoLimit;
-  int64_t max_tokens = kNoLimit;
-  bool checkpointing = false;
-};
 
 /// One run from start or resume to its end.
 class Run {
@@ -154,21 +144,15 @@ class Run {
   }
 
   void plan() {
-    Manner manner;
+    memory::Way way{
+        .micro_batch = options_.micro_batch.value_or(0),
+        .checkpointing = options_.checkpointing == Checkpointing::kOn};
     if (!needs_plan(options_)) {
       memory::hold_to_budget(task_.budget_bytes(), memory::program_bytes());
-      manner.max_samples = *options_.micro_batch;
-      manner.checkpointing = options_.checkpointing == Checkpointing::kOn;
     } else {
       plan_ = plan_memory(
           task_, window_, {.known = fit_table_, .tick = progress_.ticker()});
-      manner.checkpointing = plan_->way.checkpointing;
-      if (options_.micro_batch) {
-        manner.max_samples = plan_->way.micro_batch;
-      } else {
-        manner.max_tokens =
-            plan_->way.micro_batch * task_.train_set().max_length();
-      }
+      way = plan_->way;
       summary_.predicted_peak_bytes = plan_->peak_bytes;
       summary_.unsplit_bytes = plan_->unsplit_bytes;
       progress_.line(fmt::format(
@@ -180,11 +164,9 @@ class Run {
           plan_->way.checkpointing ? " with checkpointing" : "",
           format_bytes(plan_->peak_bytes)));
     }
-    manner_ = memory::Retreat(manner);
-    summary_.checkpointing = manner.checkpointing;
-    summary_.micro_batch = std::min(
-        plan_ ? plan_->way.micro_batch : *options_.micro_batch,
-        task_.global_batch());
+    manner_ = memory::Retreat(task_.manner(way));
+    summary_.checkpointing = way.checkpointing;
+    summary_.micro_batch = std::min(way.micro_batch, task_.global_batch());
   }
 
   void describe() {
@@ -212,7 +194,7 @@ class Run {
     progress_.line(fmt::format(
         "global batch {} samples in {} micro-batches, {} steps",
         task_.global_batch(),
-        cut(task_.window_range(0)).size(),
+        task_.cut(task_.window_range(0), manner_.now()).size(),
         task_.total_steps()));
   }
 
@@ -225,19 +207,6 @@ class Run {
     add(task_.counts().cut, "cut to --seq-len");
     add(task_.counts().dropped, "dropped (too long or nothing to train on)");
     return text;
-  }
-
-  /// The micro-batches of a window.
-  std::vector<Range> cut(Range window) const {
-    std::vector<Range> parts = split_by_tokens(
-        task_.lengths(window),
-        manner_.now().max_tokens,
-        manner_.now().max_samples);
-    for (Range& part : parts) {
-      part.begin += window.begin;
-      part.end += window.begin;
-    }
-    return parts;
   }
 
   report::StepMetrics run_step(int64_t step) {
@@ -269,7 +238,8 @@ class Run {
   /// Adds a whole window. Out of memory is no end: the window is forgotten,
   /// and false says that it has to be done again, in a smaller manner.
   bool run_window(int64_t step, report::StepMetrics& m) {
-    std::vector<Range> parts = cut(task_.window_range(step));
+    std::vector<Range> parts =
+        task_.cut(task_.window_range(step), manner_.now());
     m.micro_batch = m.tokens = m.target_tokens = m.skipped = 0;
     pairs_ = {};
     m.accumulation_steps = static_cast<int64_t>(parts.size());

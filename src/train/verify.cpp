@@ -21,15 +21,14 @@ struct WindowResult {
 
 WindowResult run_window(
     Task& task,
-    const memory::Way& way,
+    const Manner& manner,
     const report::Tick& tick) {
   Window window(task.model().parameters());
-  Range range = task.window_range(0);
-  std::vector<Range> parts = split_range(range.size(), way.micro_batch);
+  std::vector<Range> parts = task.cut(task.window_range(0), manner);
   for (size_t i = 0; i < parts.size(); ++i) {
-    window.add(task.loss(parts[i], 0, way.checkpointing).loss);
+    window.add(task.loss(parts[i], 0, manner.checkpointing).loss);
     tick(
-        fmt::format("micro-batches of {}", way.micro_batch),
+        fmt::format("window in {} micro-batches", parts.size()),
         i + 1,
         parts.size());
   }
@@ -90,8 +89,12 @@ Verification verify(
     const memory::Way& way,
     const memory::Way& reference,
     const report::Tick& tick) {
-  WindowResult want = run_window(task, reference, tick);
-  WindowResult got = run_window(task, way, tick);
+  WindowResult want = run_window(
+      task,
+      {.max_samples = reference.micro_batch,
+       .checkpointing = reference.checkpointing},
+      tick);
+  WindowResult got = run_window(task, task.manner(way), tick);
   const Transformer& model = task.model();
   int64_t num_layers = model.config().num_layers;
   Verification result{

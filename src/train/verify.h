@@ -35,8 +35,8 @@ struct Verification {
   bool passed() const;
 };
 
-/// Gradients of the first window run in one way, against the window run in
-/// another.
+/// Gradients of the first window cut as train does it, against the window run
+/// in another way.
 Verification verify(
     Task& task,
     const memory::Way& way,

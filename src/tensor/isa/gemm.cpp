@@ -203,11 +203,8 @@ class Product {
   }
 
   /// Panels [first, last) of B.
-  void pack_panels(
-      const Block& block,
-      int64_t first,
-      int64_t last,
-      Word* out) const {
+  void pack_panels(const Block& block, int64_t first, int64_t last, Word* out)
+      const {
     for (int64_t p = first; p < last; ++p) {
       int64_t begin = column(p);
       int64_t width = column(p + 1) - begin;
@@ -294,7 +291,7 @@ class Product {
       }
       Sum* c = narrows() ? part.sums + (i - part.first_row) * sums_stride_ +
               (begin - column(first))
-                        : static_cast<Sum*>(g_.c) + i * sums_stride_ + begin;
+                         : static_cast<Sum*>(g_.c) + i * sums_stride_ + begin;
       for (int64_t r = 0; r < rows; r += kPanelRows) {
         place(
             width / F::kLanes,

@@ -215,16 +215,25 @@ void dropout(
   with_sum_type(type, [&]<class T>() {
     auto scale = static_cast<T>(range.scale);
     auto end = range.first + static_cast<uint64_t>(range.count);
+    // Whole blocks, also where the range has part of one: in a shorter loop
+    // the compiler may round once where it rounds twice here.
     uint32_t words[64];
+    T in[64] = {};
+    T sum[64] = {};
     for (uint64_t block = range.first / 64 * 64; block < end; block += 64) {
       random_words(range.key, block / 4, words);
       uint64_t from = block < range.first ? range.first : block;
       uint64_t to = end < block + 64 ? end : block + 64;
-      for (uint64_t e = from; e < to; ++e) {
-        uint64_t i = e - range.first;
-        T kept = words[e - block] < range.threshold ? 0 : at<T>(x)[i] * scale;
-        at<T>(y)[i] = base != nullptr ? at<T>(base)[i] + kept : kept;
+      uint64_t i = from - range.first;
+      size_t bytes = (to - from) * sizeof(T);
+      __builtin_memcpy(in + (from - block), at<T>(x) + i, bytes);
+      if (base != nullptr) {
+        __builtin_memcpy(sum + (from - block), at<T>(base) + i, bytes);
       }
+      for (int e = 0; e < 64; ++e) {
+        in[e] = words[e] < range.threshold ? sum[e] : sum[e] + in[e] * scale;
+      }
+      __builtin_memcpy(at<T>(y) + i, in + (from - block), bytes);
     }
   });
 }

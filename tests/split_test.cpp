@@ -1,0 +1,188 @@
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <gtest/gtest.h>
+
+#include "accrue/models/transformer.h"
+#include "ragged_batch.h"
+#include "support.h"
+#include "train/verify.h"
+
+// The law for the built-in models: what the split does not decide.
+
+namespace accrue {
+namespace {
+
+using testing::expect_near;
+using testing::gradients;
+using testing::random_batch;
+using testing::RaggedBatch;
+
+const std::filesystem::path kOracle = ACCRUE_ORACLE_DIR;
+
+class SplitTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  ModelConfig config_ =
+      read_model_config(kOracle / (std::string(GetParam()) + ".json"));
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Families,
+    SplitTest,
+    ::testing::Values(
+        "gpt2",
+        "llama",
+        "llama_bias",
+        "llama3_rope",
+        "mistral",
+        "qwen2",
+        "qwen3"),
+    [](const auto& family) { return std::string(family.param); });
+
+TEST_P(SplitTest, EverySplitOfRaggedSamplesGivesTheSameGradients) {
+  torch::manual_seed(3);
+  Transformer model(config_, Dtype::kFp64, 1);
+  RaggedBatch batch = random_batch(config_, 12);
+  auto whole = gradients(model, batch, 12);
+  for (int64_t micro_batch : {1, 2, 3, 5, 12}) {
+    auto split = gradients(model, batch, micro_batch);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      const std::string& name = model.named_parameters()[i].first;
+      expect_near(split[i], whole[i], 1e-10, name);
+    }
+  }
+}
+
+/// The gradients of the usual fault: a mean per micro-batch, and their mean.
+std::vector<at::Tensor> mean_of_means(
+    const Transformer& model,
+    const RaggedBatch& batch,
+    int64_t micro_batch) {
+  Window window(model.parameters());
+  auto parts = split_range(batch.size(), micro_batch);
+  for (Range part : parts) {
+    TokenBatch tokens = batch.part(part);
+    tokens.weights = tokens.weights / tokens.target_weight;
+    window.add({.sum = model.loss_sum(tokens), .weight = 1});
+  }
+  window.normalize();
+  return window.gradients();
+}
+
+TEST_P(SplitTest, ControlsFailTheGateInEveryDtype) {
+  torch::manual_seed(3);
+  RaggedBatch batch = random_batch(config_, 12);
+  for (Dtype dtype : {Dtype::kFp64, Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config_, dtype, 1);
+    auto whole = gradients(model, batch, 12);
+    auto split = gradients(model, batch, 5);
+    auto means = mean_of_means(model, batch, 5);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      const std::string& name = model.named_parameters()[i].first;
+      // That of the embeddings, the widest.
+      const double gate = gradient_gate(dtype, config_.num_layers, 0);
+      auto error = [&](const at::Tensor& got) {
+        return ((got - whole[i]).norm() / whole[i].norm()).item<double>();
+      };
+      EXPECT_LE(error(split[i]), gate) << name;
+      EXPECT_GT(error(means[i]), gate) << "mean of means passes for " << name;
+      at::Tensor rolled = whole[i].flatten().roll(1).view_as(whole[i]);
+      EXPECT_GT(error(rolled), gate) << "rolled gradient passes for " << name;
+    }
+  }
+}
+
+/// The accumulated gradients of a batch; `apart`: every micro-batch into
+/// gradients of its own that are then added up, as frameworks do.
+std::vector<at::Tensor> fold(
+    const Transformer& model,
+    const RaggedBatch& batch,
+    int64_t micro_batch,
+    bool apart,
+    const tensor::DropoutKey& dropout = {}) {
+  auto parameters = model.parameters();
+  std::vector<at::Tensor> sums(parameters.size());
+  for (Range part : split_range(batch.size(), micro_batch)) {
+    model.loss_sum(batch.part(part), dropout).backward();
+    for (size_t i = 0; apart && i < sums.size(); ++i) {
+      at::Tensor& grad = parameters[i].mutable_grad();
+      sums[i] = sums[i].defined() ? sums[i] + grad : grad;
+      grad.reset();
+    }
+  }
+  for (size_t i = 0; !apart && i < sums.size(); ++i) {
+    std::swap(sums[i], parameters[i].mutable_grad());
+  }
+  return sums;
+}
+
+TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
+  torch::manual_seed(7);
+  RaggedBatch batch = random_batch(config_, 12);
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config_, dtype, 1);
+    auto want = fold(model, batch, 1, false);
+    for (int64_t micro_batch : {2, 3, 5, 12}) {
+      auto got = fold(model, batch, micro_batch, false);
+      for (size_t i = 0; i < want.size(); ++i) {
+        EXPECT_TRUE(got[i].equal(want[i])) << "parameter " << i;
+      }
+    }
+    auto control = fold(model, batch, 5, true);
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(want[i].dim() < 2 || !control[i].equal(want[i]))
+          << "folded per micro-batch: parameter " << i;
+    }
+  }
+}
+
+TEST_P(SplitTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
+  torch::manual_seed(4);
+  Transformer model(config_, Dtype::kFp64, 1);
+  RaggedBatch batch = random_batch(config_, 6);
+  tensor::DropoutKey key{.probability = 0.3, .seed = 9, .step = 4};
+  double whole = model.loss_sum(batch.part({0, 6}), key).item<double>();
+  double split = 0;
+  for (Range part : split_range(6, 1)) {
+    split += model.loss_sum(batch.part(part), key).item<double>();
+  }
+  EXPECT_NEAR(split / whole, 1, 1e-12);
+  EXPECT_NE(whole, model.loss_sum(batch.part({0, 6})).item<double>());
+  key.step = 5;
+  EXPECT_NE(whole, model.loss_sum(batch.part({0, 6}), key).item<double>());
+}
+
+TEST(LongSampleTest, BitsDoNotDependOnTheSplitOrThreads) {
+  // Samples longer than a segment, a chunk and a block of queries; products
+  // wider than a block of columns, and of widths that fill no vector.
+  ModelConfig config = read_model_config(kOracle / "gpt2.json");
+  config.width = 268;
+  config.num_heads = config.num_kv_heads = 4;
+  config.head_dim = 67;
+  config.mlp_width = 900;
+  config.vocab_size = 1550;
+  config.max_positions = 1100;
+  torch::manual_seed(8);
+  RaggedBatch batch = random_batch(config, {600, 1, 300, 1100, 37});
+  int threads = at::get_num_threads();
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config, dtype, 1);
+    tensor::DropoutKey key{.probability = 0.1, .seed = 9, .step = 4};
+    auto want = fold(model, batch, 1, false, key);
+    for (int64_t micro_batch : {1, 2, 5}) {
+      for (int n : {1, 2, 3}) {
+        at::set_num_threads(n);
+        auto got = fold(model, batch, micro_batch, false, key);
+        for (size_t i = 0; i < want.size(); ++i) {
+          EXPECT_TRUE(got[i].equal(want[i]))
+              << "parameter " << i << ", micro-batch " << micro_batch << ", "
+              << n << " threads";
+        }
+      }
+    }
+    at::set_num_threads(threads);
+  }
+}
+
+} // namespace
+} // namespace accrue
