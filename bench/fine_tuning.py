@@ -125,7 +125,7 @@ def their(args, folder, kind, dtype, micro_batch, data):
     out, peak = run.run(
         [sys.executable, __file__, "--peer", kind, "--model", folder / "model", "--data", data,
          "--dtype", dtype, "--micro-batch", micro_batch, "--steps", args.steps, "--threads",
-         args.threads], run.WAYS["passive+tcmalloc"])
+         args.threads], run.environment("passive+tcmalloc"))
     result = json.loads(out.splitlines()[-1])
     return result["loss"], result["seconds"], peak
 

@@ -124,7 +124,8 @@ def timed(args, step):
 def hugging_face(args):
     from transformers import GPT2LMHeadModel
     return GPT2LMHeadModel.from_pretrained(
-        args.model, attn_implementation="sdpa", attn_pdrop=0, embd_pdrop=0, resid_pdrop=0)
+        args.model, attn_implementation="sdpa", attn_pdrop=0, embd_pdrop=0, resid_pdrop=0,
+        use_cache=False)
 
 
 def accelerate(args, data):
@@ -208,6 +209,21 @@ def floor(args):
     return {"tokens_per_s": tokens / total, "gemm_gflops": flops / total / 1e9}
 
 
+def load_program(system):
+    """Everything that is imported on the way; it is not part of the model's memory."""
+    toy = nn.Linear(1, 1)
+    run = torch.compile(toy) if system == "compile" else toy
+    optimizer = optimizer_of(toy)
+    run(torch.ones(1, 1)).sum().backward()
+    optimizer.step()
+    if system in ("accelerate", "trainer"):
+        import accelerate as _
+        import transformers
+        from transformers import GPT2LMHeadModel, Trainer  # loads their modules
+        del GPT2LMHeadModel, Trainer
+        transformers.logging.set_verbosity_error()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("system", choices=["eager", "compile", "accelerate", "trainer", "floor"])
@@ -224,10 +240,7 @@ def main():
     if args.system == "floor":
         print(json.dumps(floor(args)))
         return
-    if args.system in ("accelerate", "trainer"):
-        import transformers  # its imports are not part of the model's memory
-        import accelerate as _
-        transformers.logging.set_verbosity_error()
+    load_program(args.system)
     data = Data(args)
     baseline = status("VmRSS")
     if args.system == "accelerate":

@@ -5,13 +5,16 @@
     ./dev bench --models gpt2-10m --micro-batches 4,16 --systems accrue,eager
 
 Every measurement is a process of its own; systems and micro-batches are
-interleaved, round by round. bench/README.md says how to read the result.
+interleaved, round by round. Rounds after the first repeat what the ratios are
+made of: every system's best size, 4 and the whole batch. bench/README.md says
+how to read the result.
 """
 
 import argparse
 import importlib.metadata
 import itertools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -28,15 +31,36 @@ ROOT = BENCH.parent
 MODELS = {"gpt2-10m": (256, 64), "gpt2-124m": (512, 16)}  # tokens, global batch
 SYSTEMS = ("accrue", "eager", "compile", "accelerate", "trainer")
 LIBRARIES = pathlib.Path("/usr/lib/x86_64-linux-gnu")
+PRELOADS = {"tcmalloc": LIBRARIES / "libtcmalloc_minimal.so.4",
+            "jemalloc": LIBRARIES / "libjemalloc.so.2",
+            "mkl512": None}  # made by prepare_mkl512
 # How a peer may be started; the fastest is taken for it.
-WAYS = {
-    "plain": {},
-    "passive": {"OMP_WAIT_POLICY": "passive"},
-    "passive+tcmalloc": {"OMP_WAIT_POLICY": "passive",
-                         "LD_PRELOAD": str(LIBRARIES / "libtcmalloc_minimal.so.4")},
-    "passive+jemalloc": {"OMP_WAIT_POLICY": "passive",
-                         "LD_PRELOAD": str(LIBRARIES / "libjemalloc.so.2")},
-}
+WAYS = ("plain", "passive", "passive+tcmalloc", "passive+jemalloc", "passive+tcmalloc+thp",
+        "passive+tcmalloc+mkl512", "passive+tcmalloc+thp+mkl512")
+
+
+def environment(way):
+    parts = way.split("+")
+    variables = {}
+    if "passive" in parts:
+        variables["OMP_WAIT_POLICY"] = "passive"
+    if "thp" in parts:  # LibTorch asks for huge pages
+        variables["THP_MEM_ALLOC_ENABLE"] = "1"
+    preloads = [str(PRELOADS[part]) for part in parts if part in PRELOADS]
+    for path in preloads:  # the loader would only warn
+        if not os.path.exists(path):
+            raise RuntimeError(f"{path} is missing; ./dev bench installs it")
+    if preloads:
+        variables["LD_PRELOAD"] = ":".join(preloads)
+    return variables
+
+
+def prepare_mkl512(folder):
+    """MKL asks whether the CPU is Intel's before it uses AVX-512. This says yes."""
+    source = folder / "mkl512.c"
+    source.write_text("int mkl_serv_intel_cpu_true(void) { return 1; }\n")
+    PRELOADS["mkl512"] = folder / "mkl512.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", PRELOADS["mkl512"], source], check=True)
 
 
 def run(command, extra):
@@ -71,12 +95,15 @@ class Setting:
         self.seq_len, self.global_batch = MODELS[model]
         self.weights = folder / model
         self.data = folder / f"{model}.txt"
+        self.quarter = folder / f"{model}-quarter.txt"  # of the global batch
         if not self.weights.exists():
             self.prepare()
 
     def prepare(self):
         prepare_weights(self.model, self.weights)
-        self.data.write_bytes(self.text()[: self.seq_len * self.global_batch])
+        whole = self.seq_len * self.global_batch
+        self.data.write_bytes(self.text()[:whole])
+        self.quarter.write_bytes(self.text()[: whole // 4])
 
     @staticmethod
     def text():
@@ -86,11 +113,14 @@ class Setting:
     def measure(self, system, micro_batch, way, steps):
         if system == "accrue":
             return self.accrue(micro_batch, steps)
+        return self.peer(system, micro_batch, way, steps, self.data)
+
+    def peer(self, system, micro_batch, way, steps, data):
         out, _ = run(
             [sys.executable, BENCH / "peers.py", system, "--model", self.weights, "--data",
-             self.data, "--seq-len", self.seq_len, "--micro-batch", micro_batch, "--dtype",
+             data, "--seq-len", self.seq_len, "--micro-batch", micro_batch, "--dtype",
              self.dtype, "--steps", steps, "--threads", self.args.threads, "--scratch",
-             self.folder / "scratch"], WAYS[way])
+             self.folder / "scratch"], environment(way))
         return json.loads(out.splitlines()[-1])
 
     def accrue(self, micro_batch, steps):
@@ -107,21 +137,25 @@ class Setting:
         return {"loss": rows[0]["loss"], "seconds": [row["step_s"] for row in rows[1:]],
                 "baseline_bytes": baseline, "peak_bytes": peak}
 
-    def floor(self):
+    def num_parameters(self):
+        from safetensors import safe_open
+        with safe_open(self.weights / "model.safetensors", "np") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())
+
+    def floor(self, way):
         out, _ = run([sys.executable, BENCH / "peers.py", "floor", "--model", self.weights,
-                      "--dtype", self.dtype, "--threads", self.args.threads], WAYS["passive"])
+                      "--dtype", self.dtype, "--threads", self.args.threads], environment(way))
         return json.loads(out)
 
-    def best_way(self, systems, progress):
-        """The fastest way to start each peer, at one micro-batch."""
-        best = {}
-        for system in systems:
-            seconds = {}
-            for way in WAYS:
+    def search_ways(self, progress):
+        """Seconds of a short step of every peer in every way to start it, at micro-batch 4."""
+        seconds = {}
+        for system in (s for s in self.args.systems if s != "accrue"):
+            for way in self.args.ways:
                 progress(f"{system}, {way}")
-                seconds[way] = min(self.measure(system, 4, way, 1)["seconds"])
-            best[system] = min(seconds, key=seconds.get)
-        return best
+                result = self.peer(system, 4, way, self.args.screen_steps, self.quarter)
+                seconds.setdefault(system, {})[way] = statistics.median(result["seconds"])
+        return seconds
 
 
 def measure_setting(args, folder, model, dtype):
@@ -129,30 +163,37 @@ def measure_setting(args, folder, model, dtype):
 
     def progress(what):
         print(f"[{time.strftime('%H:%M:%S')}] {model} {dtype}: {what}", file=sys.stderr, flush=True)
-    peers = [s for s in args.systems if s != "accrue"]
-    screened = [s for s in peers if s in args.screen] or peers[:1]
-    ways = setting.best_way(screened, progress)
+    searched = setting.search_ways(progress)
+    ways = {"accrue": "plain"} | {s: min(times, key=times.get) for s, times in searched.items()}
     runs = {}
     sizes = [n for n in args.micro_batches if n <= setting.global_batch]
+    pairs = list(itertools.product(sizes, args.systems))
     floors = []
     for index in range(args.rounds):
-        floors.append(setting.floor())
-        for micro_batch, system in itertools.product(sizes, args.systems):
+        floors.append(max((setting.floor(way) for way in ("passive", "passive+mkl512")),
+                          key=lambda f: f["tokens_per_s"]))
+        for micro_batch, system in pairs:
             progress(f"round {index + 1}/{args.rounds}, micro-batch {micro_batch}, {system}")
-            way = ways.get(system, next(iter(ways.values()), "plain"))
-            result = setting.measure(system, micro_batch, way, args.steps)
-            entry = runs.setdefault((system, micro_batch), dict(result, seconds=[], way=way))
+            result = setting.measure(system, micro_batch, ways[system], args.steps)
+            entry = runs.setdefault((micro_batch, system), dict(result, seconds=[]))
             entry["seconds"] += result["seconds"]
             entry["peak_bytes"] = max(entry["peak_bytes"], result["peak_bytes"])
+
+        def speed(pair):
+            return 1 / statistics.median(runs[pair]["seconds"])
+        best = {max((p for p in runs if p[1] == s), key=speed) for s in args.systems}
+        pairs = [p for p in runs if p in best or p[0] in (4, setting.global_batch)]
     tokens = setting.seq_len * setting.global_batch
-    rows = [{"system": system, "micro_batch": micro_batch,
-             "way": entry["way"] if system != "accrue" else "plain", "loss": entry["loss"],
+    rows = [{"system": system, "micro_batch": micro_batch, "way": ways[system],
+             "loss": entry["loss"], "seconds": entry["seconds"],
              "tokens_per_s": tokens / statistics.median(entry["seconds"]),
              "memory_bytes": entry["peak_bytes"] - entry["baseline_bytes"]}
-            for (system, micro_batch), entry in runs.items()]
+            for (micro_batch, system), entry in runs.items()]
     check_losses(rows, dtype)
     return {"model": model, "dtype": dtype, "seq_len": setting.seq_len,
             "global_batch": setting.global_batch, "rows": rows,
+            "state_bytes": 16 * setting.num_parameters(), "ways": searched,
+            "rounds": args.rounds, "steps": args.steps, "threads": args.threads,
             "floor": {key: statistics.median(f[key] for f in floors) for key in floors[0]}}
 
 
@@ -165,6 +206,36 @@ def check_losses(rows, dtype):
         if abs(row["loss"] - rows[0]["loss"]) > allowed:
             raise RuntimeError(f"{row['system']} starts at loss {row['loss']}, "
                                f"{rows[0]['system']} at {rows[0]['loss']}: not the same job")
+
+
+def ratios(setting):
+    """What the table comes to, a line each."""
+    def rows(system, micro_batch=None):
+        return [r for r in setting["rows"] if r["system"] == system
+                and micro_batch in (None, r["micro_batch"])]
+
+    def best(candidates):
+        return max(candidates, key=lambda r: r["tokens_per_s"])
+    if not rows("accrue"):
+        return []
+    ours = best(rows("accrue"))
+    peers = [r for r in setting["rows"] if r["system"] != "accrue"]
+    lines = [f"- best of the floor: {ours['tokens_per_s'] / setting['floor']['tokens_per_s']:.2f}"]
+    if peers:
+        theirs = best(peers)
+        lines.insert(0, f"- best of the fastest peer: "
+                        f"{ours['tokens_per_s'] / theirs['tokens_per_s']:.2f} (micro-batch "
+                        f"{ours['micro_batch']}; {theirs['system']} at {theirs['micro_batch']})")
+    for unsplit in rows("accrue", setting["global_batch"]):
+        lines.append(f"- time of a step, micro-batch {ours['micro_batch']} of unsplit: "
+                     f"{unsplit['tokens_per_s'] / ours['tokens_per_s']:.2f}")
+    for mine, eager in zip(rows("accrue", 4), rows("eager", 4)):
+        state = setting.get("state_bytes", 0)
+        above = (mine["memory_bytes"] - state) / (eager["memory_bytes"] - state)
+        lines.append(f"- memory at micro-batch 4 of eager's: {above:.2f} above weights, gradients "
+                     f"and moments ({state / 2**20:.0f} MiB), "
+                     f"{mine['memory_bytes'] / eager['memory_bytes']:.2f} with them")
+    return lines
 
 
 def table(setting):
@@ -181,7 +252,7 @@ def table(setting):
         of_peer = f"{speed / max(peers):.2f}" if peers else ""
         lines.append(f"| {row['system']} | {row['micro_batch']} | {speed:.0f} | {of_peer} | "
                      f"{speed / floor:.2f} | {row['memory_bytes'] / 2**20:.0f} | {row['way']} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + [""] + ratios(setting)) + "\n"
 
 
 def machine():
@@ -207,15 +278,22 @@ def main():
     parser.add_argument("--systems", type=names, default=list(SYSTEMS))
     parser.add_argument("--micro-batches", type=lambda t: [int(n) for n in t.split(",")],
                         default=[1, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--screen", type=names, default=["eager", "compile", "accelerate", "trainer"],
-                        help="peers whose best way of starting is searched; others take the first's")
+    parser.add_argument("--ways", type=names, default=list(WAYS),
+                        help="ways of starting a peer, of which the fastest is searched")
+    parser.add_argument("--screen-steps", type=int, default=3, help="steps of that search")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1, help="measured per process, after one that is not")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--results", type=pathlib.Path, default=BENCH / "results")
+    parser.add_argument("--results", type=pathlib.Path,
+                        help="default: bench/results, or build/bench for a part of the systems or sizes")
     args = parser.parse_args()
-    args.results.mkdir(exist_ok=True)
+    if args.results is None:
+        whole = (args.systems == parser.get_default("systems")
+                 and args.micro_batches == parser.get_default("micro_batches"))
+        args.results = BENCH / "results" if whole else ROOT / "build" / "bench"
+    args.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
+        prepare_mkl512(pathlib.Path(name))
         for model, dtype in itertools.product(args.models, args.dtypes):
             setting = measure_setting(args, pathlib.Path(name), model, dtype)
             setting["machine"] = machine()
