@@ -13,7 +13,7 @@ def ticks(most):
 
 
 def draw(setting):
-    rows = setting["rows"]
+    rows = [r for r in setting["rows"] if r["system"] in COLOURS]
     floor = setting["floor"]["tokens_per_s"]
     most_x = max(r["memory_bytes"] for r in rows) / 2**20 * 1.05
     most_y = max([floor] + [r["tokens_per_s"] for r in rows]) * 1.08

@@ -6,8 +6,8 @@
 
 Every measurement is a process of its own; systems and micro-batches are
 interleaved, round by round. Rounds after the first repeat what the ratios are
-made of: every system's best size, 4 and the whole batch. bench/README.md says
-how to read the result.
+made of: every system's best size, 4 and the whole batch; and the best of plain
+PyTorch with MKL's AVX-512. bench/README.md says how to read the result.
 """
 
 import argparse
@@ -35,8 +35,9 @@ PRELOADS = {"tcmalloc": LIBRARIES / "libtcmalloc_minimal.so.4",
             "jemalloc": LIBRARIES / "libjemalloc.so.2",
             "mkl512": None}  # made by prepare_mkl512
 # How a peer may be started; the fastest is taken for it.
-WAYS = ("plain", "passive", "passive+tcmalloc", "passive+jemalloc", "passive+tcmalloc+thp",
-        "passive+tcmalloc+mkl512", "passive+tcmalloc+thp+mkl512")
+WAYS = ("plain", "passive", "passive+tcmalloc", "passive+jemalloc", "passive+tcmalloc+thp")
+# And what PyTorch's settings don't offer, for these systems' best sizes.
+MKL512, FORCED = "+mkl512", ("eager", "compile")
 
 
 def environment(way):
@@ -113,7 +114,7 @@ class Setting:
     def measure(self, system, micro_batch, way, steps):
         if system == "accrue":
             return self.accrue(micro_batch, steps)
-        return self.peer(system, micro_batch, way, steps, self.data)
+        return self.peer(system.removesuffix(MKL512), micro_batch, way, steps, self.data)
 
     def peer(self, system, micro_batch, way, steps, data):
         out, _ = run(
@@ -165,13 +166,13 @@ def measure_setting(args, folder, model, dtype):
         print(f"[{time.strftime('%H:%M:%S')}] {model} {dtype}: {what}", file=sys.stderr, flush=True)
     searched = setting.search_ways(progress)
     ways = {"accrue": "plain"} | {s: min(times, key=times.get) for s, times in searched.items()}
+    ways |= {s + MKL512: ways[s] + MKL512 for s in FORCED if s in ways}
     runs = {}
     sizes = [n for n in args.micro_batches if n <= setting.global_batch]
     pairs = list(itertools.product(sizes, args.systems))
     floors = []
     for index in range(args.rounds):
-        floors.append(max((setting.floor(way) for way in ("passive", "passive+mkl512")),
-                          key=lambda f: f["tokens_per_s"]))
+        floors.append(setting.floor("passive"))
         for micro_batch, system in pairs:
             progress(f"round {index + 1}/{args.rounds}, micro-batch {micro_batch}, {system}")
             result = setting.measure(system, micro_batch, ways[system], args.steps)
@@ -183,6 +184,7 @@ def measure_setting(args, folder, model, dtype):
             return 1 / statistics.median(runs[pair]["seconds"])
         best = {max((p for p in runs if p[1] == s), key=speed) for s in args.systems}
         pairs = [p for p in runs if p in best or p[0] in (4, setting.global_batch)]
+        pairs += [(size, s + MKL512) for size, s in best if s in FORCED]
     tokens = setting.seq_len * setting.global_batch
     rows = [{"system": system, "micro_batch": micro_batch, "way": ways[system],
              "loss": entry["loss"], "seconds": entry["seconds"],
@@ -219,13 +221,19 @@ def ratios(setting):
     if not rows("accrue"):
         return []
     ours = best(rows("accrue"))
-    peers = [r for r in setting["rows"] if r["system"] != "accrue"]
+    peers = [r for r in setting["rows"] if r["system"] in SYSTEMS[1:]]
+    forced = [r for r in setting["rows"] if r["system"].endswith(MKL512)]
     lines = [f"- best of the floor: {ours['tokens_per_s'] / setting['floor']['tokens_per_s']:.2f}"]
     if peers:
         theirs = best(peers)
         lines.insert(0, f"- best of the fastest peer: "
                         f"{ours['tokens_per_s'] / theirs['tokens_per_s']:.2f} (micro-batch "
                         f"{ours['micro_batch']}; {theirs['system']} at {theirs['micro_batch']})")
+    if forced:
+        theirs = best(forced)
+        lines.append(f"- best of PyTorch with MKL's AVX-512: "
+                     f"{ours['tokens_per_s'] / theirs['tokens_per_s']:.2f} ({theirs['system']} at "
+                     f"{theirs['micro_batch']})")
     for unsplit in rows("accrue", setting["global_batch"]):
         lines.append(f"- time of a step, micro-batch {ours['micro_batch']} of unsplit: "
                      f"{unsplit['tokens_per_s'] / ours['tokens_per_s']:.2f}")
@@ -240,14 +248,16 @@ def ratios(setting):
 
 def table(setting):
     floor = setting["floor"]["tokens_per_s"]
-    peers = [r["tokens_per_s"] for r in setting["rows"] if r["system"] != "accrue"]
+    peers = [r["tokens_per_s"] for r in setting["rows"] if r["system"] in SYSTEMS[1:]]
     lines = [f"## {setting['model']}, {setting['dtype']}: {setting['seq_len']} tokens, "
              f"global batch {setting['global_batch']}", "",
              f"GEMM floor of LibTorch: {floor:.0f} tokens/s "
              f"({setting['floor']['gemm_gflops']:.0f} GFLOP/s).", "",
              "| system | micro-batch | tokens/s | of fastest peer | of floor | memory MiB | started |",
              "|---|---|---|---|---|---|---|"]
-    for row in sorted(setting["rows"], key=lambda r: (SYSTEMS.index(r["system"]), r["micro_batch"])):
+    def place(row):
+        return SYSTEMS.index(row["system"].removesuffix(MKL512)), row["system"], row["micro_batch"]
+    for row in sorted(setting["rows"], key=place):
         speed = row["tokens_per_s"]
         of_peer = f"{speed / max(peers):.2f}" if peers else ""
         lines.append(f"| {row['system']} | {row['micro_batch']} | {speed:.0f} | {of_peer} | "

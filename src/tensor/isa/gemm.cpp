@@ -35,14 +35,17 @@ class Product {
   void run() {
     bool alone = omp_in_parallel() != 0 || g_.m * g_.n * g_.k < kSerialWork;
     cut(alone ? 1 : omp_get_max_threads());
-    sums_stride_ = g_.c_stride;
-    size_t sums = 0;
-    if (narrows()) {
-      sums_stride_ = least(part_panels_, kBlockPanels) * kPanelColumns;
-      sums = sizeof(Sum) * static_cast<size_t>(part_rows_ * sums_stride_);
-    }
-    const size_t b = g_.packed_b != nullptr ? 0 : sizeof(Word) * kBlockWords;
-    const size_t a = sizeof(Word) * kMostWords * kBlockRows;
+    const int64_t width = least(part_panels_, kBlockPanels) * kPanelColumns;
+    const int64_t height =
+        ceil_div(least(part_rows_, kBlockRows), F::kLanes) * F::kLanes;
+    sums_stride_ = narrows() ? width : g_.c_stride;
+    auto bytes = [](size_t element, int64_t count) {
+      return element * static_cast<size_t>(count);
+    };
+    const size_t b =
+        g_.packed_b != nullptr ? 0 : bytes(sizeof(Word), kMostWords * width);
+    const size_t a = bytes(sizeof(Word), kMostWords * height);
+    const size_t sums = narrows() ? bytes(sizeof(Sum), part_rows_ * width) : 0;
     auto* memory = static_cast<char*>(
         scratch(static_cast<size_t>(num_parts_) * (b + a + sums)));
     in_parallel(num_parts_, [&](int64_t index) {
@@ -84,8 +87,6 @@ class Product {
 
   static constexpr int64_t kMostWords = segment_limit(F::kType) / F::kPerWord;
   static constexpr int64_t kPanelColumns = kPanelVectors * F::kLanes;
-  static constexpr int64_t kBlockWords =
-      kMostWords * kBlockPanels * kPanelColumns;
 
   /// Calls run(0 … count - 1), one per thread, where there are so many.
   template <class Run>
@@ -182,6 +183,9 @@ class Product {
   }
 
   void work(const Part& part) const {
+    if (part.first_row == part.last_row) {
+      return; // more threads than rows
+    }
     for (int64_t p = part.first_panel; p < part.last_panel; p += kBlockPanels) {
       int64_t end = least(p + kBlockPanels, part.last_panel);
       Block block;
