@@ -83,6 +83,21 @@ class MemoryTest(CliTest):
             self.assertTrue(check["checkpointing"])
             self.assertTrue(all(t["bits_equal"] for t in check["tensors"]))
 
+    def test_verify_cuts_as_planned_and_says_what_it_leaves_out(self):
+        smallest = self.command("plan", "--memory", "2GiB")["smallest_budget_bytes"]
+        done = self.command("verify", "--memory", smallest + 30 * MIB)
+        self.assertEqual([c["reference"] for c in done["checks"]], ["per sample"])
+        [left_out] = done["left_out"]
+        self.assertEqual(left_out["reference"], "unsplit")
+        self.assertGreater(left_out["needed_bytes"], left_out["budget_bytes"])
+        # Short samples share a micro-batch that was planned for long ones.
+        data = self.write("ragged.jsonl", "".join(
+            json.dumps({"text": prose(1 + i * 7 % 50, seed=i)}) + "\n" for i in range(40)))
+        done = self.command("verify", "--data", data, "--packing", "off", "--memory", "2GiB")
+        self.assertNotIn("left_out", done)
+        self.assertEqual([c["reference"] for c in done["checks"]], ["unsplit", "per sample"])
+        self.assertTrue(all(t["bits_equal"] for c in done["checks"] for t in c["tensors"]))
+
     def test_budget_below_which_only_checkpointing_fits(self):
         rows = self.command(
             "plan", "--memory", "2GiB", "--seq-len", 1024, "--global-batch", 8)["rows"]
