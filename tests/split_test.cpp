@@ -15,8 +15,8 @@ namespace {
 
 using testing::expect_near;
 using testing::gradients;
-using testing::random_batch;
 using testing::RaggedBatch;
+using testing::random_batch;
 
 const std::filesystem::path kOracle = ACCRUE_ORACLE_DIR;
 

@@ -10,63 +10,22 @@
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/window.h"
+#include "instruction_sets.h"
 #include "support.h"
 #include "tensor/ops.h"
 
 // The kernels of every instruction set that this CPU has, against LibTorch.
 
 namespace accrue::tensor {
-
-#if defined(__x86_64__)
-namespace avx512bf16 {
-extern const Kernels table;
-}
-namespace avx512 {
-extern const Kernels table;
-}
-namespace avx2 {
-extern const Kernels table;
-}
-#endif
-namespace baseline {
-extern const Kernels table;
-}
-
 namespace {
 
 using accrue::testing::expect_near;
-
-struct Isa {
-  const char* name;
-  const Kernels* kernels;
-};
-
-std::vector<Isa> instruction_sets() {
-  std::vector<Isa> sets = {{"baseline", &baseline::table}};
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("x86-64-v3")) {
-    sets.push_back({"avx2", &avx2::table});
-  }
-  if (__builtin_cpu_supports("x86-64-v4")) {
-    sets.push_back({"avx512", &avx512::table});
-  }
-  if (__builtin_cpu_supports("avx512bf16")) {
-    sets.push_back({"avx512bf16", &avx512bf16::table});
-  }
-#endif
-  return sets;
-}
-
-class KernelTest : public ::testing::TestWithParam<Isa> {
- protected:
-  const Kernels& k_ = *GetParam().kernels;
-};
 
 INSTANTIATE_TEST_SUITE_P(
     Sets,
     KernelTest,
     ::testing::ValuesIn(instruction_sets()),
-    [](const auto& set) { return std::string(set.param.name); });
+    isa_name);
 
 at::Tensor empty(Type type, at::IntArrayRef shape) {
   return at::empty(shape, at::TensorOptions().dtype(scalar_type(type)));
@@ -298,84 +257,6 @@ TEST_P(KernelTest, LossRowsAgreeWithLibTorch) {
   // Multiples of 2⁻²⁴ add up exactly, in any order.
   at::Tensor scaled = losses * 0x1p24;
   EXPECT_TRUE(scaled.equal(scaled.round()));
-}
-
-TEST_P(KernelTest, DropoutMasksArePhiloxWords) {
-  constexpr int64_t kCount = 500;
-  at::Tensor x = torch::ones({kCount});
-  at::Tensor y = torch::empty({kCount});
-  DropoutRange range{
-      .key = 0x0123456789abcdef,
-      .first = 37,
-      .count = kCount,
-      .threshold = uint64_t{1} << 30,
-      .scale = 2};
-  k_.dropout(
-      range, Type::kF32, x.const_data_ptr(), nullptr, y.mutable_data_ptr());
-  CounterRandom random(range.key);
-  int64_t dropped = 0;
-  for (int64_t i = 0; i < kCount; ++i) {
-    uint64_t element = range.first + static_cast<uint64_t>(i);
-    bool keep = random.bits(element / 4)[element % 4] >= range.threshold;
-    EXPECT_EQ(y[i].item<float>(), keep ? 2.0F : 0.0F) << i;
-    dropped += keep ? 0 : 1;
-  }
-  EXPECT_NEAR(static_cast<double>(dropped) / kCount, 0.25, 0.08);
-}
-
-TEST_P(KernelTest, DropoutOfAPartIsThatOfTheWhole) {
-  torch::manual_seed(6);
-  constexpr int64_t kCount = 500;
-  at::Tensor x = torch::randn({kCount});
-  at::Tensor base = torch::randn({kCount});
-  auto run = [&](int64_t first, int64_t count) {
-    at::Tensor y = torch::empty({count});
-    k_.dropout(
-        {.key = 5,
-         .first = static_cast<uint64_t>(first),
-         .count = count,
-         .threshold = uint64_t{1} << 30,
-         .scale = 1 / 0.75},
-        Type::kF32,
-        x.const_data_ptr<float>() + first,
-        base.const_data_ptr<float>() + first,
-        y.mutable_data_ptr());
-    return y;
-  };
-  at::Tensor whole = run(0, kCount);
-  for (int64_t first = 0, count = 1; first < kCount; first += count, ++count) {
-    count = std::min(count, kCount - first);
-    EXPECT_TRUE(run(first, count).equal(whole.narrow(0, first, count)))
-        << first << ", " << count;
-  }
-}
-
-TEST(DropoutTest, MaskIsKeyedBySeedStepSampleSiteAndElement) {
-  constexpr int64_t kWidth = 20;
-  std::vector<int64_t> offsets = {0, 3, 7};
-  std::vector<uint64_t> ids = {7, 9};
-  at::Tensor ones = torch::ones({7, kWidth});
-  for (uint64_t seed : {1, 2}) {
-    for (uint64_t step : {0, 5}) {
-      for (uint64_t site : {0, 3}) {
-        Dropout dropout(
-            {.probability = 0.5, .seed = seed, .step = step}, offsets, ids);
-        at::Tensor y = torch::empty_like(ones);
-        Chunk chunk = sample_chunks(offsets, Type::kF32, 100)[0];
-        dropout.apply(chunk, site, ones, {}, y);
-        for (size_t s = 0; s < 2; ++s) {
-          CounterRandom random(mix(mix(seed, step), mix(ids[s], site)));
-          const float* got = y.const_data_ptr<float>() + offsets[s] * kWidth;
-          int64_t count = (offsets[s + 1] - offsets[s]) * kWidth;
-          for (int64_t e = 0; e < count; ++e) {
-            auto i = static_cast<uint64_t>(e);
-            bool keep = random.bits(i / 4)[i % 4] >= uint64_t{1} << 31;
-            ASSERT_EQ(got[e], keep ? 2.0F : 0.0F) << s << ", " << e;
-          }
-        }
-      }
-    }
-  }
 }
 
 TEST(AttentionTest, AgreesWithLibTorchOnRaggedSamplesAndGroupedHeads) {
