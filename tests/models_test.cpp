@@ -87,14 +87,7 @@ class FamilyTest : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(
     Families,
     FamilyTest,
-    ::testing::Values(
-        "gpt2",
-        "llama",
-        "llama_bias",
-        "llama3_rope",
-        "mistral",
-        "qwen2",
-        "qwen3"),
+    testing::families(),
     [](const auto& family) { return std::string(family.param); });
 
 TEST_P(FamilyTest, LossAndEveryGradientAgreeWithTransformers) {

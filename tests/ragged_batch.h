@@ -1,5 +1,6 @@
 #pragma once
 
+#include <gtest/gtest.h>
 #include <torch/types.h>
 
 #include <numeric>
@@ -11,6 +12,18 @@
 #include "accrue/window/window.h"
 
 namespace accrue::testing {
+
+/// The models of tests/oracle.
+inline auto families() {
+  return ::testing::Values(
+      "gpt2",
+      "llama",
+      "llama_bias",
+      "llama3_rope",
+      "mistral",
+      "qwen2",
+      "qwen3");
+}
 
 /// Ragged samples with token weights; any consecutive part is a micro-batch.
 struct RaggedBatch {

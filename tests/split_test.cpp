@@ -29,14 +29,7 @@ class SplitTest : public ::testing::TestWithParam<const char*> {
 INSTANTIATE_TEST_SUITE_P(
     Families,
     SplitTest,
-    ::testing::Values(
-        "gpt2",
-        "llama",
-        "llama_bias",
-        "llama3_rope",
-        "mistral",
-        "qwen2",
-        "qwen3"),
+    testing::families(),
     [](const auto& family) { return std::string(family.param); });
 
 TEST_P(SplitTest, EverySplitOfRaggedSamplesGivesTheSameGradients) {
