@@ -102,9 +102,9 @@ class Setting:
 
     def prepare(self):
         prepare_weights(self.model, self.weights)
-        whole = self.seq_len * self.global_batch
-        self.data.write_bytes(self.text()[:whole])
-        self.quarter.write_bytes(self.text()[: whole // 4])
+        batch = self.text()[: self.seq_len * self.global_batch]
+        self.data.write_bytes(batch)
+        self.quarter.write_bytes(batch[: len(batch) // 4])
 
     @staticmethod
     def text():
@@ -224,21 +224,18 @@ def ratios(setting):
     peers = [r for r in setting["rows"] if r["system"] in SYSTEMS[1:]]
     forced = [r for r in setting["rows"] if r["system"].endswith(MKL512)]
     lines = [f"- best of the floor: {ours['tokens_per_s'] / setting['floor']['tokens_per_s']:.2f}"]
-    if peers:
-        theirs = best(peers)
-        lines.insert(0, f"- best of the fastest peer: "
-                        f"{ours['tokens_per_s'] / theirs['tokens_per_s']:.2f} (micro-batch "
-                        f"{ours['micro_batch']}; {theirs['system']} at {theirs['micro_batch']})")
-    if forced:
-        theirs = best(forced)
-        lines.append(f"- best of PyTorch with MKL's AVX-512: "
-                     f"{ours['tokens_per_s'] / theirs['tokens_per_s']:.2f} ({theirs['system']} at "
-                     f"{theirs['micro_batch']})")
+    for what, theirs in (("the fastest peer", peers), ("PyTorch with MKL's AVX-512", forced)):
+        if theirs:
+            fastest = best(theirs)
+            lines.append(f"- best of {what}: "
+                         f"{ours['tokens_per_s'] / fastest['tokens_per_s']:.2f} (micro-batch "
+                         f"{ours['micro_batch']}; {fastest['system']} at "
+                         f"{fastest['micro_batch']})")
     for unsplit in rows("accrue", setting["global_batch"]):
         lines.append(f"- time of a step, micro-batch {ours['micro_batch']} of unsplit: "
                      f"{unsplit['tokens_per_s'] / ours['tokens_per_s']:.2f}")
     for mine, eager in zip(rows("accrue", 4), rows("eager", 4)):
-        state = setting.get("state_bytes", 0)
+        state = setting["state_bytes"]
         above = (mine["memory_bytes"] - state) / (eager["memory_bytes"] - state)
         lines.append(f"- memory at micro-batch 4 of eager's: {above:.2f} above weights, gradients "
                      f"and moments ({state / 2**20:.0f} MiB), "

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "accrue/core/random.h"
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/window.h"
