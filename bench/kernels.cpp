@@ -113,6 +113,73 @@ void products(
       [&] { linear_weight_gradient(whole, low_x, low_dy, layer, compute); });
 }
 
+/// What a Llama has in place of LayerNorm, GELU and learned positions; and
+/// dropout. LibTorch's gradients come from autograd.
+void llama_rows(int64_t samples, int64_t length, int64_t width) {
+  int64_t tokens = samples * length;
+  Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
+  at::Tensor x = torch::randn({tokens, width}).requires_grad_();
+  at::Tensor dy = torch::randn({tokens, width});
+  Norm layer{torch::ones({width}).requires_grad_(), {}, 1e-5};
+  at::Tensor weight = torch::ones({width}).requires_grad_();
+  at::Tensor plain = x.detach();
+  NormStatistics statistics = make_statistics(layer, plain);
+  at::Tensor dx = torch::zeros_like(plain);
+  compare(
+      fmt::format("RMSNorm {} x {}, forward and backward", tokens, width),
+      [&] {
+        norm(chunk, plain, layer, statistics);
+        norm_backward(chunk, plain, dy, layer, statistics, dx);
+      },
+      [&] { at::rms_norm(x, {width}, weight, 1e-5).backward(dy); });
+
+  at::Tensor inner = torch::randn({tokens, 8 * width}).requires_grad_();
+  at::Tensor dinner = torch::randn({tokens, 4 * width});
+  at::Tensor plain_inner = inner.detach();
+  at::Tensor used_inner = plain_inner.clone(); // our backward overwrites it
+  compare(
+      fmt::format("SwiGLU {} x {}, forward and backward", tokens, 4 * width),
+      [&] {
+        activate(plain_inner, Curve::kSilu, true);
+        activate_backward(used_inner, dinner, Curve::kSilu, true);
+      },
+      [&] {
+        auto halves = inner.chunk(2, 1);
+        (at::silu(halves[0]) * halves[1]).backward(dinner);
+      });
+
+  Heads heads{.queries = width / 64, .keys = width / 64, .dim = 64};
+  at::Tensor qkv = torch::randn({tokens, heads.qkv_width()});
+  at::Tensor positions = torch::arange(length).repeat({samples});
+  RotaryTable table =
+      rotary_table(length, torch::rand({heads.dim / 2}), at::kFloat);
+  compare(
+      fmt::format("rotation {} x {} heads", tokens, 2 * heads.queries),
+      [&] { rotate(qkv, heads, positions, table, /*back=*/false); },
+      [&] {
+        at::Tensor both = columns(qkv, 0, heads.rotated_width())
+                              .view({tokens, 2 * heads.queries, heads.dim});
+        auto half = both.chunk(2, 2);
+        at::Tensor cos = table.cos.index_select(0, positions).unsqueeze(1);
+        at::Tensor sin = table.sin.index_select(0, positions).unsqueeze(1);
+        at::cat(
+            {half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, 2);
+      });
+
+  std::vector<int64_t> offsets;
+  std::vector<uint64_t> ids;
+  for (int64_t i = 0; i <= samples; ++i) {
+    offsets.push_back(i * length);
+    ids.push_back(static_cast<uint64_t>(i));
+  }
+  Dropout dropout({.probability = 0.1, .seed = 1, .step = 1}, offsets, ids);
+  at::Tensor out = torch::empty_like(plain);
+  compare(
+      fmt::format("dropout and residual {} x {}", tokens, width),
+      [&] { dropout.apply(chunk, 0, plain, dy, out); },
+      [&] { at::add_out(out, at::dropout(plain, 0.1, true), dy); });
+}
+
 void rows(int64_t samples, int64_t length, int64_t width) {
   int64_t tokens = samples * length;
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
@@ -147,20 +214,28 @@ void rows(int64_t samples, int64_t length, int64_t width) {
             layer.bias.detach(),
             {true, true, true});
       });
-  at::Tensor inner = torch::randn({tokens, 4 * width});
-  at::Tensor dinner = torch::randn({tokens, 4 * width});
-  compare(
-      fmt::format("GELU {} x {}", tokens, 4 * width),
-      [&] { activate(inner, Curve::kGeluTanh, false); },
-      [&] { at::gelu(inner, "tanh"); });
-  compare(
-      "  its backward (ours: and the values once more)",
-      [&] { activate_backward(inner, dinner, Curve::kGeluTanh, false); },
-      [&] { at::gelu_backward(dinner, inner, "tanh"); });
+  for (Type compute : {Type::kF32, Type::kBf16}) {
+    at::Tensor inner =
+        torch::randn({tokens, 4 * width}).to(scalar_type(compute));
+    at::Tensor dinner = torch::randn({tokens, 4 * width});
+    at::Tensor low = dinner.to(scalar_type(compute));
+    at::Tensor used = inner.clone(); // our backward overwrites it
+    compare(
+        fmt::format(
+            "GELU {} {} x {}",
+            compute == Type::kF32 ? "fp32" : "bf16",
+            tokens,
+            4 * width),
+        [&] { activate(inner, Curve::kGeluTanh, false); },
+        [&] { at::gelu(inner, "tanh"); });
+    compare(
+        "  its backward (ours: and the values once more)",
+        [&] { activate_backward(used, dinner, Curve::kGeluTanh, false); },
+        [&] { at::gelu_backward(low, inner, "tanh"); });
+  }
 }
 
-void attentions(int64_t samples, int64_t length, int64_t num_heads) {
-  Heads heads{.queries = num_heads, .keys = num_heads, .dim = 64};
+void attentions(int64_t samples, int64_t length, const Heads& heads) {
   int64_t tokens = samples * length;
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
   std::vector<int64_t> offsets;
@@ -169,30 +244,45 @@ void attentions(int64_t samples, int64_t length, int64_t num_heads) {
   }
   at::Tensor qkv = torch::randn({tokens, heads.qkv_width()});
   at::Tensor out = torch::empty({tokens, heads.width()});
-  at::Tensor sums = torch::empty({num_heads, tokens});
+  at::Tensor sums = torch::empty({heads.queries, tokens});
   at::Tensor dout = torch::randn({tokens, heads.width()});
-  auto parts = qkv.view({samples, length, 3, num_heads, 64})
-                   .permute({2, 0, 3, 1, 4})
-                   .unbind(0);
-  at::Tensor dmixed =
-      dout.view({samples, length, num_heads, 64}).transpose(1, 2);
-  auto [mixed, logsumexp] = at::_scaled_dot_product_flash_attention_for_cpu(
-      parts[0], parts[1], parts[2], 0, true);
-  std::string shape =
-      fmt::format("{} x {} tokens, {} heads", samples, length, num_heads);
+  auto per_head = [&](const at::Tensor& x) {
+    return x.contiguous()
+        .view({samples, length, -1, heads.dim})
+        .transpose(1, 2);
+  };
+  // Keys and values that heads share are repeated, as LibTorch does it.
+  int64_t group = heads.queries / heads.keys;
+  auto repeated = [&](const at::Tensor& x) {
+    return group > 1 ? x.repeat_interleave(group, 1) : x;
+  };
+  at::Tensor q = per_head(columns(qkv, 0, heads.width()));
+  at::Tensor k = per_head(columns(qkv, heads.width(), heads.keys * heads.dim));
+  at::Tensor v =
+      per_head(columns(qkv, heads.rotated_width(), heads.keys * heads.dim));
+  at::Tensor dmixed = per_head(dout);
+  auto run = [&] {
+    return at::_scaled_dot_product_flash_attention_for_cpu(
+        q, repeated(k), repeated(v), 0, true);
+  };
+  auto [mixed, logsumexp] = run();
+  at::Tensor all_k = repeated(k);
+  at::Tensor all_v = repeated(v);
   compare(
-      "attention " + shape,
+      fmt::format(
+          "attention {} x {} tokens, {} heads, {} of keys",
+          samples,
+          length,
+          heads.queries,
+          heads.keys),
       [&] { attention(offsets, qkv, heads, out, sums); },
-      [&] {
-        at::_scaled_dot_product_flash_attention_for_cpu(
-            parts[0], parts[1], parts[2], 0, true);
-      });
+      [&] { run(); });
   compare(
       "  its backward",
       [&] { attention_backward(chunk, offsets, qkv, heads, out, sums, dout); },
       [&] {
         at::_scaled_dot_product_flash_attention_for_cpu_backward(
-            dmixed, parts[0], parts[1], parts[2], mixed, logsumexp, 0, true);
+            dmixed, q, all_k, all_v, mixed, logsumexp, 0, true);
       });
 }
 
@@ -223,14 +313,32 @@ void heads_and_norms() {
       "norm of a gradient, 16 Mi",
       [&] { l2_norm(gradient); },
       [&] { at::linalg_vector_norm(gradient).item<double>(); });
-  at::Tensor table = torch::zeros({kVocab, 768}).requires_grad_();
-  at::Tensor dy = torch::randn({4096, 768});
-  at::Tensor ids = torch::randint(0, kVocab, {4096});
-  at::Tensor sum = torch::zeros({kVocab, 768});
+  // No operator of ours here: is LibTorch's as fast as memory is?
+  std::vector<at::Tensor> state[4];
+  for (auto& list : state) {
+    list = {torch::rand_like(gradient)};
+  }
+  at::Tensor a = torch::rand({gradient.numel() * 28 / 12});
+  at::Tensor b = torch::rand_like(a);
   compare(
-      "embedding gradient, accumulated, 4096 x 768",
-      [&] { embed_backward(table, ids, dy); },
-      [&] { sum.index_add_(0, ids, dy); });
+      "AdamW, 16 Mi: LibTorch's; and adding as many bytes",
+      [&] {
+        at::_fused_adamw_(
+            state[0],
+            state[1],
+            state[2],
+            state[3],
+            {},
+            {torch::ones({})},
+            1e-3,
+            0.9,
+            0.95,
+            0.1,
+            1e-8,
+            false,
+            false);
+      },
+      [&] { a.add_(b); });
 }
 
 /// Passes requests on and remembers them.
@@ -374,8 +482,10 @@ int main() {
   }
   rows(4, 256, 384);
   rows(2, 512, 768);
-  attentions(4, 256, 6);
-  attentions(2, 512, 12);
+  llama_rows(4, 256, 384);
+  attentions(4, 256, {.queries = 6, .keys = 6, .dim = 64});
+  attentions(2, 512, {.queries = 12, .keys = 12, .dim = 64});
+  attentions(2, 512, {.queries = 12, .keys = 4, .dim = 64});
   heads_and_norms();
   allocators();
   return 0;

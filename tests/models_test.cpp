@@ -303,6 +303,17 @@ TEST_P(FamilyTest, ForeignWeightsAreListed) {
   expect_contains(message, "\"extra\" is not expected");
 }
 
+TEST_P(FamilyTest, BackwardRunsOnceEvenIfTheGraphIsRetained) {
+  Transformer model(config_, Dtype::kFp32, 1);
+  at::Tensor loss = model.loss_sum(random_batch(config_, 2).part({0, 2}));
+  loss.backward({}, /*retain_graph=*/true);
+  at::Tensor grad = model.parameters()[0].grad().clone();
+  auto message =
+      message_of<Error>([&] { loss.backward({}, /*retain_graph=*/true); });
+  expect_contains(message, "backward ran twice");
+  EXPECT_TRUE(model.parameters()[0].grad().equal(grad));
+}
+
 TEST(InitTest, Gpt2ScalesTheResidualWeights) {
   ModelConfig config = read_model_config(kOracle / "gpt2.json");
   config.width = 64;

@@ -237,11 +237,9 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
           gated);
       tensor::linear_weight_gradient(
           chunk, activated.y, dbranch, block.mlp_out, run.compute());
-      at::Tensor dinner = std::move(activated.dx);
-      activated.y.reset();
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       at::Tensor dnormed =
-          run.linears_backward(chunk, block.mlp_in, normed, dinner);
+          run.linears_backward(chunk, block.mlp_in, normed, activated.dx);
       tensor::norm_backward(chunk, x, dnormed, block.mlp_norm, statistics, dx);
     }
     return dx;

@@ -23,7 +23,9 @@ struct Recorded final : torch::autograd::Node {
           "freed by the first; compute the loss again.");
     }
     at::NoGradGuard no_grad;
-    torch::autograd::variable_list inputs = {backward(gradients[0])};
+    // Once: it may use up what it holds, even where the graph is retained.
+    Backward run = std::exchange(backward, nullptr);
+    torch::autograd::variable_list inputs = {run(gradients[0])};
     inputs.resize(num_outputs()); // none where the graph ends
     return inputs;
   }

@@ -78,7 +78,7 @@ struct Kernels {
       void* dx,
       void* sums);
 
-  /// y = curve(x), or curve(gate) · x; gate and x of `type`, y of its sum type.
+  /// y = curve(x), or curve(gate) · x, all of `type`.
   void (*activate)(
       Curve curve,
       Type type,
@@ -86,7 +86,8 @@ struct Kernels {
       const void* gate,
       const void* x,
       void* y);
-  /// The same y once more, and gradients from dy, all of the sum type.
+  /// The same y once more, and gradients from dy, which are of the sum type. y
+  /// may be gate or x, dx may be dy.
   void (*activate_backward)(
       Curve curve,
       Type type,

@@ -161,7 +161,7 @@ void norm_backward(
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
   int64_t width = gated ? x.size(1) / 2 : x.size(1);
   Type type = type_of(x);
-  at::Tensor y = empty(sum_type(type), {x.size(0), width});
+  at::Tensor y = empty(type, {x.size(0), width});
   size_t half = static_cast<size_t>(width) * size_of(type);
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -185,7 +185,8 @@ Activated activate_backward(
     bool gated) {
   int64_t width = dy.size(1);
   Type type = type_of(x);
-  Activated result{at::empty_like(dy), empty(type_of(dy), x.sizes())};
+  Activated result{
+      columns(x, 0, width), gated ? empty(type_of(dy), x.sizes()) : dy};
   size_t half = static_cast<size_t>(width) * size_of(type);
   size_t sum_half = static_cast<size_t>(width) * dy.element_size();
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
@@ -255,28 +256,8 @@ void embed_backward(
     const at::Tensor& table,
     const at::Tensor& ids,
     const at::Tensor& dy) {
-  at::Tensor grad = gradient_of(table);
-  if (!grad.defined()) {
-    return;
-  }
-  const int64_t* id = ids.const_data_ptr<int64_t>();
-  auto fold = [&]<class T>() {
-    T* total = grad.mutable_data_ptr<T>();
-    const T* from = dy.const_data_ptr<T>();
-    int64_t width = grad.size(1);
-    // Threads share the columns: every element has one writer, in order.
-    parallel_for(width, 16, [&](int64_t begin, int64_t end) {
-      for (int64_t t = 0; t < dy.size(0); ++t) {
-        for (int64_t i = begin; i < end; ++i) {
-          total[id[t] * width + i] += from[t * width + i];
-        }
-      }
-    });
-  };
-  if (type_of(dy) == Type::kF64) {
-    fold.operator()<double>();
-  } else {
-    fold.operator()<float>();
+  if (at::Tensor grad = gradient_of(table); grad.defined()) {
+    grad.index_add_(0, ids, dy); // adds in the order of ids
   }
 }
 

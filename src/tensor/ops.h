@@ -91,10 +91,12 @@ void norm_backward(
 /// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
 
-/// The same values once more, and the gradient of x from dy [R, M].
+/// The same values once more, and the gradient of x from dy [R, M]. Both are
+/// used up: y lies in the memory of x, and so does dx in dy's if it has its
+/// shape.
 struct Activated {
   at::Tensor y; // [R, M]
-  at::Tensor dx; // like x
+  at::Tensor dx; // shaped as x
 };
 Activated activate_backward(
     const at::Tensor& x,

@@ -38,14 +38,14 @@ ACCRUE_INLINE void with_curve(Curve curve, const Run& run) {
 }
 
 template <Curve curve, class T>
-void activate_values(int64_t count, const T* gate, const T* x, SumOf<T>* y) {
+void activate_values(int64_t count, const T* gate, const T* x, T* y) {
   if (gate == nullptr) {
     for (int64_t i = 0; i < count; ++i) {
-      y[i] = point<curve>(widen(x[i])).value;
+      y[i] = narrow<T>(point<curve>(widen(x[i])).value);
     }
   } else {
     for (int64_t i = 0; i < count; ++i) {
-      y[i] = point<curve>(widen(gate[i])).value * widen(x[i]);
+      y[i] = narrow<T>(point<curve>(widen(gate[i])).value * widen(x[i]));
     }
   }
 }
@@ -56,24 +56,24 @@ void activate_gradients(
     const T* gate,
     const T* x,
     const SumOf<T>* dy,
-    SumOf<T>* y,
+    T* y,
     SumOf<T>* dgate,
     SumOf<T>* dx) {
   if (gate == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
       auto p = point<curve>(widen(x[i]));
-      y[i] = p.value;
       dx[i] = dy[i] * p.slope;
+      y[i] = narrow<T>(p.value);
     }
   } else {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
       auto p = point<curve>(widen(gate[i]));
       SumOf<T> up = widen(x[i]);
-      y[i] = p.value * up;
       dgate[i] = dy[i] * up * p.slope;
       dx[i] = dy[i] * p.value;
+      y[i] = narrow<T>(p.value * up);
     }
   }
 }
@@ -89,7 +89,7 @@ void activate(
     void* y) {
   with_curve(curve, [&]<Curve c>() {
     with_type(type, [&]<class T>() {
-      activate_values<c, T>(count, at<T>(gate), at<T>(x), at<SumOf<T>>(y));
+      activate_values<c, T>(count, at<T>(gate), at<T>(x), at<T>(y));
     });
   });
 }
@@ -112,7 +112,7 @@ void activate_backward(
           at<T>(gate),
           at<T>(x),
           at<S>(dy),
-          at<S>(y),
+          at<T>(y),
           at<S>(dgate),
           at<S>(dx));
     });
