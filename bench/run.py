@@ -160,6 +160,7 @@ class Setting:
 
 
 def measure_setting(args, folder, model, dtype):
+    """The results so far, after every round."""
     setting = Setting(args, folder, model, dtype)
 
     def progress(what):
@@ -185,17 +186,21 @@ def measure_setting(args, folder, model, dtype):
         best = {max((p for p in runs if p[1] == s), key=speed) for s in args.systems}
         pairs = [p for p in runs if p in best or p[0] in (4, setting.global_batch)]
         pairs += [(size, s + MKL512) for size, s in best if s in FORCED]
+        yield results(setting, runs, ways, searched, floors)
+
+
+def results(setting, runs, ways, searched, floors):
     tokens = setting.seq_len * setting.global_batch
     rows = [{"system": system, "micro_batch": micro_batch, "way": ways[system],
              "loss": entry["loss"], "seconds": entry["seconds"],
              "tokens_per_s": tokens / statistics.median(entry["seconds"]),
              "memory_bytes": entry["peak_bytes"] - entry["baseline_bytes"]}
             for (micro_batch, system), entry in runs.items()]
-    check_losses(rows, dtype)
-    return {"model": model, "dtype": dtype, "seq_len": setting.seq_len,
+    check_losses(rows, setting.dtype)
+    return {"model": setting.model, "dtype": setting.dtype, "seq_len": setting.seq_len,
             "global_batch": setting.global_batch, "rows": rows,
             "state_bytes": 16 * setting.num_parameters(), "ways": searched,
-            "rounds": args.rounds, "steps": args.steps, "threads": args.threads,
+            "rounds": len(floors), "steps": setting.args.steps, "threads": setting.args.threads,
             "floor": {key: statistics.median(f[key] for f in floors) for key in floors[0]}}
 
 
@@ -302,11 +307,11 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         prepare_mkl512(pathlib.Path(name))
         for model, dtype in itertools.product(args.models, args.dtypes):
-            setting = measure_setting(args, pathlib.Path(name), model, dtype)
-            setting["machine"] = machine()
             base = args.results / f"{model}-{dtype}"
-            base.with_suffix(".json").write_text(json.dumps(setting, indent=1) + "\n")
-            base.with_suffix(".svg").write_text(picture.draw(setting))
+            for setting in measure_setting(args, pathlib.Path(name), model, dtype):
+                setting["machine"] = machine()
+                base.with_suffix(".json").write_text(json.dumps(setting, indent=1) + "\n")
+                base.with_suffix(".svg").write_text(picture.draw(setting))
             print(table(setting), flush=True)
     settings = [json.loads(p.read_text()) for p in sorted(args.results.glob("*.json"))]
     (args.results / "README.md").write_text("# Results of the last run\n\n" + "\n".join(
