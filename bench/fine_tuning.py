@@ -6,8 +6,7 @@
 The same weights, examples, adapters and micro-batches, in turns, a process
 each. The peer pads the samples of a micro-batch to the longest (to 8, sorted by
 nothing), masks what is not trained on, and has the reference's log-probabilities
-of DPO at hand, as accrue has; it is started passive and with tcmalloc, which is
-fastest for it (bench/README.md).
+of DPO at hand, as accrue has; it is started passive and with tcmalloc.
 """
 
 import argparse

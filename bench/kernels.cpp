@@ -97,7 +97,13 @@ void products(
   compare(
       "weight gradient, accumulated " + shape,
       [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
-      [&] { gradient.add_(at::mm(low_x.t(), low_dy)); });
+      [&] {
+        if (compute == Type::kF32) {
+          gradient.addmm_(low_x.t(), low_dy);
+        } else { // no product of bf16 adds to fp32
+          gradient.add_(at::mm(low_x.t(), low_dy));
+        }
+      });
   Chunk whole = chunk;
   whole.segments.clear();
   for (int64_t end = 0; end < tokens;) {
@@ -134,7 +140,8 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
       [&] { at::rms_norm(x, {width}, weight, 1e-5).backward(dy); });
 
   at::Tensor inner = torch::randn({tokens, 8 * width}).requires_grad_();
-  at::Tensor dinner = torch::randn({tokens, 4 * width});
+  at::Tensor dinner = torch::randn({tokens, 8 * width});
+  at::Tensor dvalues = value_columns(dinner, /*gated=*/true).clone();
   at::Tensor plain_inner = inner.detach();
   at::Tensor used_inner = plain_inner.clone(); // our backward overwrites it
   compare(
@@ -145,7 +152,7 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
       },
       [&] {
         auto halves = inner.chunk(2, 1);
-        (at::silu(halves[0]) * halves[1]).backward(dinner);
+        (at::silu(halves[0]) * halves[1]).backward(dvalues);
       });
 
   Heads heads{.queries = width / 64, .keys = width / 64, .dim = 64};
@@ -153,6 +160,8 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
   at::Tensor positions = torch::arange(length).repeat({samples});
   RotaryTable table =
       rotary_table(length, torch::rand({heads.dim / 2}), at::kFloat);
+  at::Tensor cos = table.cos.index_select(0, positions).unsqueeze(1);
+  at::Tensor sin = table.sin.index_select(0, positions).unsqueeze(1);
   compare(
       fmt::format("rotation {} x {} heads", tokens, 2 * heads.queries),
       [&] { rotate(qkv, heads, positions, table, /*back=*/false); },
@@ -160,8 +169,6 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
         at::Tensor both = columns(qkv, 0, heads.rotated_width())
                               .view({tokens, 2 * heads.queries, heads.dim});
         auto half = both.chunk(2, 2);
-        at::Tensor cos = table.cos.index_select(0, positions).unsqueeze(1);
-        at::Tensor sin = table.sin.index_select(0, positions).unsqueeze(1);
         at::cat(
             {half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, 2);
       });

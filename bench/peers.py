@@ -168,8 +168,8 @@ def trainer(args, data):
         def on_log(self, _args, _state, _control, logs=None, **_):
             if "loss" in logs:
                 self.losses.append(logs["loss"])
-    # The model shifts labels itself, so that a sample needs one token more, and
-    # the Trainer divides by the labels before the shift: the first is no target.
+    # GPT-2 shifts labels itself, so that a sample needs one token more, and the
+    # Trainer divides by its labels before the shift: the first is no target.
     rows = [{"input_ids": torch.cat([x, y[-1:]]), "labels": torch.cat([y[:1] * 0 - 100, y])}
             for x, y in zip(data.x, data.y)]
     clock = Clock()

@@ -271,18 +271,29 @@ def table(setting):
     return "\n".join(lines + [""] + ratios(setting)) + "\n"
 
 
+def cpu():
+    """As the system names it, and what tells apart those that share the name."""
+    with open("/proc/cpuinfo") as file:
+        lines = dict(line.split(":", 1) for line in file if ":" in line)
+    field = {key.strip(): value.strip() for key, value in lines.items()}
+    return (f"{field.get('model name', 'unknown')} (family {field.get('cpu family')}, "
+            f"model {field.get('model')})")
+
+
 def machine():
     def first(command):
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
         return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "unknown"
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo")
-                if line.startswith("model name")), "unknown")
     # Not imported here: a child's peak memory would count this process's.
     versions = {name: importlib.metadata.version(name)
                 for name in ("torch", "transformers", "accelerate")}
-    return {"commit": first(["git", "describe", "--always", "--dirty"]), "cpu": cpu,
+    return {"commit": first(["git", "describe", "--always", "--dirty"]), "cpu": cpu(),
             "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d"),
             "python": platform.python_version(), **versions}
+
+
+def describe(where):
+    return ", ".join(f"{key} {value}" for key, value in where.items())
 
 
 def main():
@@ -320,7 +331,7 @@ def main():
     settings = [json.loads(p.read_text()) for p in sorted(args.results.glob("*.json"))]
     (args.results / "README.md").write_text("# Results of the last run\n\n" + "\n".join(
         table(s) + f"\n![throughput over memory]({s['model']}-{s['dtype']}.svg)\n\n"
-        + ", ".join(f"{key} {value}" for key, value in s["machine"].items()) + "\n"
+        + describe(s["machine"]) + "\n"
         for s in settings))
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tokens per second of a corpus, beside the tokenizers package.
+"""Speed of tokenizing a corpus, beside the tokenizers package.
 
     python bench/tokenization.py build/release/bin/accrue TOKENIZER.json TEXT...
 

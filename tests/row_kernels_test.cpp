@@ -274,5 +274,41 @@ TEST(NormTest, GradientsDoNotDependOnThreadsOrChunks) {
   at::set_num_threads(threads);
 }
 
+TEST(ActivationTest, BackwardOfAChunkWorksInItsPlace) {
+  torch::manual_seed(12);
+  constexpr int64_t kWidth = 37;
+  for (Type type : {Type::kF64, Type::kBf16}) {
+    for (bool gated : {false, true}) {
+      at::Tensor x =
+          torch::randn({9, gated ? 2 * kWidth : kWidth}).to(scalar_type(type));
+      at::Tensor wide = x.to(at::kDouble).requires_grad_();
+      at::Tensor curve = at::silu(wide.narrow(1, 0, kWidth));
+      at::Tensor want = gated ? curve * wide.narrow(1, kWidth, kWidth) : curve;
+      at::Tensor dy = torch::randn({9, kWidth}, at::kDouble);
+      want.backward(dy);
+      Chunk chunk;
+      chunk.begin = 2;
+      chunk.end = 7;
+      at::Tensor used = x.clone();
+      at::Tensor dx = torch::empty({5, x.size(1)}, scalar_type(sum_type(type)));
+      value_columns(dx, gated).copy_(chunk.of(dy));
+      at::Tensor y = activate_backward(chunk.of(used), dx, Curve::kSilu, gated);
+      const bool narrow = type == Type::kBf16;
+      expect_near(
+          y.to(at::kDouble),
+          chunk.of(want).detach(),
+          narrow ? 4e-3 : 1e-14,
+          "values");
+      expect_near(
+          dx.to(at::kDouble),
+          chunk.of(wide.grad()),
+          narrow ? 1e-6 : 1e-14,
+          "gradient");
+      EXPECT_TRUE(used.narrow(0, 0, 2).equal(x.narrow(0, 0, 2)));
+      EXPECT_TRUE(used.narrow(0, 7, 2).equal(x.narrow(0, 7, 2)));
+    }
+  }
+}
+
 } // namespace
 } // namespace accrue::tensor

@@ -190,6 +190,20 @@ TEST_P(KernelTest, FoldPerSampleHasTheSameBitsForEverySplitAndThreadCount) {
   }
 }
 
+TEST_P(KernelTest, DenormalsRoundAlikeWhereverTheyArePacked) {
+  // They would be 2^-126 in bf16, and are 0 for the instruction that rounds.
+  at::Tensor a =
+      torch::full({4, 16}, 0x007fc000, at::kInt).view(at::kFloat); // [k, m]
+  at::Tensor b = torch::full({4, 20}, 0x1p100F);
+  at::Tensor whole = torch::zeros({16, 20});
+  k_.gemm(product(a.t(), b, whole, Type::kBf16));
+  for (int64_t m : {1, 8, 15}) { // no whole vector
+    at::Tensor part = torch::zeros({m, 20});
+    k_.gemm(product(a.narrow(1, 0, m).t(), b, part, Type::kBf16));
+    EXPECT_TRUE(part.equal(whole.narrow(0, 0, m)));
+  }
+}
+
 TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
   at::Tensor x = torch::linspace(-20, 20, 4001);
   at::Tensor y = torch::empty_like(x);
@@ -217,6 +231,23 @@ TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
     EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
     EXPECT_LT((dx - wide.grad()).abs().max().item<double>(), 4e-6);
   }
+  // Far away all are 0, and so are their slopes.
+  at::Tensor far = torch::full({20}, -1e30);
+  at::Tensor dx = torch::ones({20});
+  for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
+    k_.activate_backward(
+        curve,
+        Type::kF32,
+        20,
+        nullptr,
+        far.const_data_ptr(),
+        torch::ones({20}).const_data_ptr(),
+        y.data_ptr(),
+        nullptr,
+        dx.data_ptr());
+    EXPECT_LT(y.narrow(0, 0, 20).abs().max().item<double>(), 1e-30);
+    EXPECT_LT(dx.abs().max().item<double>(), 1e-30);
+  }
   at::Tensor bad = torch::full({20}, NAN);
   k_.activate(
       Curve::kSilu,
@@ -226,6 +257,51 @@ TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
       bad.const_data_ptr(),
       y.data_ptr());
   EXPECT_TRUE(y.narrow(0, 0, 20).isnan().all().item<bool>());
+}
+
+TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
+  torch::manual_seed(9);
+  constexpr int64_t kCount = 77;
+  for (Type type : {Type::kF64, Type::kF32, Type::kBf16}) {
+    at::Tensor gate = torch::randn({kCount}).to(scalar_type(type));
+    at::Tensor up = torch::randn({kCount}).to(scalar_type(type));
+    at::Tensor dy = torch::randn({kCount}).to(scalar_type(sum_type(type)));
+    at::Tensor y = torch::empty_like(gate);
+    at::Tensor dgate = torch::empty_like(dy);
+    at::Tensor dx = torch::empty_like(dy);
+    for (bool gated : {false, true}) {
+      auto run = [&](const at::Tensor& from,
+                     const at::Tensor& dout,
+                     const at::Tensor& out,
+                     const at::Tensor& to) {
+        k_.activate_backward(
+            Curve::kSilu,
+            type,
+            kCount,
+            gated ? from.const_data_ptr() : nullptr,
+            gated ? up.const_data_ptr() : from.const_data_ptr(),
+            dout.const_data_ptr(),
+            out.mutable_data_ptr(),
+            gated ? dgate.mutable_data_ptr() : nullptr,
+            to.mutable_data_ptr());
+      };
+      run(gate, dy, y, dx);
+      at::Tensor used = gate.clone();
+      at::Tensor used_dy = dy.clone();
+      run(used, used_dy, used, used_dy);
+      EXPECT_TRUE(used.equal(y));
+      EXPECT_TRUE(used_dy.equal(dx));
+      at::Tensor values = torch::empty_like(gate);
+      k_.activate(
+          Curve::kSilu,
+          type,
+          kCount,
+          gated ? gate.const_data_ptr() : nullptr,
+          gated ? up.const_data_ptr() : gate.const_data_ptr(),
+          values.mutable_data_ptr());
+      expect_near(values, y, type == Type::kBf16 ? 0.01 : 1e-6, "values");
+    }
+  }
 }
 
 TEST_P(KernelTest, LossRowsAgreeWithLibTorch) {
@@ -306,13 +382,18 @@ TEST(NormOfGradientTest, DoesNotDependOnTheThreads) {
   at::set_num_threads(threads);
 }
 
-TEST(PackedWeightTest, IsMadeAgainWhenTheWeightChanges) {
+TEST(PackedWeightTest, IsMadeOnceUntilTheWeightChanges) {
   at::Tensor weight = torch::ones({3, 4}).requires_grad_();
   Linear layer = make_linear(weight, {}, WeightLayout::kInOut);
   at::Tensor x = torch::ones({2, 3});
   at::Tensor y = torch::empty({2, 4});
   linear(x, layer, Type::kBf16, y);
   EXPECT_TRUE(y.equal(torch::full({2, 4}, 3.0)));
+  // Behind LibTorch's back: who packed it again would see it.
+  std::fill_n(weight.mutable_data_ptr<float>(), weight.numel(), 5.0F);
+  linear(x, layer, Type::kBf16, y);
+  EXPECT_TRUE(y.equal(torch::full({2, 4}, 3.0)));
+  std::fill_n(weight.mutable_data_ptr<float>(), weight.numel(), 1.0F);
   AdamW optimizer({weight}, {.lr = 1, .weight_decay = 0});
   std::vector<at::Tensor> gradients = {torch::ones({3, 4})};
   optimizer.step(gradients);

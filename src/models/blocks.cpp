@@ -164,14 +164,19 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
                    logsumexp](const at::Tensor& dy) {
     const State& run = *state;
     const tensor::RotaryTable& rotary = run.weights->rotary;
-    at::Tensor dx = dy.clone();
+    const at::Tensor& dx = dy; // in place: a chunk's rows change last
     for (const Chunk& chunk : run.chunks) {
       at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
       tensor::linear_weight_gradient(
           chunk, chunk.of(mixed), dbranch, block.attention_out, run.compute());
-      at::Tensor dmixed = run.input_gradient(block.attention_out, dbranch);
       at::Tensor dqkv = tensor::attention_backward(
-          chunk, run.batch.offsets, qkv, heads, mixed, logsumexp, dmixed);
+          chunk,
+          run.batch.offsets,
+          qkv,
+          heads,
+          mixed,
+          logsumexp,
+          run.input_gradient(block.attention_out, dbranch));
       if (rotary.cos.defined()) {
         tensor::rotate(
             dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
@@ -227,19 +232,23 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
                    statistics,
                    inner](const at::Tensor& dy) {
     const State& run = *state;
-    at::Tensor dx = dy.clone();
+    const at::Tensor& dx = dy; // in place: a chunk's rows change last
     for (const Chunk& chunk : run.chunks) {
       at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
-      tensor::Activated activated = tensor::activate_backward(
-          chunk.of(inner),
-          run.input_gradient(block.mlp_out, dbranch),
-          curve,
-          gated);
+      at::Tensor dinner =
+          empty(tensor::type_of(dy), chunk.size(), inner.size(1));
+      tensor::linear_input_gradient(
+          dbranch,
+          block.mlp_out,
+          run.compute(),
+          tensor::value_columns(dinner, gated));
+      at::Tensor active =
+          tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
       tensor::linear_weight_gradient(
-          chunk, activated.y, dbranch, block.mlp_out, run.compute());
+          chunk, active, dbranch, block.mlp_out, run.compute());
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       at::Tensor dnormed =
-          run.linears_backward(chunk, block.mlp_in, normed, activated.dx);
+          run.linears_backward(chunk, block.mlp_in, normed, dinner);
       tensor::norm_backward(chunk, x, dnormed, block.mlp_norm, statistics, dx);
     }
     return dx;

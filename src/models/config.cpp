@@ -358,10 +358,10 @@ ModelConfig read_llama(
         config.num_heads,
         config.num_kv_heads));
   }
-  if (config.head_dim % 2 != 0) {
+  const bool known = config.width > 0 && config.num_heads > 0;
+  if ((known && config.head_dim < 1) || config.head_dim % 2 != 0) {
     problems.add(fmt::format(
-        "\"head_dim\" must be even for rotary positions, got {}",
-        config.head_dim));
+        "\"head_dim\" must be even and positive, got {}", config.head_dim));
   }
   return config;
 }

@@ -6,7 +6,8 @@
 
 namespace accrue {
 
-/// From the gradient of an output to that of the input.
+/// From the gradient of an output to that of the input, in the same memory if
+/// it likes: it runs once, and nobody else holds that gradient.
 using Backward = std::function<at::Tensor(const at::Tensor&)>;
 
 /// Gives `output` a place in autograd's graph: its gradient goes to `backward`,

@@ -60,7 +60,7 @@ void norm_heads(
         at::Tensor y =
             tensor::norm(per_head(chunk, count), x, norm, statistics);
         tensor::columns(chunk.of(qkv), first, count * heads.dim)
-            .copy_(y.view({chunk.size(), -1}));
+            .copy_(y.view({chunk.size(), count * heads.dim}));
       });
 }
 
@@ -83,7 +83,7 @@ void norm_heads_backward(
         at::Tensor dx = at::zeros_like(x);
         tensor::norm_backward(rows, x, dy, norm, statistics, dx);
         tensor::columns(dqkv, first, count * heads.dim)
-            .copy_(dx.view({chunk.size(), -1}));
+            .copy_(dx.view({chunk.size(), count * heads.dim}));
       });
 }
 

@@ -31,7 +31,7 @@ struct Matrix {
   }
 };
 
-/// C = A·B + bias, or C += A·B.
+/// C = A·B + bias (k > 0), or C += A·B.
 ///
 /// K is cut into segments; each is summed up from 0 in order of k and then
 /// added to C. So C += Xᵀ·dY with one segment per sample is the left fold over

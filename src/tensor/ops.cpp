@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -178,34 +177,34 @@ at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
   return y;
 }
 
-Activated activate_backward(
+at::Tensor value_columns(const at::Tensor& dx, bool gated) {
+  int64_t width = gated ? dx.size(1) / 2 : dx.size(1);
+  return columns(dx, dx.size(1) - width, width);
+}
+
+at::Tensor activate_backward(
     const at::Tensor& x,
-    const at::Tensor& dy,
+    const at::Tensor& dx,
     Curve curve,
     bool gated) {
-  int64_t width = dy.size(1);
-  Type type = type_of(x);
-  Activated result{
-      columns(x, 0, width), gated ? empty(type_of(dy), x.sizes()) : dy};
-  size_t half = static_cast<size_t>(width) * size_of(type);
-  size_t sum_half = static_cast<size_t>(width) * dy.element_size();
+  at::Tensor inner = value_columns(x, gated); // beside the gate
+  at::Tensor dinner = value_columns(dx, gated);
+  at::Tensor y = columns(x, 0, inner.size(1));
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const auto* row = static_cast<const char*>(row_of(x, i));
-      auto* to = static_cast<char*>(mutable_row_of(result.dx, i));
       kernels().activate_backward(
           curve,
-          type,
-          width,
-          gated ? row : nullptr,
-          gated ? row + half : row,
-          row_of(dy, i),
-          mutable_row_of(result.y, i),
-          gated ? to : nullptr,
-          gated ? to + sum_half : to);
+          type_of(x),
+          y.size(1),
+          gated ? row_of(x, i) : nullptr,
+          row_of(inner, i),
+          row_of(dinner, i),
+          mutable_row_of(y, i),
+          gated ? mutable_row_of(dx, i) : nullptr,
+          mutable_row_of(dinner, i));
     }
   });
-  return result;
+  return y;
 }
 
 // ---- positions and embeddings

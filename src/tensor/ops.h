@@ -91,16 +91,16 @@ void norm_backward(
 /// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
 
-/// The same values once more, and the gradient of x from dy [R, M]. Both are
-/// used up: y lies in the memory of x, and so does dx in dy's if it has its
-/// shape.
-struct Activated {
-  at::Tensor y; // [R, M]
-  at::Tensor dx; // shaped as x
-};
-Activated activate_backward(
+/// Where the gradient of activate()'s values lies in that of x: the last M
+/// columns.
+at::Tensor value_columns(const at::Tensor& dx, bool gated);
+
+/// In place: the same values [R, M] once more in the first columns of x, which
+/// are returned; dx, shaped as x, holds their gradient (value_columns) and then
+/// that of x.
+at::Tensor activate_backward(
     const at::Tensor& x,
-    const at::Tensor& dy,
+    const at::Tensor& dx,
     Curve curve,
     bool gated);
 

@@ -60,7 +60,8 @@ using TokenObjective = std::function<
 
 /// A GPT-2 or Llama language model. Parameters have the names, shapes and
 /// layout of the family's Hugging Face checkpoints. Its handles are shared:
-/// a copy is the same model.
+/// a copy is the same model, for one thread at a time: bf16 copies of weights
+/// are made by whoever needs them first.
 class Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and

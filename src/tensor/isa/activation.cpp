@@ -6,6 +6,8 @@ namespace {
 /// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
 template <Curve curve, class T>
 ACCRUE_INLINE CurvePoint<T> point(T x) {
+  // All curves end at 0 there; what is left of exponentials must not grow.
+  x = x < T(-87) ? T(-87) : x;
   if constexpr (curve == Curve::kGelu) {
     T below = T(0.5) * (1 + error_function(x * T(M_SQRT1_2)));
     T density = T(M_2_SQRTPI * M_SQRT1_2 / 2) * exponential(T(-0.5) * x * x);

@@ -7,12 +7,24 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
+/// As the instruction that rounds vectors does it, where there is one: to
+/// nearest even, denormals to 0.
+ACCRUE_INLINE uint32_t rounded(float x) {
+#if defined(__AVX512BF16__)
+  auto bits = bit_cast<uint32_t>(x);
+  if ((bits & 0x7f800000) == 0) {
+    return bits >> 31 << 15;
+  }
+#endif
+  return round_to_bf16(x);
+}
+
 /// The word of one element and, unless it is the last, its neighbour in k.
 template <class F, class T>
 ACCRUE_INLINE typename F::Word word(const T* first, const T* second) {
   if constexpr (F::kPerWord == 2) {
-    uint32_t low = round_to_bf16(widen(*first));
-    uint32_t high = second != nullptr ? round_to_bf16(widen(*second)) : 0;
+    uint32_t low = rounded(widen(*first));
+    uint32_t high = second != nullptr ? rounded(widen(*second)) : 0;
     return low | high << 16;
   } else {
     return static_cast<typename F::Word>(widen(*first));
