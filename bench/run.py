@@ -166,11 +166,14 @@ def measure_setting(args, folder, model, dtype):
 
     def progress(what):
         print(f"[{time.strftime('%H:%M:%S')}] {model} {dtype}: {what}", file=sys.stderr, flush=True)
+    sizes = [n for n in args.micro_batches if setting.global_batch % n == 0]
+    if not sizes:
+        raise SystemExit(f"{model}: none of --micro-batches divides the global batch of "
+                         f"{setting.global_batch}")
     searched = setting.search_ways(progress)
     ways = {"accrue": "plain"} | {s: min(times, key=times.get) for s, times in searched.items()}
     ways |= {s + MKL512: ways[s] + MKL512 for s in FORCED if s in ways}
     runs = {}
-    sizes = [n for n in args.micro_batches if n <= setting.global_batch]
     pairs = list(itertools.product(sizes, args.systems))
     floors = []
     for index in range(args.rounds):
