@@ -12,6 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <mutex>
+#include <numeric>
 #include <unordered_map>
 #include <vector>
 
@@ -53,12 +54,22 @@ void compare(const std::string& what, const Work& ours, const Work& other) {
       "| {:<52} | {:>8.3f} | {:>8.3f} | {:>5.2f} |\n", what, x, y, y / x);
 }
 
-std::vector<Chunk> chunks_of(int64_t samples, int64_t length, Type compute) {
+std::vector<int64_t> offsets_of(int64_t samples, int64_t length) {
   std::vector<int64_t> offsets;
   for (int64_t i = 0; i <= samples; ++i) {
     offsets.push_back(i * length);
   }
-  return sample_chunks(offsets, compute, samples * length);
+  return offsets;
+}
+
+std::vector<uint64_t> ids_of(int64_t samples) {
+  std::vector<uint64_t> ids(static_cast<size_t>(samples));
+  std::iota(ids.begin(), ids.end(), uint64_t{0});
+  return ids;
+}
+
+std::vector<Chunk> chunks_of(int64_t samples, int64_t length, Type compute) {
+  return sample_chunks(offsets_of(samples, length), compute, samples * length);
 }
 
 void products(
@@ -173,12 +184,8 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
             {half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, 2);
       });
 
-  std::vector<int64_t> offsets;
-  std::vector<uint64_t> ids;
-  for (int64_t i = 0; i <= samples; ++i) {
-    offsets.push_back(i * length);
-    ids.push_back(static_cast<uint64_t>(i));
-  }
+  std::vector<int64_t> offsets = offsets_of(samples, length);
+  std::vector<uint64_t> ids = ids_of(samples);
   Dropout dropout({.probability = 0.1, .seed = 1, .step = 1}, offsets, ids);
   at::Tensor out = torch::empty_like(plain);
   compare(
@@ -245,10 +252,7 @@ void rows(int64_t samples, int64_t length, int64_t width) {
 void attentions(int64_t samples, int64_t length, const Heads& heads) {
   int64_t tokens = samples * length;
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
-  std::vector<int64_t> offsets;
-  for (int64_t i = 0; i <= samples; ++i) {
-    offsets.push_back(i * length);
-  }
+  std::vector<int64_t> offsets = offsets_of(samples, length);
   at::Tensor qkv = torch::randn({tokens, heads.qkv_width()});
   at::Tensor out = torch::empty({tokens, heads.width()});
   at::Tensor sums = torch::empty({heads.queries, tokens});
@@ -427,11 +431,8 @@ void allocators() {
   auto pass = [&](c10::Allocator* allocator, int64_t samples) {
     c10::SetCPUAllocator(allocator, /*priority=*/1);
     accrue::TokenBatch batch;
-    for (int64_t i = 0; i <= samples; ++i) {
-      batch.offsets.push_back(i * 256);
-      batch.sample_ids.push_back(static_cast<uint64_t>(i));
-    }
-    batch.sample_ids.pop_back();
+    batch.offsets = offsets_of(samples, 256);
+    batch.sample_ids = ids_of(samples);
     batch.tokens = torch::randint(0, 256, {samples * 256});
     batch.targets = batch.tokens;
     batch.weights = torch::ones({samples * 256}, at::kDouble);

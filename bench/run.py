@@ -318,8 +318,8 @@ def main():
                         help="default: bench/results, or build/bench for a part of the systems or sizes")
     args = parser.parse_args()
     if args.results is None:
-        whole = all(getattr(args, name) == parser.get_default(name)
-                    for name in ("systems", "micro_batches"))
+        whole = (args.systems == parser.get_default("systems")
+                 and args.micro_batches == parser.get_default("micro_batches"))
         args.results = BENCH / "results" if whole else ROOT / "build" / "bench"
     args.results.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:

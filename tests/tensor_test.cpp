@@ -207,27 +207,29 @@ TEST_P(KernelTest, DenormalsRoundAlikeWhereverTheyArePacked) {
 TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
   at::Tensor x = torch::linspace(-20, 20, 4001);
   at::Tensor y = torch::empty_like(x);
+  auto backward = [&](Curve curve, const at::Tensor& of, const at::Tensor& dx) {
+    k_.activate_backward(
+        curve,
+        Type::kF32,
+        of.numel(),
+        nullptr,
+        of.const_data_ptr(),
+        torch::ones_like(of).const_data_ptr(),
+        y.data_ptr(),
+        nullptr,
+        dx.data_ptr());
+  };
   for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
     at::Tensor wide = x.to(at::kDouble).requires_grad_();
     at::Tensor want = curve == Curve::kSilu ? at::silu(wide)
         : curve == Curve::kGelu             ? at::gelu(wide)
                                             : at::gelu(wide, "tanh");
     want.sum().backward();
-    at::Tensor dy = torch::ones_like(x);
     at::Tensor dx = torch::empty_like(x);
     k_.activate(
         curve, Type::kF32, 4001, nullptr, x.const_data_ptr(), y.data_ptr());
     EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
-    k_.activate_backward(
-        curve,
-        Type::kF32,
-        4001,
-        nullptr,
-        x.const_data_ptr(),
-        dy.const_data_ptr(),
-        y.data_ptr(),
-        nullptr,
-        dx.data_ptr());
+    backward(curve, x, dx);
     EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
     EXPECT_LT((dx - wide.grad()).abs().max().item<double>(), 4e-6);
   }
@@ -235,16 +237,7 @@ TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
   at::Tensor far = torch::full({20}, -1e30);
   at::Tensor dx = torch::ones({20});
   for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
-    k_.activate_backward(
-        curve,
-        Type::kF32,
-        20,
-        nullptr,
-        far.const_data_ptr(),
-        torch::ones({20}).const_data_ptr(),
-        y.data_ptr(),
-        nullptr,
-        dx.data_ptr());
+    backward(curve, far, dx);
     EXPECT_LT(y.narrow(0, 0, 20).abs().max().item<double>(), 1e-30);
     EXPECT_LT(dx.abs().max().item<double>(), 1e-30);
   }
@@ -270,6 +263,12 @@ TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
     at::Tensor dgate = torch::empty_like(dy);
     at::Tensor dx = torch::empty_like(dy);
     for (bool gated : {false, true}) {
+      auto gate_of = [&](const at::Tensor& from) {
+        return gated ? from.const_data_ptr() : nullptr;
+      };
+      auto x_of = [&](const at::Tensor& from) {
+        return (gated ? up : from).const_data_ptr();
+      };
       auto run = [&](const at::Tensor& from,
                      const at::Tensor& dout,
                      const at::Tensor& out,
@@ -278,8 +277,8 @@ TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
             Curve::kSilu,
             type,
             kCount,
-            gated ? from.const_data_ptr() : nullptr,
-            gated ? up.const_data_ptr() : from.const_data_ptr(),
+            gate_of(from),
+            x_of(from),
             dout.const_data_ptr(),
             out.mutable_data_ptr(),
             gated ? dgate.mutable_data_ptr() : nullptr,
@@ -296,8 +295,8 @@ TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
           Curve::kSilu,
           type,
           kCount,
-          gated ? gate.const_data_ptr() : nullptr,
-          gated ? up.const_data_ptr() : gate.const_data_ptr(),
+          gate_of(gate),
+          x_of(gate),
           values.mutable_data_ptr());
       expect_near(values, y, type == Type::kBf16 ? 0.01 : 1e-6, "values");
     }

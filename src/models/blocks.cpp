@@ -3,11 +3,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <utility>
 
-#include "accrue/core/error.h"
 #include "models/graph.h"
 #include "models/heads.h"
 #include "models/pass_state.h"

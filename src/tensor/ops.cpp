@@ -157,29 +157,26 @@ void norm_backward(
 // ---- activation
 // -----------------------------------------------------------------
 
-at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
+at::Tensor value_columns(const at::Tensor& x, bool gated) {
   int64_t width = gated ? x.size(1) / 2 : x.size(1);
-  Type type = type_of(x);
-  at::Tensor y = empty(type, {x.size(0), width});
-  size_t half = static_cast<size_t>(width) * size_of(type);
+  return columns(x, x.size(1) - width, width);
+}
+
+at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
+  at::Tensor inner = value_columns(x, gated);
+  at::Tensor y = empty(type_of(x), inner.sizes());
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const auto* row = static_cast<const char*>(row_of(x, i));
       kernels().activate(
           curve,
-          type,
-          width,
-          gated ? row : nullptr,
-          gated ? row + half : row,
+          type_of(x),
+          y.size(1),
+          gated ? row_of(x, i) : nullptr,
+          row_of(inner, i),
           mutable_row_of(y, i));
     }
   });
   return y;
-}
-
-at::Tensor value_columns(const at::Tensor& dx, bool gated) {
-  int64_t width = gated ? dx.size(1) / 2 : dx.size(1);
-  return columns(dx, dx.size(1) - width, width);
 }
 
 at::Tensor activate_backward(
@@ -187,7 +184,7 @@ at::Tensor activate_backward(
     const at::Tensor& dx,
     Curve curve,
     bool gated) {
-  at::Tensor inner = value_columns(x, gated); // beside the gate
+  at::Tensor inner = value_columns(x, gated);
   at::Tensor dinner = value_columns(dx, gated);
   at::Tensor y = columns(x, 0, inner.size(1));
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {

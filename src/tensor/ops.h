@@ -88,12 +88,11 @@ void norm_backward(
     const NormStatistics& statistics,
     const at::Tensor& dx);
 
+/// Of x [R, M] all, of [R, 2M] the last M columns: those beside the gate.
+at::Tensor value_columns(const at::Tensor& x, bool gated);
+
 /// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
 at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
-
-/// Where the gradient of activate()'s values lies in that of x: the last M
-/// columns.
-at::Tensor value_columns(const at::Tensor& dx, bool gated);
 
 /// In place: the same values [R, M] once more in the first columns of x, which
 /// are returned; dx, shaped as x, holds their gradient (value_columns) and then

@@ -6,15 +6,15 @@ namespace {
 /// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
 template <Curve curve, class T>
 ACCRUE_INLINE CurvePoint<T> point(T x) {
-  // All curves end at 0 there; what is left of exponentials must not grow.
-  x = x < T(-87) ? T(-87) : x;
   if constexpr (curve == Curve::kGelu) {
+    x = x < T(-87) ? T(-87) : x; // times a density that never is quite 0
     T below = T(0.5) * (1 + error_function(x * T(M_SQRT1_2)));
     T density = T(M_2_SQRTPI * M_SQRT1_2 / 2) * exponential(T(-0.5) * x * x);
     return {x * below, below + x * density};
   } else if constexpr (curve == Curve::kGeluTanh) {
     constexpr T kScale = T(M_2_SQRTPI * M_SQRT1_2);
     T square = x * x;
+    square = square > T(1e4) ? T(1e4) : square; // the slope stays finite
     T u = kScale * x * (1 + T(0.044715) * square);
     T s = 1 / (1 + exponential(-2 * u));
     T du = kScale * (1 + T(3 * 0.044715) * square);

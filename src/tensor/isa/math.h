@@ -43,11 +43,12 @@ ACCRUE_INLINE const T* at(const void* data) {
   return static_cast<const T*>(data);
 }
 
-/// Within 2 units in the last place; below e^-87 it is e^-87. Cephes' expf:
+/// Within 2 units in the last place; below e^-87 it is e^-87, above e^88.37
+/// infinite. Cephes' expf:
 /// e^x = 2^n · e^r with |r| <= ln 2 / 2.
 ACCRUE_INLINE float exponential(float x) {
   x = x < -87.0F ? -87.0F : x;
-  x = x > 88.0F ? 88.0F : x;
+  x = x > 89.0F ? 89.0F : x; // 2^128: its bits are those of infinity
   const float kShift = 0x1.8p23F; // adding it rounds to an integer
   float shifted = x * 1.44269504F + kShift;
   float n = shifted - kShift;
