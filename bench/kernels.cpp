@@ -54,6 +54,10 @@ void compare(const std::string& what, const Work& ours, const Work& other) {
       "| {:<52} | {:>8.3f} | {:>8.3f} | {:>5.2f} |\n", what, x, y, y / x);
 }
 
+const char* name_of(Type compute) {
+  return compute == Type::kBf16 ? "bf16" : "fp32";
+}
+
 std::vector<int64_t> offsets_of(int64_t samples, int64_t length) {
   std::vector<int64_t> offsets;
   for (int64_t i = 0; i <= samples; ++i) {
@@ -80,12 +84,8 @@ void products(
     int64_t out) {
   int64_t tokens = samples * length;
   auto dtype = scalar_type(compute);
-  std::string shape = fmt::format(
-      "{} {} x {} -> {}",
-      compute == Type::kBf16 ? "bf16" : "fp32",
-      tokens,
-      in,
-      out);
+  std::string shape =
+      fmt::format("{} {} x {} -> {}", name_of(compute), tokens, in, out);
   at::Tensor x = torch::randn({tokens, in});
   at::Tensor dy = torch::randn({tokens, out});
   at::Tensor low_x = x.to(dtype);
@@ -297,28 +297,42 @@ void attentions(int64_t samples, int64_t length, const Heads& heads) {
       });
 }
 
-void heads_and_norms() {
-  constexpr int64_t kTokens = 512;
-  constexpr int64_t kVocab = 50257;
-  Chunk chunk = chunks_of(1, kTokens, Type::kF32)[0];
+void head(
+    Type compute,
+    int64_t samples,
+    int64_t length,
+    int64_t width,
+    int64_t vocab) {
+  int64_t tokens = samples * length;
+  Chunk chunk = chunks_of(samples, length, compute)[0];
   Linear head{
-      torch::randn({kVocab, 256}).requires_grad_(),
+      torch::randn({vocab, width}).mul_(0.02).requires_grad_(),
       {},
       WeightLayout::kOutIn,
       nullptr};
-  at::Tensor x = torch::randn({kTokens, 256});
-  at::Tensor targets = torch::randint(0, kVocab, {kTokens});
-  at::Tensor weights = torch::ones({kTokens}, at::kDouble);
+  at::Tensor x = torch::randn({tokens, width});
+  at::Tensor targets = torch::randint(0, vocab, {tokens});
+  at::Tensor weights = torch::ones({tokens}, at::kDouble);
   at::Tensor dx = torch::empty_like(x);
+  at::ScalarType type = scalar_type(compute);
   compare(
-      "head and loss, forward and backward, 512 x 256 -> 50257",
-      [&] { cross_entropy(chunk, x, head, Type::kF32, targets, weights, dx); },
+      fmt::format(
+          "head, loss, gradients {} {} x {} -> {}",
+          name_of(compute),
+          tokens,
+          width,
+          vocab),
+      [&] { cross_entropy(chunk, x, head, compute, targets, weights, dx); },
       [&] {
         at::Tensor leaf = x.detach().requires_grad_();
+        at::Tensor logits = at::linear(leaf.to(type), head.weight.to(type));
         at::cross_entropy_loss(
-            at::linear(leaf, head.weight), targets, {}, at::Reduction::Sum)
+            logits.to(at::kFloat), targets, {}, at::Reduction::Sum)
             .backward();
       });
+}
+
+void norms_and_updates() {
   at::Tensor gradient = torch::randn({16 << 20});
   compare(
       "norm of a gradient, 16 Mi",
@@ -487,6 +501,7 @@ int main() {
     products(compute, 4, 256, 384, 1536);
     products(compute, 16, 64, 384, 1536);
     products(compute, 2, 512, 768, 3072);
+    head(compute, 2, 512, 768, 50257);
   }
   rows(4, 256, 384);
   rows(2, 512, 768);
@@ -494,7 +509,7 @@ int main() {
   attentions(4, 256, {.queries = 6, .keys = 6, .dim = 64});
   attentions(2, 512, {.queries = 12, .keys = 12, .dim = 64});
   attentions(2, 512, {.queries = 12, .keys = 4, .dim = 64});
-  heads_and_norms();
+  norms_and_updates();
   allocators();
   return 0;
 }

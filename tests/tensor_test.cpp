@@ -314,19 +314,27 @@ TEST_P(KernelTest, LossRowsAgreeWithLibTorch) {
           .to(at::kDouble) *
       weights;
   want.sum().backward();
-  at::Tensor work = logits.detach().clone();
   at::Tensor losses = torch::empty({9}, at::kDouble);
-  k_.loss(
-      {Type::kF32,
-       9,
-       1003,
-       work.data_ptr(),
-       targets.const_data_ptr<int64_t>(),
-       weights.const_data_ptr<double>(),
-       losses.mutable_data_ptr<double>(),
-       true});
-  expect_near(losses, want.detach(), 1e-6, "losses");
-  EXPECT_LT((work - logits.grad()).abs().max().item<double>(), 1e-6);
+  auto gradient = [&](Type type) {
+    at::Tensor work = logits.detach().clone();
+    LossRows rows;
+    rows.rows = 9;
+    rows.vocab = 1003;
+    rows.logits = work.data_ptr();
+    rows.gradient_type = type;
+    rows.targets = targets.const_data_ptr<int64_t>();
+    rows.weights = weights.const_data_ptr<double>();
+    rows.losses = losses.mutable_data_ptr<double>();
+    rows.gradient = true;
+    k_.loss(rows);
+    expect_near(losses, want.detach(), 1e-6, "losses");
+    return work;
+  };
+  at::Tensor exact = gradient(Type::kF32);
+  EXPECT_LT((exact - logits.grad()).abs().max().item<double>(), 1e-6);
+  at::Tensor rounded =
+      gradient(Type::kBf16).view(at::kBFloat16).narrow(1, 0, 1003);
+  EXPECT_TRUE(rounded.equal(exact.to(at::kBFloat16)));
   EXPECT_EQ(losses[3].item<double>(), 0);
   // Multiples of 2⁻²⁴ add up exactly, in any order.
   at::Tensor scaled = losses * 0x1p24;

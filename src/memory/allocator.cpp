@@ -22,6 +22,7 @@ namespace {
 constexpr size_t kHeaderBytes = 64; // in front of each block; keeps alignment
 constexpr size_t kLargeBytes = size_t{64} << 10;
 constexpr size_t kPageBytes = 4096;
+constexpr size_t kHugePageBytes = size_t{2} << 20;
 constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
 /// Large blocks come in 32 sizes per doubling: enough for a freed one to fit
@@ -139,6 +140,9 @@ class CachingAllocator final : public c10::Allocator {
     if (block == MAP_FAILED) {
       in_use_ -= size;
       out_of_memory(size, "the system gives no more");
+    }
+    if (size >= kHugePageBytes) { // a wish: some systems have none
+      madvise(block, size, MADV_HUGEPAGE);
     }
     return block;
   }

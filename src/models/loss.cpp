@@ -13,13 +13,6 @@
 #include "models/pass_state.h"
 
 namespace accrue {
-namespace {
-
-/// Rows of the head at once: enough for a matrix product to be at its best, and
-/// each is as wide as the vocabulary.
-constexpr int64_t kHeadTokens = 512;
-
-} // namespace
 
 at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   at::NoGradGuard no_grad;
@@ -29,10 +22,10 @@ at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   auto statistics = tensor::make_statistics(w.final_norm, rows);
   at::Tensor logits =
       empty(tensor::type_of(x), rows.size(0), w.head.weight.size(0));
-  for (int64_t begin = 0; begin < rows.size(0); begin += kHeadTokens) {
+  for (int64_t begin = 0; begin < rows.size(0); begin += kChunkTokens) {
     Chunk chunk;
     chunk.begin = begin;
-    chunk.end = std::min(begin + kHeadTokens, rows.size(0));
+    chunk.end = std::min(begin + kChunkTokens, rows.size(0));
     at::Tensor normed = tensor::norm(chunk, rows, w.final_norm, statistics);
     tensor::linear(normed, w.head, s.compute(), chunk.of(logits));
   }
@@ -49,7 +42,7 @@ at::Tensor Pass::run_head(
   auto statistics = tensor::make_statistics(w.final_norm, x);
   at::Tensor losses = at::zeros_like(weights);
   for (const Chunk& chunk :
-       tensor::segment_chunks(s.batch.offsets, s.compute(), kHeadTokens)) {
+       tensor::segment_chunks(s.batch.offsets, s.compute(), kChunkTokens)) {
     if (chunk.of(weights).count_nonzero().item<int64_t>() == 0) {
       continue; // a prompt, say: its logits are not needed
     }

@@ -16,11 +16,11 @@ namespace accrue {
 
 using tensor::Chunk;
 
-/// Enough rows for a matrix product to be at its best; more would only cost
-/// memory. Where weights are packed once per window, fewer are enough.
-inline int64_t chunk_tokens(tensor::Type compute) {
-  return compute == tensor::Type::kBf16 ? 512 : 1024;
-}
+/// Rows at once: enough for a matrix product to be at its best; more would only
+/// cost memory, most of all in the head, where a row is as wide as the
+/// vocabulary.
+constexpr int64_t kChunkTokens = 1024;
+
 inline at::Tensor empty(tensor::Type type, int64_t rows, int64_t width) {
   return at::empty(
       {rows, width}, at::TensorOptions().dtype(tensor::scalar_type(type)));
@@ -44,7 +44,7 @@ struct Pass::State {
         chunks(tensor::sample_chunks(
             batch.offsets,
             weights->compute,
-            chunk_tokens(weights->compute))),
+            kChunkTokens)),
         dropout(key, batch.offsets, batch.sample_ids) {}
 
   tensor::Type compute() const {

@@ -34,6 +34,9 @@ struct LossRows {
   int64_t rows = 0;
   int64_t vocab = 0;
   void* logits = nullptr; // [rows, vocab]; becomes the gradient if wanted
+  /// Of the gradient: that of logits, or kBf16, which takes up the first half
+  /// of each row.
+  Type gradient_type = Type::kF32;
   const int64_t* targets = nullptr; // [rows]
   const double* weights = nullptr; // [rows]
   double* losses = nullptr; // [rows], weight · loss

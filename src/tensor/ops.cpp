@@ -332,6 +332,9 @@ at::Tensor cross_entropy(
     const at::Tensor& dx) {
   int64_t vocab = head.weight.size(0);
   at::Tensor logits = empty(type_of(x), {chunk.size(), vocab});
+  at::Tensor dlogits = compute == Type::kBf16
+      ? columns(logits.view(at::kBFloat16), 0, vocab)
+      : logits; // in place, and rounded once for both products
   linear(x, head, compute, logits);
   at::Tensor losses = empty(Type::kF64, {chunk.size()});
   double* loss = losses.mutable_data_ptr<double>();
@@ -351,6 +354,7 @@ at::Tensor cross_entropy(
     rows.rows = end - begin;
     rows.vocab = vocab;
     rows.logits = mutable_row_of(logits, begin);
+    rows.gradient_type = type_of(dlogits);
     rows.targets = target + begin;
     rows.weights = weight + begin;
     rows.losses = loss + begin;
@@ -358,8 +362,8 @@ at::Tensor cross_entropy(
     kernels().loss(rows);
   });
   if (dx.defined()) {
-    linear_input_gradient(logits, head, compute, dx);
-    linear_weight_gradient(chunk, x, logits, head, compute);
+    linear_input_gradient(dlogits, head, compute, dx);
+    linear_weight_gradient(chunk, x, dlogits, head, compute);
   }
   return losses;
 }

@@ -78,16 +78,33 @@ ACCRUE_INLINE double exactly_summable(double loss, double weight) {
   return loss * weight;
 }
 
-template <class T>
+/// to[j] = factor · x[j], where `to` may start where x does.
+template <class To, class T>
+void scale_row(const T* x, int64_t count, T factor, To* to) {
+  int64_t j = 0;
+  if constexpr (sizeof(To) == 2) {
+    for (; j + 16 <= count; j += 16) {
+      store(to + j, round_to_bf16(factor * load<F32x16>(x + j)));
+    }
+  }
+#pragma omp simd
+  for (int64_t i = j; i < count; ++i) {
+    store(to + i, narrow<To>(factor * load<T>(x + i)));
+  }
+}
+
+template <class Gradient, class T>
 double loss_row(
     T* logits,
     int64_t vocab,
     int64_t target,
     double weight,
     bool g) {
+  auto* gradient = reinterpret_cast<Gradient*>(logits);
   if (weight == 0) {
-    for (int64_t j = 0; j < vocab && g; ++j) {
-      logits[j] = 0;
+    if (g) {
+      __builtin_memset(
+          gradient, 0, static_cast<size_t>(vocab) * sizeof(Gradient));
     }
     return 0;
   }
@@ -105,11 +122,11 @@ double loss_row(
     total += e;
   }
   if (g) {
-    T factor = static_cast<T>(weight) / total;
-    for (int64_t j = 0; j < vocab; ++j) {
-      logits[j] *= factor;
-    }
-    logits[target] -= static_cast<T>(weight);
+    auto w = static_cast<T>(weight);
+    T factor = w / total;
+    T at_target = factor * logits[target] - w;
+    scale_row(logits, vocab, factor, gradient);
+    store(gradient + target, narrow<Gradient>(at_target));
   }
   return exactly_summable(logarithm(total) - (wanted - most), weight);
 }
@@ -173,16 +190,20 @@ void norm_backward(const NormRows& n, const void* dy, void* dx, void* sums) {
 }
 
 void loss(const LossRows& rows) {
-  with_sum_type(rows.type, [&]<class T>() {
+  auto run = [&]<class T, class Gradient>() {
     for (int64_t i = 0; i < rows.rows; ++i) {
-      rows.losses[i] = loss_row<T>(
+      rows.losses[i] = loss_row<Gradient>(
           at<T>(rows.logits) + i * rows.vocab,
           rows.vocab,
           rows.targets[i],
           rows.weights[i],
           rows.gradient);
     }
-  });
+  };
+  if (rows.gradient_type == Type::kBf16) {
+    return run.template operator()<float, Bf16>();
+  }
+  with_sum_type(rows.type, [&]<class T>() { run.template operator()<T, T>(); });
 }
 
 void sum_rows(
