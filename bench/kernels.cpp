@@ -2,74 +2,22 @@
 // gpt2-124m, in turns within one run. Prints medians and their ratio; bench/
 // README.md says how to read it.
 
-#include <ATen/Parallel.h>
-#include <c10/core/CPUAllocator.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 #include <torch/types.h>
 
 #include <algorithm>
-#include <chrono>
-#include <functional>
-#include <mutex>
-#include <numeric>
-#include <unordered_map>
+#include <string>
 #include <vector>
 
-#include "accrue/models/transformer.h"
-#include "accrue/window/window.h"
-#include "memory/meter.h"
+#include "compare.h"
 #include "tensor/ops.h"
 
 namespace {
 
 using namespace accrue::tensor;
-using Work = std::function<void()>;
-
-double seconds(const Work& work) {
-  auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-/// One row: `ours` against `other`, in turns.
-void compare(const std::string& what, const Work& ours, const Work& other) {
-  constexpr int kRounds = 15;
-  std::vector<double> a;
-  std::vector<double> b;
-  for (int round = 0; round <= kRounds; ++round) {
-    double first = seconds(ours);
-    double second = seconds(other);
-    if (round > 0) { // the first is a warm-up
-      a.push_back(first);
-      b.push_back(second);
-    }
-  }
-  std::nth_element(a.begin(), a.begin() + kRounds / 2, a.end());
-  std::nth_element(b.begin(), b.begin() + kRounds / 2, b.end());
-  double x = a[kRounds / 2] * 1e3;
-  double y = b[kRounds / 2] * 1e3;
-  fmt::print(
-      "| {:<52} | {:>8.3f} | {:>8.3f} | {:>5.2f} |\n", what, x, y, y / x);
-}
 
 const char* name_of(Type compute) {
   return compute == Type::kBf16 ? "bf16" : "fp32";
-}
-
-std::vector<int64_t> offsets_of(int64_t samples, int64_t length) {
-  std::vector<int64_t> offsets;
-  for (int64_t i = 0; i <= samples; ++i) {
-    offsets.push_back(i * length);
-  }
-  return offsets;
-}
-
-std::vector<uint64_t> ids_of(int64_t samples) {
-  std::vector<uint64_t> ids(static_cast<size_t>(samples));
-  std::iota(ids.begin(), ids.end(), uint64_t{0});
-  return ids;
 }
 
 std::vector<Chunk> chunks_of(int64_t samples, int64_t length, Type compute) {
@@ -366,137 +314,11 @@ void norms_and_updates() {
       [&] { a.add_(b); });
 }
 
-/// Passes requests on and remembers them.
-class Recorder final : public c10::Allocator {
- public:
-  struct Event {
-    void* data;
-    size_t size; // 0: freed
-  };
-  Recorder(c10::Allocator* inner, std::vector<Event>& events) : inner_(inner) {
-    events_ = &events;
-    release_ = inner->raw_deleter();
-  }
-  /// Blocks that outlive it are no longer recorded.
-  ~Recorder() override {
-    events_ = nullptr;
-  }
-  c10::DataPtr allocate(size_t size) override {
-    c10::DataPtr block = inner_->allocate(size);
-    record({block.get(), size});
-    TORCH_CHECK(block.compare_exchange_deleter(release_, &forget));
-    return block;
-  }
-  c10::DeleterFnPtr raw_deleter() const override {
-    return &forget;
-  }
-  void copy_data(void* dest, const void* src, size_t count) const override {
-    default_copy_data(dest, src, count);
-  }
-
- private:
-  static void forget(void* data) {
-    record({data, 0}); // before another thread can be given it
-    release_(data);
-  }
-  static void record(Event event) {
-    std::lock_guard lock(mutex_);
-    if (events_ != nullptr) {
-      events_->push_back(event);
-    }
-  }
-
-  c10::Allocator* inner_;
-  static inline std::mutex mutex_;
-  static inline std::vector<Event>* events_ = nullptr;
-  static inline c10::DeleterFnPtr release_ = nullptr;
-};
-
-/// The recorded requests once more, with nothing done in between.
-void replay(
-    c10::Allocator* allocator,
-    const std::vector<Recorder::Event>& events) {
-  std::unordered_map<void*, c10::DataPtr> blocks;
-  for (const Recorder::Event& event : events) {
-    if (event.size > 0) {
-      blocks[event.data] = allocator->allocate(event.size);
-    } else {
-      blocks.erase(event.data);
-    }
-  }
-}
-
-/// Forward and backward of a small gpt2, with tensors from LibTorch's own
-/// allocator and from ours; then what the counting costs.
-void allocators() {
-  accrue::ModelConfig config;
-  config.vocab_size = 256;
-  config.width = 384;
-  config.num_layers = 6;
-  config.num_heads = config.num_kv_heads = 6;
-  config.head_dim = 64;
-  config.mlp_width = 1536;
-  config.max_positions = 256;
-  c10::Allocator* theirs = c10::GetCPUAllocator();
-  accrue::memory::install_allocator();
-  c10::Allocator* ours = c10::GetCPUAllocator();
-  accrue::Transformer model(config, accrue::Dtype::kBf16, 1);
-  accrue::Window window(model.parameters());
-  auto pass = [&](c10::Allocator* allocator, int64_t samples) {
-    c10::SetCPUAllocator(allocator, /*priority=*/1);
-    accrue::TokenBatch batch;
-    batch.offsets = offsets_of(samples, 256);
-    batch.sample_ids = ids_of(samples);
-    batch.tokens = torch::randint(0, 256, {samples * 256});
-    batch.targets = batch.tokens;
-    batch.weights = torch::ones({samples * 256}, at::kDouble);
-    batch.positions = torch::arange(256).repeat({samples});
-    batch.target_weight = static_cast<double>(samples * 256);
-    window.add({.sum = model.loss_sum(batch), .weight = batch.target_weight});
-  };
-  for (int64_t samples : {4, 16}) {
-    compare(
-        fmt::format("allocator: gpt2-10m bf16, micro-batch of {}", samples),
-        [&] { pass(ours, samples); },
-        [&] { pass(theirs, samples); });
-  }
-  constexpr int kPasses = 16; // of 4 samples: a step
-  std::vector<Recorder::Event> events;
-  {
-    Recorder recorder(ours, events);
-    pass(&recorder, 4);
-    c10::SetCPUAllocator(ours, /*priority=*/1);
-  }
-  double step = seconds([&] {
-    for (int i = 0; i < kPasses; ++i) {
-      pass(ours, 4);
-    }
-  });
-  double counting = seconds([&] {
-    for (int i = 0; i < kPasses; ++i) {
-      replay(ours, events);
-    }
-    accrue::memory::peak_resident_bytes();
-  });
-  fmt::print(
-      "\nThe meter alone: every allocation of a step of {} micro-batches once "
-      "more, {} calls, and the resident peak read from /proc: {:.2f} ms of "
-      "{:.0f} ms, {:.2f} %.\n",
-      kPasses,
-      kPasses * events.size(),
-      counting * 1e3,
-      step * 1e3,
-      100 * counting / step);
-}
-
 } // namespace
 
 int main() {
   torch::manual_seed(1);
-  fmt::print(
-      "{} threads; milliseconds; last column: LibTorch's time over ours\n\n",
-      at::get_num_threads());
-  fmt::print("| kernel | ours | LibTorch | ratio |\n|---|---|---|---|\n");
+  print_head("kernel");
   for (Type compute : {Type::kF32, Type::kBf16}) {
     products(compute, 4, 256, 384, 1536);
     products(compute, 16, 64, 384, 1536);
@@ -510,6 +332,5 @@ int main() {
   attentions(2, 512, {.queries = 12, .keys = 12, .dim = 64});
   attentions(2, 512, {.queries = 12, .keys = 4, .dim = 64});
   norms_and_updates();
-  allocators();
   return 0;
 }

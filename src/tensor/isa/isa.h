@@ -22,7 +22,6 @@ struct Bf16 {
 using F32x16 = float __attribute__((vector_size(64)));
 using F64x8 = double __attribute__((vector_size(64)));
 using U32x16 = uint32_t __attribute__((vector_size(64)));
-using U16x16 = uint16_t __attribute__((vector_size(32)));
 
 template <class To, class From>
 ACCRUE_INLINE To bit_cast(From from) {
@@ -61,13 +60,6 @@ ACCRUE_INLINE uint32_t round_to_bf16(float x) {
   auto bits = bit_cast<uint32_t>(x);
   uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return x == x ? rounded : 0x7fc0;
-}
-
-ACCRUE_INLINE U16x16 round_to_bf16(F32x16 x) {
-  auto bits = bit_cast<U32x16>(x);
-  U32x16 rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  rounded = x == x ? rounded : (rounded & 0) + 0x7fc0;
-  return __builtin_convertvector(rounded, U16x16);
 }
 
 template <class T>

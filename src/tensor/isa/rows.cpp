@@ -81,15 +81,9 @@ ACCRUE_INLINE double exactly_summable(double loss, double weight) {
 /// to[j] = factor · x[j], where `to` may start where x does.
 template <class To, class T>
 void scale_row(const T* x, int64_t count, T factor, To* to) {
-  int64_t j = 0;
-  if constexpr (sizeof(To) == 2) {
-    for (; j + 16 <= count; j += 16) {
-      store(to + j, round_to_bf16(factor * load<F32x16>(x + j)));
-    }
-  }
 #pragma omp simd
-  for (int64_t i = j; i < count; ++i) {
-    store(to + i, narrow<To>(factor * load<T>(x + i)));
+  for (int64_t j = 0; j < count; ++j) {
+    store(to + j, narrow<To>(factor * load<T>(x + j)));
   }
 }
 
