@@ -1,5 +1,5 @@
-// Our allocator beside LibTorch's own under a model, and what its counting
-// costs alone. Prints medians and their ratio.
+// Our allocator beside LibTorch's own under a model: medians and their ratio.
+// Then what its counting costs alone, once.
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>

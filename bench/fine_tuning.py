@@ -110,12 +110,13 @@ def peer(args):
 
 
 def accrue(args, folder, kind, dtype, micro_batch, data):
-    out, peak = run.run(
-        [args.accrue, "train", "--model", folder / "model", "--data", data, "--objective",
-         "dpo" if kind == "dpo" else "lm", "--dpo-beta", BETA, "--seq-len", SEQ_LEN,
-         "--global-batch", SAMPLES[kind], "--micro-batch", micro_batch, "--lora-rank", RANK,
-         "--steps", args.steps + 1, "--dtype", dtype, "--threads", args.threads, "--out",
-         tempfile.mkdtemp(dir=folder), "--json"], {"XDG_CACHE_HOME": str(folder)})
+    with tempfile.TemporaryDirectory(dir=folder) as out_folder:
+        out, peak = run.run(
+            [args.accrue, "train", "--model", folder / "model", "--data", data, "--objective",
+             "dpo" if kind == "dpo" else "lm", "--dpo-beta", BETA, "--seq-len", SEQ_LEN,
+             "--global-batch", SAMPLES[kind], "--micro-batch", micro_batch, "--lora-rank", RANK,
+             "--steps", args.steps + 1, "--dtype", dtype, "--threads", args.threads, "--out",
+             out_folder, "--json"], {"XDG_CACHE_HOME": str(folder)})
     rows = [json.loads(line) for line in out.splitlines() if "tokens_per_s" in line]
     return rows[0]["loss"], [row["step_s"] for row in rows[1:]], peak
 

@@ -32,8 +32,8 @@ void products(
     int64_t out) {
   int64_t tokens = samples * length;
   auto dtype = scalar_type(compute);
-  std::string shape =
-      fmt::format("{} {} x {} -> {}", name_of(compute), tokens, in, out);
+  std::string shape = fmt::format(
+      "{} {} of {} x {} -> {}", name_of(compute), samples, length, in, out);
   at::Tensor x = torch::randn({tokens, in});
   at::Tensor dy = torch::randn({tokens, out});
   at::Tensor low_x = x.to(dtype);
@@ -54,7 +54,7 @@ void products(
       [&] { at::mm_out(dx, low_dy, weight.t()); });
   at::Tensor gradient = torch::zeros({in, out});
   compare(
-      "weight gradient, accumulated " + shape,
+      "weight gradient " + shape,
       [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
       [&] {
         if (compute == Type::kF32) {
@@ -103,11 +103,15 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
   at::Tensor dvalues = value_columns(dinner, /*gated=*/true).clone();
   at::Tensor plain_inner = inner.detach();
   at::Tensor used_inner = plain_inner.clone(); // our backward overwrites it
+  at::Tensor dused = dinner.clone();
   compare(
-      fmt::format("SwiGLU {} x {}, forward and backward", tokens, 4 * width),
+      fmt::format(
+          "SwiGLU {} x {}, both ways (ours: and a copy)", tokens, 4 * width),
       [&] {
+        used_inner.copy_(plain_inner);
+        dused.copy_(dinner);
         activate(plain_inner, Curve::kSilu, true);
-        activate_backward(used_inner, dinner, Curve::kSilu, true);
+        activate_backward(used_inner, dused, Curve::kSilu, true);
       },
       [&] {
         auto halves = inner.chunk(2, 1);
@@ -183,11 +187,7 @@ void rows(int64_t samples, int64_t length, int64_t width) {
     at::Tensor low = dinner.to(scalar_type(compute));
     at::Tensor used = inner.clone(); // our backward overwrites it
     compare(
-        fmt::format(
-            "GELU {} {} x {}",
-            compute == Type::kF32 ? "fp32" : "bf16",
-            tokens,
-            4 * width),
+        fmt::format("GELU {} {} x {}", name_of(compute), tokens, 4 * width),
         [&] { activate(inner, Curve::kGeluTanh, false); },
         [&] { at::gelu(inner, "tanh"); });
     compare(
@@ -211,7 +211,7 @@ void attentions(int64_t samples, int64_t length, const Heads& heads) {
         .transpose(1, 2);
   };
   // Keys and values that heads share are repeated, as LibTorch does it.
-  int64_t group = heads.queries / heads.keys;
+  int64_t group = heads.group();
   auto repeated = [&](const at::Tensor& x) {
     return group > 1 ? x.repeat_interleave(group, 1) : x;
   };
@@ -256,8 +256,7 @@ void head(
   Linear head{
       torch::randn({vocab, width}).mul_(0.02).requires_grad_(),
       {},
-      WeightLayout::kOutIn,
-      nullptr};
+      WeightLayout::kOutIn};
   at::Tensor x = torch::randn({tokens, width});
   at::Tensor targets = torch::randint(0, vocab, {tokens});
   at::Tensor weights = torch::ones({tokens}, at::kDouble);

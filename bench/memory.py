@@ -32,11 +32,13 @@ class Program:
     def run(self, command, *extra):
         """The last object of stdout, those before, and the highest peak of
         the process and its child, which is the one that probes."""
-        out = [] if command == "plan" else ["--out", tempfile.mkdtemp(dir=self.folder)]
-        text, peak = run(
-            [self.accrue, command, "--model", ROOT / "configs" / self.model, "--data", self.data,
-             "--seq-len", self.seq_len, "--global-batch", self.global_batch, "--dtype", self.dtype,
-             "--json", *out, *extra], {"XDG_CACHE_HOME": str(self.folder)})
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            out = [] if command == "plan" else ["--out", folder]
+            text, peak = run(
+                [self.accrue, command, "--model", ROOT / "configs" / self.model, "--data",
+                 self.data, "--seq-len", self.seq_len, "--global-batch", self.global_batch,
+                 "--dtype", self.dtype, "--json", *out, *extra],
+                {"XDG_CACHE_HOME": str(self.folder)})
         rows = [json.loads(line) for line in text.splitlines()]
         return rows[-1], rows[:-1], peak
 

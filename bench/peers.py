@@ -3,7 +3,7 @@ and data the way its users do, and prints one JSON line. bench/run.py calls it.
 
 Systems: eager (a plain PyTorch loop), compile (the same under torch.compile),
 accelerate and trainer (Hugging Face, on transformers' GPT2LMHeadModel), and
-floor (no training: the time of a step's matrix products alone).
+floor (no training: the speed of a step's matrix products alone).
 """
 
 import argparse
@@ -185,7 +185,7 @@ def trainer(args, data):
 
 
 def floor(args):
-    """Seconds of the matrix products of one step at LibTorch's rate for their shapes."""
+    """Tokens per second if a step were its matrix products at LibTorch's rate for their shapes."""
     with open(f"{args.model}/config.json") as file:
         config = json.load(file)
     width, layers, vocab = config["n_embd"], config["n_layer"], config["vocab_size"]

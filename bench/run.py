@@ -127,12 +127,13 @@ class Setting:
 
     def accrue(self, micro_batch, steps):
         # One pass over the data per step: every step sees the same batch.
-        out, peak = run(
-            [self.args.accrue, "train", "--model", self.weights, "--data", self.data,
-             "--seq-len", self.seq_len, "--global-batch", self.global_batch, "--micro-batch",
-             micro_batch, "--steps", steps + 1, "--dtype", self.dtype, "--threads",
-             self.args.threads, "--out", tempfile.mkdtemp(dir=self.folder), "--json"],
-            {"XDG_CACHE_HOME": str(self.folder)})
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            out, peak = run(
+                [self.args.accrue, "train", "--model", self.weights, "--data", self.data,
+                 "--seq-len", self.seq_len, "--global-batch", self.global_batch, "--micro-batch",
+                 micro_batch, "--steps", steps + 1, "--dtype", self.dtype, "--threads",
+                 self.args.threads, "--out", folder, "--json"],
+                {"XDG_CACHE_HOME": str(self.folder)})
         rows = [json.loads(line) for line in out.splitlines()]
         rows = [row for row in rows if "tokens_per_s" in row]
         _, baseline = run([self.args.accrue, "--version"], {})
@@ -187,7 +188,7 @@ def measure_setting(args, folder, model, dtype):
             entry["peak_bytes"] = max(entry["peak_bytes"], result["peak_bytes"])
 
         if index == 0:
-            best = {min((p for p in runs if p[1] == s), key=lambda p: runs[p]["seconds"])
+            best = {min((p for p in runs if p[1] == s), key=lambda p: statistics.median(runs[p]["seconds"]))
                     for s in args.systems}
             pairs = [p for p in runs if p in best or p[0] in (4, setting.global_batch)]
             pairs += [(size, s + MKL512) for size, s in best if s in FORCED]

@@ -119,6 +119,16 @@ TEST(PlannerTest, LargestThatFits) {
   EXPECT_EQ(table().next({4, false}, 9000, 6), 6);
 }
 
+TEST(PlannerTest, LargestOfSamplesAsLargeAsReal) {
+  FitTable table{.program_bytes = 200 << 20};
+  table.probes = {
+      {{0, false}, uint64_t{1} << 30, 0},
+      {{1, false}, uint64_t{2} << 30, 1},
+      {{2, false}, uint64_t{3} << 30, 2}};
+  EXPECT_EQ(table.largest(false, uint64_t{8} << 30), 6);
+  EXPECT_EQ(table.next({4, false}, uint64_t{8} << 30, 64), 6);
+}
+
 TEST(PlannerTest, TimeOfAWindow) {
   EXPECT_DOUBLE_EQ(table().step_seconds({4, false}, 8), 0.5 + 2 * 3.6);
   EXPECT_DOUBLE_EQ(table().step_seconds({4, false}, 9), 0.5 + 2 * 3.6 + 1.0);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "accrue/core/error.h"
 #include "accrue/models/transformer.h"
 #include "ragged_batch.h"
 #include "support.h"
@@ -127,6 +128,23 @@ TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
           << "folded per micro-batch: parameter " << i;
     }
   }
+}
+
+TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
+  torch::manual_seed(3);
+  Transformer model(config_, Dtype::kFp32, 1);
+  RaggedBatch batch = random_batch(config_, 12);
+  auto want = gradients(model, batch, 5);
+  batch.targets.masked_fill_(batch.weights == 0, -100);
+  for (int64_t micro_batch : {1, 5, 12}) {
+    auto got = gradients(model, batch, micro_batch);
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(torch::equal(got[i], want[i]))
+          << model.named_parameters()[i].first;
+    }
+  }
+  batch.targets.masked_fill_(batch.weights != 0, config_.vocab_size);
+  EXPECT_THROW(gradients(model, batch, 5), DataError);
 }
 
 TEST_P(SplitTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {

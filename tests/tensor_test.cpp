@@ -26,10 +26,6 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::ValuesIn(instruction_sets()),
     isa_name);
 
-at::Tensor empty(Type type, at::IntArrayRef shape) {
-  return at::empty(shape, at::TensorOptions().dtype(scalar_type(type)));
-}
-
 double tolerance(Type compute) {
   return compute == Type::kF64 ? 1e-13 : 2e-6;
 }

@@ -26,7 +26,7 @@ uint64_t hold_to_budget(uint64_t budget_bytes, uint64_t program_bytes) {
   if (other >= budget_bytes) {
     throw MemoryError(fmt::format(
         "[memory] not even one sample fits: the program alone needs {}, the "
-        "budget is {}, {} are missing. Raise --memory.",
+        "budget is {}, {} are missing. Raise the budget (--memory).",
         format_bytes(other),
         format_bytes(budget_bytes),
         format_bytes(other - budget_bytes)));

@@ -14,8 +14,9 @@ namespace accrue::memory {
 /// costs time), and never holds more than was in use at once. Again: no effect.
 void install_allocator();
 
-/// The most bytes that large tensors may take together. A request beyond it
-/// throws c10::OutOfMemoryError, the error of a device that is out of memory.
+/// The most bytes that large tensors may take together; nullopt: no limit. A
+/// request beyond it throws c10::OutOfMemoryError, the error of a device that
+/// is out of memory.
 void set_limit(std::optional<uint64_t> bytes);
 
 /// Gives freed blocks back to the system.

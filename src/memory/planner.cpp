@@ -6,6 +6,9 @@
 namespace accrue::memory {
 namespace {
 
+/// Beyond any machine's memory, and still a uint64_t.
+constexpr double kMostBytes = 0x1p62;
+
 /// Times closer than this are the same on a machine that does other things.
 constexpr double kSameTime = 1.02;
 
@@ -37,7 +40,8 @@ const Probe* FitTable::find(const Way& way) const {
 }
 
 bool FitTable::measured(bool checkpointing) const {
-  return find({1, checkpointing}) != nullptr;
+  return find({0, checkpointing}) != nullptr &&
+      find({1, checkpointing}) != nullptr;
 }
 
 uint64_t FitTable::peak(const Way& way) const {
@@ -51,7 +55,8 @@ uint64_t FitTable::peak(const Way& way) const {
   const Probe& b = *known[above];
   double bytes = static_cast<double>(b.tensor_bytes) +
       slope(a, b) * static_cast<double>(way.micro_batch - b.way.micro_batch);
-  return program_bytes + static_cast<uint64_t>(std::max(bytes, 0.0));
+  return program_bytes +
+      static_cast<uint64_t>(std::clamp(bytes, 0.0, kMostBytes));
 }
 
 uint64_t FitTable::bytes_per_sample(bool checkpointing) const {

@@ -32,10 +32,11 @@ struct FitTable {
   std::vector<Probe> probes;
 
   const Probe* find(const Way& way) const;
+  /// Whether there are probes of this way: no samples, one, perhaps more.
   bool measured(bool checkpointing) const;
 
   /// Peak of the process: measured, or on the line through the two nearest
-  /// probes. At least one size must have been measured.
+  /// probes. For ways that were measured.
   uint64_t peak(const Way& way) const;
 
   /// Bytes per further sample, from the two largest probes.

@@ -2,7 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 
 #include <utility>
 
@@ -71,17 +71,15 @@ at::Tensor Pass::embed() const {
   }
   return record(x, {}, [state = state_](const at::Tensor& dy) {
     const Weights& weights = *state->weights;
-    at::Tensor dx = dy.contiguous();
-    if (state->dropout.active()) {
-      dx = at::empty_like(dy);
+    if (state->dropout.active()) { // in place
       for (const Chunk& chunk : state->chunks) {
-        state->dropout.apply(chunk, 0, chunk.of(dy), {}, chunk.of(dx));
+        state->dropout.apply(chunk, 0, chunk.of(dy), {}, chunk.of(dy));
       }
     }
-    tensor::embed_backward(weights.token_embedding, state->batch.tokens, dx);
+    tensor::embed_backward(weights.token_embedding, state->batch.tokens, dy);
     if (weights.position_embedding.defined()) {
       tensor::embed_backward(
-          weights.position_embedding, state->batch.positions, dx);
+          weights.position_embedding, state->batch.positions, dy);
     }
     return at::Tensor();
   });
@@ -115,11 +113,11 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
   const uint64_t site = 1 + 2 * index;
   int64_t tokens = x.size(0);
   auto statistics = tensor::make_statistics(block.attention_norm, x);
-  at::Tensor qkv = empty(s.compute(), tokens, heads.qkv_width());
+  at::Tensor qkv = tensor::empty(s.compute(), {tokens, heads.qkv_width()});
   at::Tensor raw; // queries and keys before their norms
-  at::Tensor mixed = empty(s.compute(), tokens, heads.width());
+  at::Tensor mixed = tensor::empty(s.compute(), {tokens, heads.width()});
   at::Tensor logsumexp =
-      empty(tensor::sum_type(s.compute()), heads.queries, tokens);
+      tensor::empty(tensor::sum_type(s.compute()), {heads.queries, tokens});
   at::Tensor y;
   {
     at::NoGradGuard no_grad;
@@ -201,10 +199,10 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
   const tensor::Curve curve = curve_of(s.weights->config.activation);
   const uint64_t site = 2 + 2 * index;
   auto statistics = tensor::make_statistics(block.mlp_norm, x);
-  at::Tensor inner = empty(
+  at::Tensor inner = tensor::empty(
       s.compute(),
-      x.size(0),
-      s.weights->config.mlp_width * (gated ? 2 : 1)); // before the curve
+      {x.size(0),
+       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the curve
   at::Tensor y;
   {
     at::NoGradGuard no_grad;
@@ -234,7 +232,7 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
     for (const Chunk& chunk : run.chunks) {
       at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
       at::Tensor dinner =
-          empty(tensor::type_of(dy), chunk.size(), inner.size(1));
+          tensor::empty(tensor::type_of(dy), {chunk.size(), inner.size(1)});
       tensor::linear_input_gradient(
           dbranch,
           block.mlp_out,

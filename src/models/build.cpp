@@ -104,7 +104,7 @@ class Transformer::Builder {
       return tensor::make_linear(weight, offset, layout);
     }
     // Frozen weights are kept once: a packed copy would be one more.
-    tensor::Linear linear{weight, offset, layout, nullptr, nullptr};
+    tensor::Linear linear{weight, offset, layout};
     if (is_target(name)) {
       linear.adapter = adapter(name, in, out);
     }
@@ -227,7 +227,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
   // Without a packed copy: it would be the largest of all and wins little.
-  weights_->head = {head, {}, tensor::WeightLayout::kOutIn, nullptr, nullptr};
+  weights_->head = {head, {}, tensor::WeightLayout::kOutIn};
 }
 
 /// GPT-2: normal(0, std) for every matrix, std/√(2·layers) for those that write

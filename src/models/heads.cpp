@@ -110,7 +110,7 @@ void attend(
     const KeyValueCache& cache,
     const at::Tensor& out) {
   int64_t length = cache.size + 1;
-  int64_t group = heads.queries / heads.keys;
+  int64_t group = heads.group();
   // Query heads of a group share keys: rows of one small matrix.
   at::Tensor q = tensor::columns(qkv, 0, heads.width())
                      .reshape({heads.keys, group, heads.dim});

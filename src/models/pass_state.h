@@ -1,7 +1,7 @@
 #pragma once
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/add.h>
 #include <ATen/ops/empty_like.h>
 
 #include <memory>
@@ -20,11 +20,6 @@ using tensor::Chunk;
 /// cost memory, most of all in the head, where a row is as wide as the
 /// vocabulary.
 constexpr int64_t kChunkTokens = 1024;
-
-inline at::Tensor empty(tensor::Type type, int64_t rows, int64_t width) {
-  return at::empty(
-      {rows, width}, at::TensorOptions().dtype(tensor::scalar_type(type)));
-}
 
 struct Pass::State {
   std::shared_ptr<const Weights> weights;
@@ -86,8 +81,8 @@ struct Pass::State {
   /// dy · Wᵀ in the sum type.
   at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
       const {
-    at::Tensor dx =
-        empty(tensor::type_of(dy), dy.size(0), tensor::in_width(layer));
+    at::Tensor dx = tensor::empty(
+        tensor::type_of(dy), {dy.size(0), tensor::in_width(layer)});
     tensor::linear_input_gradient(dy, layer, compute(), dx);
     return dx;
   }
@@ -101,7 +96,8 @@ struct Pass::State {
       const tensor::Linear& out,
       const at::Tensor& y) const {
     if (dropout.active()) {
-      at::Tensor rows = empty(tensor::type_of(x), chunk.size(), x.size(1));
+      at::Tensor rows =
+          tensor::empty(tensor::type_of(x), {chunk.size(), x.size(1)});
       tensor::linear(branch, out, compute(), rows);
       dropout.apply(chunk, site, rows, chunk.of(x), chunk.of(y));
       return;

@@ -170,7 +170,7 @@ void Transformer::merge_adapters() {
             {adapter->b.size(0), adapter->a.size(1)}, adapter->a.options());
         tensor::linear(
             adapter->b,
-            {adapter->a, {}, tensor::WeightLayout::kInOut, nullptr, nullptr},
+            {adapter->a, {}, tensor::WeightLayout::kInOut},
             tensor::type_of(update),
             update);
         update.mul_(adapter->scale);

@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <cmath>
 
 #include "tensor/ops.h"
+#include "tensor/parallel.h"
 #include "tensor/raw.h"
 
 namespace accrue::tensor {
@@ -110,7 +112,7 @@ ScoreRows make_scores(
     int64_t head,
     const Block& block,
     const Matrix& scores) {
-  int64_t group = s.heads.queries / s.heads.keys;
+  int64_t group = s.heads.group();
   multiply(
       s,
       block.rows,
@@ -137,7 +139,7 @@ at::Tensor score_memory(Type compute, int64_t length) {
 }
 
 void forward_head(const Sample& s, int64_t head) {
-  int64_t group = s.heads.queries / s.heads.keys;
+  int64_t group = s.heads.group();
   at::Tensor memory = score_memory(s.compute, s.length);
   for_blocks(s.length, [&](const Block& block) {
     Matrix scores = matrix(memory);
@@ -159,7 +161,7 @@ void backward_group(
     int64_t kv,
     const HeadRows& dout,
     const HeadRows& dqkv) {
-  int64_t group = s.heads.queries / s.heads.keys;
+  int64_t group = s.heads.group();
   int64_t dim = s.heads.dim;
   Type sum = sum_type(s.compute);
   at::Tensor p_memory = score_memory(s.compute, s.length);

@@ -17,6 +17,10 @@ struct Heads {
   int64_t keys = 0; // K, divides H: arXiv 2305.13245
   int64_t dim = 0; // D
 
+  /// Queries that share a key.
+  int64_t group() const {
+    return queries / keys;
+  }
   int64_t width() const {
     return queries * dim;
   }

@@ -65,6 +65,7 @@ struct ScoreRows {
   void* logsumexp = nullptr; // [rows]
 };
 
+/// One instruction set's.
 struct Kernels {
   /// Uses all threads, or one when called from a parallel region.
   void (*gemm)(const Gemm& gemm);
@@ -117,6 +118,7 @@ struct Kernels {
       const void* d,
       int64_t d_stride,
       void* delta);
+  /// Cross-entropies and, in place, their gradients.
   void (*loss)(const LossRows& rows);
   /// sums [width] = Σ over rows of x.
   void (*sum_rows)(
@@ -150,6 +152,7 @@ struct Kernels {
       void* x);
 };
 
+/// Those of the best instruction set that this CPU has.
 const Kernels& kernels();
 
 } // namespace accrue::tensor

@@ -1,8 +1,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 
+#include <memory>
+#include <utility>
+
 #include "tensor/ops.h"
-#include "tensor/parallel.h"
 #include "tensor/raw.h"
 
 namespace accrue::tensor {

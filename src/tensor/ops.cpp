@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -36,6 +37,10 @@ at::ScalarType scalar_type(Type type) {
   return type == Type::kF64 ? at::kDouble
       : type == Type::kF32  ? at::kFloat
                             : at::kBFloat16;
+}
+
+at::Tensor empty(Type type, at::IntArrayRef shape) {
+  return at::empty(shape, at::TensorOptions().dtype(scalar_type(type)));
 }
 
 Matrix matrix(const at::Tensor& x) {
@@ -80,8 +85,7 @@ void add_in_order(
   }
 }
 
-// ---- norm
-// ---------------------------------------------------------------------
+// ---- norm ------------------------------------------------------------------
 
 namespace {
 
@@ -154,8 +158,7 @@ void norm_backward(
   });
 }
 
-// ---- activation
-// -----------------------------------------------------------------
+// ---- activation ------------------------------------------------------------
 
 at::Tensor value_columns(const at::Tensor& x, bool gated) {
   int64_t width = gated ? x.size(1) / 2 : x.size(1);
@@ -204,8 +207,7 @@ at::Tensor activate_backward(
   return y;
 }
 
-// ---- positions and embeddings
-// -----------------------------------------------------
+// ---- positions and embeddings ----------------------------------------------
 
 RotaryTable rotary_table(
     int64_t positions,
@@ -257,8 +259,7 @@ void embed_backward(
   }
 }
 
-// ---- dropout
-// ----------------------------------------------------------------------
+// ---- dropout ---------------------------------------------------------------
 
 void Dropout::apply(
     const Chunk& chunk,
@@ -294,8 +295,7 @@ void Dropout::apply(
   });
 }
 
-// ---- norm of gradients
-// ---------------------------------------------------------------
+// ---- norm of gradients -----------------------------------------------------
 
 double l2_norm(const at::Tensor& x) {
   constexpr int64_t kPart = int64_t{1} << 16;
@@ -319,8 +319,7 @@ double l2_norm(const at::Tensor& x) {
   return std::sqrt(std::accumulate(parts.begin(), parts.end(), 0.0));
 }
 
-// ---- loss
-// -------------------------------------------------------------------------
+// ---- loss ------------------------------------------------------------------
 
 at::Tensor cross_entropy(
     const Chunk& chunk,
@@ -331,6 +330,16 @@ at::Tensor cross_entropy(
     const at::Tensor& weights,
     const at::Tensor& dx) {
   int64_t vocab = head.weight.size(0);
+  const int64_t* target = targets.const_data_ptr<int64_t>() + chunk.begin;
+  const double* weight = weights.const_data_ptr<double>() + chunk.begin;
+  for (int64_t t = 0; t < chunk.size(); ++t) {
+    if (weight[t] != 0 && (target[t] < 0 || target[t] >= vocab)) {
+      throw DataError(fmt::format(
+          "[model] target {} is not in the vocabulary of {}.",
+          target[t],
+          vocab));
+    }
+  }
   at::Tensor logits = empty(type_of(x), {chunk.size(), vocab});
   at::Tensor dlogits = compute == Type::kBf16
       ? columns(logits.view(at::kBFloat16), 0, vocab)
@@ -338,16 +347,6 @@ at::Tensor cross_entropy(
   linear(x, head, compute, logits);
   at::Tensor losses = empty(Type::kF64, {chunk.size()});
   double* loss = losses.mutable_data_ptr<double>();
-  const int64_t* target = targets.const_data_ptr<int64_t>() + chunk.begin;
-  const double* weight = weights.const_data_ptr<double>() + chunk.begin;
-  for (int64_t t = 0; t < chunk.size(); ++t) {
-    if (target[t] < 0 || target[t] >= vocab) {
-      throw DataError(fmt::format(
-          "[model] target {} is not in the vocabulary of {}.",
-          target[t],
-          vocab));
-    }
-  }
   parallel_for(chunk.size(), 1, [&](int64_t begin, int64_t end) {
     LossRows rows;
     rows.type = type_of(x);

@@ -21,8 +21,11 @@
 
 namespace accrue::tensor {
 
+/// Of a tensor of fp32, fp64 or bf16.
 Type type_of(const at::Tensor& tensor);
 at::ScalarType scalar_type(Type type);
+
+at::Tensor empty(Type type, at::IntArrayRef shape);
 
 /// Rows of x [R, C] or a range of its columns as a matrix.
 Matrix matrix(const at::Tensor& x);
@@ -37,7 +40,8 @@ inline int64_t out_width(const Linear& linear) {
   return linear.weight.size(linear.layout == WeightLayout::kInOut ? 1 : 0);
 }
 
-/// y [R, out] = x [R, in] · W + bias; `add`: y += x · W, without bias.
+/// y [R, out] = x [R, in] · W + bias, of the compute type or its sum type;
+/// `add`: y, of the sum type, += x · W, without bias.
 void linear(
     const at::Tensor& x,
     const Linear& linear,
@@ -45,7 +49,7 @@ void linear(
     const at::Tensor& y,
     bool add = false);
 
-/// dx [R, in] = dy [R, out] · Wᵀ; `add`: dx += it.
+/// dx [R, in] = dy [R, out] · Wᵀ, of the sum type; `add`: dx += it.
 void linear_input_gradient(
     const at::Tensor& dy,
     const Linear& linear,
@@ -54,7 +58,7 @@ void linear_input_gradient(
     bool add = false);
 
 /// Folds xᵀ·dy and the sum of dy into the gradients of weight and bias. x and
-/// dy are the chunk's rows.
+/// dy are the chunk's rows; dy is of the sum type where there is a bias.
 void linear_weight_gradient(
     const Chunk& chunk,
     const at::Tensor& x,
@@ -111,9 +115,10 @@ RotaryTable rotary_table(
     const at::Tensor& frequencies,
     at::ScalarType dtype);
 
-/// Rotates queries and keys of qkv in place by each token's position (halves,
-/// not pairs, as transformers' rotate_half); `back`: the gradient of it. Throws
-/// DataError for a position that the table does not have.
+/// Rotates queries and keys of qkv [R, (H + 2K) · D] in place by each token's
+/// position [R] int64 (halves, not pairs, as transformers' rotate_half);
+/// `back`: the gradient of it. Throws DataError for a position that the table
+/// does not have.
 void rotate(
     const at::Tensor& qkv,
     const Heads& heads,
@@ -151,15 +156,17 @@ class Dropout {
   std::span<const uint64_t> sample_ids_;
 };
 
-/// Folds dy [T, C] into rows `ids` of the table's gradient, in order.
+/// Folds dy [T, C] into rows `ids` [T] int64 of the table's gradient, in order.
 void embed_backward(
     const at::Tensor& table,
     const at::Tensor& ids,
     const at::Tensor& dy);
 
-/// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's targets,
-/// in fp64. With `dx` [R, C] also the gradients of x and, folded, of the head.
-/// The logits of the chunk exist only in here.
+/// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's part of
+/// targets [T] int64, weights [T] fp64, in fp64. With `dx` [R, C] also the
+/// gradients of x and, folded, of the head. The logits of the chunk exist only
+/// in here. Throws DataError for a target outside the vocabulary whose weight
+/// is not 0.
 at::Tensor cross_entropy(
     const Chunk& chunk,
     const at::Tensor& x,

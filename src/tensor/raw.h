@@ -1,7 +1,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
 
 #include <vector>
 
@@ -20,11 +19,6 @@ inline const void* row_of(const at::Tensor& x, int64_t i) {
 inline void* mutable_row_of(const at::Tensor& x, int64_t i) {
   return static_cast<char*>(x.mutable_data_ptr()) +
       static_cast<size_t>(i * x.stride(0)) * x.element_size();
-}
-
-/// [rows, width] of the type's memory.
-inline at::Tensor empty(Type type, at::IntArrayRef shape) {
-  return at::empty(shape, at::TensorOptions().dtype(scalar_type(type)));
 }
 
 /// The accumulator of a parameter, zeros at first: its `.grad`. Undefined if

@@ -24,8 +24,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
-/// Tokens in a micro-batch beyond which more samples at once are not faster on
-/// a CPU, and from which on checkpointing can't be either.
+/// Tokens in a micro-batch beyond which more samples at once are hardly faster
+/// on a CPU, and from which on checkpointing can't be either.
 constexpr int64_t kEnoughTokens = 4096;
 constexpr int64_t kPlentyTokens = 1024;
 
@@ -280,7 +280,20 @@ io::Json table_key(const Task& task) {
       {"version", ACCRUE_VERSION}};
 }
 
-/// A table that can't be read is measured again.
+/// As measuring leaves a table: of every way no samples, which take no time,
+/// and one.
+bool is_complete(const memory::FitTable& table) {
+  return !table.probes.empty() &&
+      std::all_of(
+          table.probes.begin(),
+          table.probes.end(),
+          [&](const memory::Probe& probe) {
+            return table.measured(probe.way.checkpointing) &&
+                (probe.way.micro_batch > 0) == (probe.seconds > 0);
+          });
+}
+
+/// Nothing for a table that can't be read: it is measured again.
 std::optional<memory::FitTable> parse_fit_table(
     const Task& task,
     const std::string& text) {
@@ -298,7 +311,7 @@ std::optional<memory::FitTable> parse_fit_table(
            probe.at("tensor_bytes"),
            probe.at("seconds")});
     }
-    return table;
+    return is_complete(table) ? std::optional(table) : std::nullopt;
   } catch (const io::Json::exception&) {
     return std::nullopt;
   }

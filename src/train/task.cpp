@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
-constexpr double kDefaultShare = 0.8; // of the memory there is
+constexpr double kDefaultShare = 0.8; // of the memory that is free
 
 bool not_empty(const fs::path& folder) {
   std::error_code code;

@@ -74,7 +74,7 @@ class Task {
   int64_t total_steps() const {
     return total_steps_;
   }
-  /// The most that the process may take: --memory, or 80 % of what there is.
+  /// The most that the process may take: --memory, or 80 % of what is free.
   uint64_t budget_bytes() const {
     return budget_bytes_;
   }

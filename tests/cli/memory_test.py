@@ -1,6 +1,7 @@
 """The budget is a promise: kept by the process, paid for with time only."""
 
 import json
+import re
 import unittest
 
 from support import CliTest, prose
@@ -148,6 +149,32 @@ class MemoryTest(CliTest):
         done = self.run_accrue(
             "train", "--out", self.path(out), "--resume", "--steps", 6, "--memory", memory + MIB)
         self.assertNotEqual((self.folder / out / "fit-table.json").read_bytes(), table)
+
+    def test_damaged_fit_tables_are_measured_again(self):
+        _, out = self.train_with(300 * MIB)
+        path = self.folder / out / "fit-table.json"
+        whole = json.loads(path.read_text())
+        idle, *timed = whole["probes"]
+        self.assertEqual(idle["micro_batch"], 0)
+        for step, probes in enumerate([[idle | {"seconds": 1}, *timed], [idle], timed, []], 4):
+            path.write_text(json.dumps(whole | {"probes": probes}))
+            self.run_accrue("train", "--out", self.path(out), "--resume", "--steps", step)
+            again = json.loads(path.read_text())["probes"]
+            self.assertEqual(again[0]["micro_batch"], 0)
+            self.assertEqual(again[0]["seconds"], 0)
+            self.assertGreater(len(again), 1)
+
+    def test_micro_batch_beyond_the_budget_names_the_largest_that_fits(self):
+        rows = self.command("plan", "--memory", "2GiB", "--seq-len", 512,
+                            "--global-batch", 64)["rows"]
+        memory = next(r["peak_bytes"] for r in rows
+                     if r["micro_batch"] == 4 and not r["checkpointing"])
+        done = self.command(
+            "train", "--memory", memory, "--seq-len", 512, "--global-batch", 64, "--micro-batch", 64,
+            "--checkpointing", "off", "--steps", 1, "--out", self.path("out"), expect=4)
+        fits = int(re.search(r"The largest that fits is (\d+);", done.stderr).group(1))
+        self.assertGreaterEqual(fits, 2)
+        self.assertLessEqual(fits, 4)
 
     def test_weights_that_cannot_fit_are_refused_before_they_are_made(self):
         large = self.write("large.json", json.dumps(MODEL | {"n_embd": 4096, "n_layer": 48}))

@@ -20,7 +20,7 @@ namespace accrue {
 /// The samples of one micro-batch as one stream of T tokens, not padded.
 struct TokenBatch {
   at::Tensor tokens; // [T] int64
-  at::Tensor targets; // [T] int64, the token after each
+  at::Tensor targets; // [T] int64, the token after each; any where weight is 0
   at::Tensor weights; // [T] fp64, 0 = not trained on
   at::Tensor positions; // [T] int64, from 0 in every sample
   std::vector<int64_t> offsets; // [S + 1]

@@ -30,25 +30,29 @@ struct Adapter {
   double scale = 1; // alpha / r
 };
 
+/// A linear layer. Parameters are fp32, or fp64; frozen weights bf16, too.
 struct Linear {
-  at::Tensor weight;
+  at::Tensor weight; // [out, in] or [in, out], as `layout` says
   at::Tensor bias; // [out], undefined = none
   WeightLayout layout = WeightLayout::kOutIn;
-  std::shared_ptr<PackedWeight> packed; // nullptr: packed as it is used
-  std::shared_ptr<const Adapter> adapter = nullptr; // nullptr: none
+  std::shared_ptr<PackedWeight> packed = nullptr; // none: packed as it is used
+  std::shared_ptr<const Adapter> adapter = nullptr;
 };
 
+/// A layer whose weight is packed once per window.
 Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);
 
+/// LayerNorm, or RMSNorm without a bias. Parameters are fp32, or fp64.
 struct Norm {
   at::Tensor weight; // [C]
   at::Tensor bias; // [C], undefined = RMSNorm
   double epsilon = 0;
 };
 
+/// Cosines and sines of rotary embeddings, fp32 or fp64.
 struct RotaryTable {
   at::Tensor cos; // [positions, D/2]
-  at::Tensor sin;
+  at::Tensor sin; // [positions, D/2]
 };
 
 } // namespace accrue::tensor

@@ -3,6 +3,19 @@
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
+ACCRUE_INLINE float error_function(float x) {
+  return erff(x);
+}
+ACCRUE_INLINE double error_function(double x) {
+  return erf(x);
+}
+
+template <class T>
+struct CurvePoint {
+  T value;
+  T slope;
+};
+
 /// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
 template <Curve curve, class T>
 ACCRUE_INLINE CurvePoint<T> point(T x) {

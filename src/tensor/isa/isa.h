@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "tensor/kernels.h"
 
@@ -76,65 +77,23 @@ ACCRUE_INLINE T narrow(double x) {
 }
 
 // The functions of Kernels.
-void gemm(const Gemm& gemm);
-size_t packed_bytes(int64_t k, int64_t n, Type compute);
-void pack(int64_t k, int64_t n, Type compute, const Matrix& b, void* out);
-void norm(const NormRows& norm, void* y);
-void norm_backward(const NormRows& norm, const void* dy, void* dx, void* sums);
-void activate(
-    Curve curve,
-    Type type,
-    int64_t count,
-    const void* gate,
-    const void* x,
-    void* y);
-void activate_backward(
-    Curve curve,
-    Type type,
-    int64_t count,
-    const void* gate,
-    const void* x,
-    const void* dy,
-    void* y,
-    void* dgate,
-    void* dx);
-void softmax(const ScoreRows& rows);
-void softmax_backward(const ScoreRows& rows, const void* delta, void* dp);
-void row_products(
-    Type type,
-    int64_t rows,
-    int64_t columns,
-    const void* o,
-    int64_t o_stride,
-    const void* d,
-    int64_t d_stride,
-    void* delta);
-void loss(const LossRows& rows);
-void sum_rows(
-    Type type,
-    int64_t rows,
-    int64_t width,
-    const void* x,
-    int64_t stride,
-    void* sums);
-double sum_squares(Type type, int64_t count, const void* x);
-void dropout(
-    const DropoutRange& range,
-    Type type,
-    const void* x,
-    const void* base,
-    void* y);
-void rotate(
-    Type type,
-    int64_t rows,
-    int64_t heads,
-    int64_t dim,
-    int64_t stride,
-    const int64_t* positions,
-    const void* cos,
-    const void* sin,
-    bool back,
-    void* x);
+template <class Pointer>
+using Function = std::remove_pointer_t<Pointer>;
+Function<decltype(Kernels::gemm)> gemm;
+Function<decltype(Kernels::packed_bytes)> packed_bytes;
+Function<decltype(Kernels::pack)> pack;
+Function<decltype(Kernels::norm)> norm;
+Function<decltype(Kernels::norm_backward)> norm_backward;
+Function<decltype(Kernels::activate)> activate;
+Function<decltype(Kernels::activate_backward)> activate_backward;
+Function<decltype(Kernels::softmax)> softmax;
+Function<decltype(Kernels::softmax_backward)> softmax_backward;
+Function<decltype(Kernels::row_products)> row_products;
+Function<decltype(Kernels::loss)> loss;
+Function<decltype(Kernels::sum_rows)> sum_rows;
+Function<decltype(Kernels::sum_squares)> sum_squares;
+Function<decltype(Kernels::dropout)> dropout;
+Function<decltype(Kernels::rotate)> rotate;
 
 extern const Kernels table;
 

@@ -68,12 +68,6 @@ ACCRUE_INLINE float exponential(float x) {
 ACCRUE_INLINE double exponential(double x) {
   return exp(x);
 }
-ACCRUE_INLINE float error_function(float x) {
-  return erff(x);
-}
-ACCRUE_INLINE double error_function(double x) {
-  return erf(x);
-}
 ACCRUE_INLINE float logarithm(float x) {
   return logf(x);
 }
@@ -86,11 +80,5 @@ ACCRUE_INLINE float root(float x) {
 ACCRUE_INLINE double root(double x) {
   return __builtin_sqrt(x);
 }
-
-template <class T>
-struct CurvePoint {
-  T value;
-  T slope;
-};
 
 } // namespace accrue::tensor::ACCRUE_ISA

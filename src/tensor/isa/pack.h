@@ -156,7 +156,7 @@ ACCRUE_INLINE void pack_lanes(
   }
 }
 
-/// Calls run(pointer to element (row, column), strides) with the type of `m`.
+/// Calls run(pointer to element (row, column)) with the type of `m`.
 template <class F, class Run>
 ACCRUE_INLINE void with_type(
     const Matrix& m,

@@ -78,7 +78,8 @@ ACCRUE_INLINE double exactly_summable(double loss, double weight) {
   return loss * weight;
 }
 
-/// to[j] = factor · x[j], where `to` may start where x does.
+/// to[j] = factor · x[j]. `to` may start where x does: its elements are not
+/// larger, so what a store overwrites has been read.
 template <class To, class T>
 void scale_row(const T* x, int64_t count, T factor, To* to) {
 #pragma omp simd
