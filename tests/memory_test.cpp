@@ -78,6 +78,16 @@ TEST(AllocatorTest, BeyondTheLimitIsOutOfMemory) {
   EXPECT_NO_THROW(at::empty({4 << 20}, at::kByte));
 }
 
+TEST(AllocatorTest, WhatTheSystemRefusesIsNotHeld) {
+  install_allocator();
+  { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
+  uint64_t before = live_bytes();
+  EXPECT_THROW(at::empty({int64_t{1} << 50}, at::kByte), c10::OutOfMemoryError);
+  EXPECT_EQ(live_bytes(), before);
+  { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
+  EXPECT_LE(held_bytes(), before + (9 << 20)); // one block, not all there were
+}
+
 TEST(AllocatorTest, GivesBackWhatIsKept) {
   install_allocator();
   { at::Tensor freed = at::empty({8 << 20}, at::kByte); }

@@ -139,6 +139,8 @@ class CachingAllocator final : public c10::Allocator {
     }
     if (block == MAP_FAILED) {
       in_use_ -= size;
+      most_in_use_ = in_use_;
+      give_back(); // a smaller request may need it
       out_of_memory(size, "the system gives no more");
     }
     if (size >= kHugePageBytes) { // a wish: some systems have none

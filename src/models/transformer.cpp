@@ -15,8 +15,18 @@
 namespace accrue {
 namespace {
 
-bool is_adapter(const std::string& name) {
-  return name.ends_with(kAdapterA) || name.ends_with(kAdapterB);
+/// The adapters among them, or the others.
+TensorMap tensors_of(
+    const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+    bool adapters) {
+  TensorMap tensors;
+  for (const auto& [name, tensor] : parameters) {
+    bool is_adapter = name.ends_with(kAdapterA) || name.ends_with(kAdapterB);
+    if (is_adapter == adapters) {
+      tensors.emplace(name, tensor);
+    }
+  }
+  return tensors;
 }
 
 } // namespace
@@ -142,23 +152,11 @@ int64_t Transformer::num_trained() const {
 }
 
 TensorMap Transformer::state() const {
-  TensorMap state;
-  for (const auto& [name, tensor] : parameters_) {
-    if (!is_adapter(name)) {
-      state.emplace(name, tensor);
-    }
-  }
-  return state;
+  return tensors_of(parameters_, /*adapters=*/false);
 }
 
 TensorMap Transformer::adapters() const {
-  TensorMap state;
-  for (const auto& [name, tensor] : parameters_) {
-    if (is_adapter(name)) {
-      state.emplace(name, tensor);
-    }
-  }
-  return state;
+  return tensors_of(parameters_, /*adapters=*/true);
 }
 
 void Transformer::merge_adapters() {
