@@ -5,7 +5,7 @@
 # They and the room use LibTorch's OpenMP runtime.
 
 set(_kernel_flags
-  -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math
+  -O3 -fno-math-errno -fno-trapping-math
   -Wno-psabi -Wno-maybe-uninitialized) # false alarms in GCC 12's intrinsics
 
 function(accrue_kernels room)
@@ -16,6 +16,8 @@ function(accrue_kernels room)
       "avx2:-march=x86-64-v3"
       "avx512:-march=x86-64-v4 -mprefer-vector-width=512"
       "avx512bf16:-march=x86-64-v4 -mavx512bf16 -mprefer-vector-width=512")
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    list(APPEND sets "neon:")
   endif()
   foreach(set IN LISTS sets)
     string(REGEX REPLACE ":.*" "" name "${set}")

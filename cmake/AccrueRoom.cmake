@@ -1,6 +1,8 @@
 add_library(accrue_options INTERFACE)
 target_compile_features(accrue_options INTERFACE cxx_std_20)
-target_compile_options(accrue_options INTERFACE
+# Nothing is contracted behind the back of the source: bits are the same on
+# every CPU (docs/bits.md).
+target_compile_options(accrue_options INTERFACE -ffp-contract=off
   -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
   $<$<BOOL:${ACCRUE_WERROR}>:-Werror>)
 # Header-only, because LibTorch's wheel carries headers of its own version of

@@ -16,7 +16,7 @@ ALLOWED = {
     "core": set(),
     "io": {"core"},
     "tensor": {"core"},
-    "optim": {"core"},
+    "optim": {"core", "tensor"},
     "window": {"core", "optim", "tensor"},
     "memory": {"core", "optim", "window"},
     "models": {"core", "io", "tensor", "window"},

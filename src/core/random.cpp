@@ -5,6 +5,8 @@
 #include <numbers>
 #include <utility>
 
+#include "core/functions.h"
+
 namespace accrue {
 namespace {
 
@@ -60,9 +62,10 @@ std::array<uint32_t, 4> CounterRandom::bits(uint64_t index) const {
 std::array<double, 2> CounterRandom::normal(uint64_t index) const {
   auto w = bits(index);
   // 1 - u is in (0, 1], so the logarithm is finite.
-  double radius = std::sqrt(-2 * std::log(1 - unit_interval(w[0], w[1])));
+  double radius = std::sqrt(-2 * logarithm(1 - unit_interval(w[0], w[1])));
   double angle = 2 * std::numbers::pi * unit_interval(w[2], w[3]);
-  return {radius * std::cos(angle), radius * std::sin(angle)};
+  auto [cosine, sine] = cosine_and_sine(angle);
+  return {radius * cosine, radius * sine};
 }
 
 double CounterRandom::uniform(uint64_t index) const {

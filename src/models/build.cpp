@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -16,6 +17,7 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "core/functions.h"
 #include "models/blocks.h"
 
 namespace accrue {
@@ -267,12 +269,17 @@ void Transformer::build_gpt2(Builder& builder) {
 
 namespace {
 
-/// [D/2] in fp32, as transformers computes them.
+/// [D/2] in fp32, as transformers computes them, but for the last digit of the
+/// power, which depends on the machine in LibTorch.
 at::Tensor rotary_frequencies(const ModelConfig& c) {
   auto fp32 = at::TensorOptions().dtype(at::kFloat);
   at::Tensor exponent = at::arange(0, c.head_dim, 2, fp32) / c.head_dim;
-  at::Tensor frequencies =
-      exponent.new_full({}, c.rope_theta).pow(exponent).reciprocal();
+  at::Tensor frequencies = at::empty_like(exponent);
+  for (int64_t i = 0; i < exponent.numel(); ++i) {
+    auto wave = static_cast<float>(
+        power(c.rope_theta, exponent.const_data_ptr<float>()[i]));
+    frequencies.mutable_data_ptr<float>()[i] = 1 / wave;
+  }
   if (c.rope_scaling == RopeScaling::kLinear) {
     return frequencies / c.rope_factor;
   }

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "accrue/core/error.h"
+#include "core/functions.h"
+#include "tensor/ops.h"
 
 namespace accrue {
 namespace {
@@ -92,42 +94,41 @@ AdamW::AdamW(std::vector<at::Tensor> parameters, AdamWOptions options)
 }
 
 void AdamW::update(std::span<const at::Tensor> gradients) {
-  struct Group {
-    std::vector<at::Tensor> targets, gradients, exp_avgs, exp_avg_sqs, steps;
-  };
-  at::Tensor step = at::scalar_tensor(
-      static_cast<double>(steps()), at::TensorOptions().dtype(at::kFloat));
-  auto run = [&](bool decayed) {
-    Group group;
-    for (size_t i = 0; i < gradients.size(); ++i) {
-      bool decays = options_.decay_vectors || targets()[i].dim() >= 2;
-      if (gradients[i].defined() && decays == decayed) {
-        group.targets.push_back(targets()[i]);
-        group.gradients.push_back(gradients[i]);
-        group.exp_avgs.push_back(exp_avg_[i]);
-        group.exp_avg_sqs.push_back(exp_avg_sq_[i]);
-        group.steps.push_back(step);
-      }
+  tensor::AdamWStep step;
+  step.lr = learning_rate();
+  step.beta1 = options_.beta1;
+  step.beta2 = options_.beta2;
+  step.eps = options_.eps;
+  step.correction1 = 1 - integer_power(options_.beta1, steps());
+  step.correction2 = 1 - integer_power(options_.beta2, steps());
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (!gradients[i].defined()) {
+      continue;
     }
-    if (!group.targets.empty()) {
-      at::_fused_adamw_(
-          group.targets,
-          group.gradients,
-          group.exp_avgs,
-          group.exp_avg_sqs,
-          /*max_exp_avg_sqs=*/{},
-          group.steps,
-          learning_rate(),
-          options_.beta1,
-          options_.beta2,
-          decayed ? options_.weight_decay : 0,
-          options_.eps,
-          /*amsgrad=*/false,
-          /*maximize=*/false);
+    const at::Tensor& target = targets()[i];
+    bool decays = options_.decay_vectors || target.dim() >= 2;
+    step.weight_decay = decays ? options_.weight_decay : 0;
+    if (tensor::is_plain({gradients[i], target, exp_avg_[i], exp_avg_sq_[i]})) {
+      tensor::adamw(step, gradients[i], target, exp_avg_[i], exp_avg_sq_[i]);
+      continue;
     }
-  };
-  run(true);
-  run(false);
+    at::_fused_adamw_(
+        target,
+        gradients[i],
+        exp_avg_[i],
+        exp_avg_sq_[i],
+        /*max_exp_avg_sqs=*/{},
+        at::scalar_tensor(
+            static_cast<double>(steps()),
+            at::TensorOptions().dtype(at::kFloat).device(target.device())),
+        step.lr,
+        step.beta1,
+        step.beta2,
+        step.weight_decay,
+        step.eps,
+        /*amsgrad=*/false,
+        /*maximize=*/false);
+  }
 }
 
 Sgd::Sgd(std::vector<at::Tensor> parameters, SgdOptions options)

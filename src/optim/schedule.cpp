@@ -1,8 +1,9 @@
 #include "accrue/optim/schedule.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
+
+#include "core/functions.h"
 
 namespace accrue {
 namespace {
@@ -24,7 +25,8 @@ double Schedule::at(int64_t step) const {
     case ScheduleKind::kConstant:
       return lr;
     case ScheduleKind::kCosine:
-      share = 0.5 * (1 + std::cos(std::numbers::pi * progress));
+      share =
+          0.5 * (1 + cosine_and_sine(std::numbers::pi * progress).cosine);
       break;
     case ScheduleKind::kLinear:
       share = 1 - progress;

@@ -8,7 +8,8 @@
 // Loops over plain memory, without torch. They are compiled once per
 // instruction set; kernels() picks the best one that the CPU has. Every result
 // is a fixed sequence of operations per element: neither the number of rows in
-// a call nor the number of threads is part of it.
+// a call nor the number of threads is part of it, nor, in fp32 and bf16, the
+// instruction set, if it has a fused multiply-add.
 
 namespace accrue::tensor {
 
@@ -63,6 +64,17 @@ struct ScoreRows {
   double scale = 1;
   void* scores = nullptr;
   void* logsumexp = nullptr; // [rows]
+};
+
+/// One step of AdamW (arXiv 1711.05101).
+struct AdamWStep {
+  double lr = 0;
+  double beta1 = 0;
+  double beta2 = 0;
+  double eps = 0;
+  double weight_decay = 0;
+  double correction1 = 1; // 1 - beta1^step
+  double correction2 = 1; // 1 - beta2^step
 };
 
 /// One instruction set's.
@@ -150,9 +162,33 @@ struct Kernels {
       const void* sin,
       bool back,
       void* x);
+  /// Updates `count` parameters and their moments, all of the sum type.
+  void (*adamw)(
+      const AdamWStep& step,
+      Type type,
+      int64_t count,
+      const void* gradient,
+      void* parameter,
+      void* average,
+      void* square_average);
 };
 
-/// Those of the best instruction set that this CPU has.
+/// An instruction set that this CPU has.
+struct InstructionSet {
+  const char* name; // avx512bf16, avx512, avx2, neon, baseline
+  const Kernels* kernels;
+  /// Whether runs have the bits that all such sets share (docs/bits.md).
+  bool fused_multiply_add;
+};
+
+/// All that this CPU has, the best first.
+std::span<const InstructionSet> instruction_sets();
+
+/// The one in use: the best, or the one that the environment's ACCRUE_ISA
+/// names. Throws ConfigError if this CPU does not have that.
+const InstructionSet& instruction_set();
+
+/// Its kernels.
 const Kernels& kernels();
 
 } // namespace accrue::tensor

@@ -22,21 +22,24 @@ Matrix in_out(const Linear& linear) {
   return linear.layout == WeightLayout::kInOut ? m : m.transposed();
 }
 
-/// W as y = x · W reads it. A bf16 copy is packed once per window; the other
+/// W as y = x · W reads it. A copy is packed once per window where it is
+/// smaller than the weight: bf16 on a CPU that multiplies it. The other
 /// orientation and fp32 are packed as they are used: copies of them would win
 /// little (docs/bits.md).
 const void* packed(const Linear& linear, const Gemm& gemm) {
   if (gemm.compute != Type::kBf16 || linear.packed == nullptr) {
     return nullptr;
   }
+  const Kernels& k = kernels();
+  const size_t bytes = k.packed_bytes(gemm.k, gemm.n, gemm.compute);
+  if (bytes >= linear.weight.nbytes()) {
+    return nullptr;
+  }
   PackedWeight& copy = *linear.packed;
   uint32_t version = linear.weight._version();
   if (!copy.bytes.defined() || copy.version != version) {
-    const Kernels& k = kernels();
     if (!copy.bytes.defined()) {
-      copy.bytes = at::empty(
-          {static_cast<int64_t>(k.packed_bytes(gemm.k, gemm.n, gemm.compute))},
-          at::kByte);
+      copy.bytes = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
     }
     k.pack(gemm.k, gemm.n, gemm.compute, gemm.b, copy.bytes.mutable_data_ptr());
     copy.version = version;

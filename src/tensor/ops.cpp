@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "core/functions.h"
 #include "tensor/raw.h"
 
 namespace accrue::tensor {
@@ -215,7 +217,20 @@ RotaryTable rotary_table(
     at::ScalarType dtype) {
   at::Tensor angle = at::arange(positions, frequencies.options()).unsqueeze(1) *
       frequencies; // [positions, D/2]
-  return {angle.cos().to(dtype), angle.sin().to(dtype)};
+  at::Tensor cos = at::empty_like(angle);
+  at::Tensor sin = at::empty_like(angle);
+  const float* from = angle.const_data_ptr<float>();
+  auto* to_cos = cos.mutable_data_ptr<float>();
+  auto* to_sin = sin.mutable_data_ptr<float>();
+  constexpr int64_t kGrain = 1 << 12;
+  parallel_for(angle.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      auto [c, s] = cosine_and_sine(from[i]);
+      to_cos[i] = static_cast<float>(c);
+      to_sin[i] = static_cast<float>(s);
+    }
+  });
+  return {cos.to(dtype), sin.to(dtype)};
 }
 
 void rotate(
@@ -317,6 +332,44 @@ double l2_norm(const at::Tensor& x) {
     }
   });
   return std::sqrt(std::accumulate(parts.begin(), parts.end(), 0.0));
+}
+
+// ---- optimizer -------------------------------------------------------------
+
+bool is_plain(std::initializer_list<at::Tensor> tensors) {
+  const at::Tensor& first = *tensors.begin();
+  return std::all_of(
+      tensors.begin(), tensors.end(), [&](const at::Tensor& tensor) {
+        return tensor.is_cpu() && tensor.layout() == at::kStrided &&
+            (tensor.scalar_type() == at::kFloat ||
+             tensor.scalar_type() == at::kDouble) &&
+            tensor.scalar_type() == first.scalar_type() &&
+            tensor.is_non_overlapping_and_dense() &&
+            tensor.strides() == first.strides();
+      });
+}
+
+void adamw(
+    const AdamWStep& step,
+    const at::Tensor& gradient,
+    const at::Tensor& parameter,
+    const at::Tensor& average,
+    const at::Tensor& square_average) {
+  constexpr int64_t kGrain = 1 << 14;
+  parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    auto from = [&](const at::Tensor& x) {
+      return static_cast<char*>(x.mutable_data_ptr()) +
+          static_cast<size_t>(begin) * x.element_size();
+    };
+    kernels().adamw(
+        step,
+        type_of(parameter),
+        end - begin,
+        from(gradient),
+        from(parameter),
+        from(average),
+        from(square_average));
+  });
 }
 
 // ---- loss ------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "accrue/tensor/types.h"
@@ -179,5 +180,18 @@ at::Tensor cross_entropy(
 /// Euclidean norm in fp64, summed up in a fixed order whatever the number of
 /// threads (contiguous fp32 and fp64 on CPU; else LibTorch's).
 double l2_norm(const at::Tensor& x);
+
+/// Whether elements of these stand at the same places of CPU memory, all fp32
+/// or all fp64.
+bool is_plain(std::initializer_list<at::Tensor> tensors);
+
+/// One step on a parameter and its moments; is_plain, together with the
+/// gradient.
+void adamw(
+    const AdamWStep& step,
+    const at::Tensor& gradient,
+    const at::Tensor& parameter,
+    const at::Tensor& average,
+    const at::Tensor& square_average);
 
 } // namespace accrue::tensor

@@ -9,6 +9,7 @@
 
 #include "accrue/core/error.h"
 #include "accrue/io/safetensors.h"
+#include "core/functions.h"
 #include "train/batch.h"
 
 namespace accrue {
@@ -16,7 +17,7 @@ namespace {
 
 /// log(1 + exp(x)) without overflow.
 double softplus(double x) {
-  return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+  return std::max(x, 0.0) + logarithm_plus_one(exponential(-std::abs(x)));
 }
 
 /// Multiples of 2⁻²⁴, so that sums don't depend on how a window is split
@@ -69,7 +70,7 @@ TokenObjective preference_objective(
       sums.accuracy += margin > 0 ? 1 : 0;
       // d loss / d margin = -σ(-margin); a token's loss is minus its part of
       // the log-probability.
-      double weight = beta / (1 + std::exp(margin));
+      double weight = beta / (1 + exponential(margin));
       auto fill = [&](size_t sequence, double value) {
         for (int64_t t = batch.offsets[sequence];
              t < batch.offsets[sequence + 1];

@@ -82,7 +82,8 @@ struct AdamWOptions {
   bool decay_vectors = false;
 };
 
-/// AdamW, arXiv 1711.05101, through LibTorch's fused operator.
+/// AdamW, arXiv 1711.05101. On a CPU it has the same bits on every machine
+/// (docs/bits.md); elsewhere it is LibTorch's fused operator.
 class AdamW : public Optimizer {
  public:
   explicit AdamW(std::vector<at::Tensor> parameters, AdamWOptions = {});

@@ -3,40 +3,45 @@
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
-ACCRUE_INLINE float error_function(float x) {
-  return erff(x);
-}
-ACCRUE_INLINE double error_function(double x) {
-  return erf(x);
-}
-
 template <class T>
 struct CurvePoint {
   T value;
   T slope;
 };
 
-/// GELU is arXiv 1606.08415; kGeluTanh is its approximation, x · σ(2u).
+/// x · Φ(x), Φ the normal distribution (arXiv 1606.08415).
+ACCRUE_INLINE CurvePoint<float> gelu(float x) {
+  x = x < -87.0F ? -87.0F : x; // times a density that never is quite 0
+  float e = exponential(-0.5F * x * x);
+  float tail = 0.5F * e * scaled_erfc(__builtin_fabsf(x) * float(M_SQRT1_2));
+  float below = x < 0 ? tail : 1 - tail;
+  float density = float(M_2_SQRTPI * M_SQRT1_2 / 2) * e;
+  return {x * below, fma(x, density, below)};
+}
+ACCRUE_INLINE CurvePoint<double> gelu(double x) {
+  double below = 0.5 * erfc(-x * M_SQRT1_2);
+  double density = M_2_SQRTPI * M_SQRT1_2 / 2 * exponential(-0.5 * x * x);
+  return {x * below, below + x * density};
+}
+
+/// kGeluTanh is the approximation in the same paper, x · σ(2u).
 template <Curve curve, class T>
 ACCRUE_INLINE CurvePoint<T> point(T x) {
   if constexpr (curve == Curve::kGelu) {
-    x = x < T(-87) ? T(-87) : x; // times a density that never is quite 0
-    T below = T(0.5) * (1 + error_function(x * T(M_SQRT1_2)));
-    T density = T(M_2_SQRTPI * M_SQRT1_2 / 2) * exponential(T(-0.5) * x * x);
-    return {x * below, below + x * density};
+    return gelu(x);
   } else if constexpr (curve == Curve::kGeluTanh) {
     constexpr T kScale = T(M_2_SQRTPI * M_SQRT1_2);
     T square = x * x;
     square = square > T(1e4) ? T(1e4) : square; // the slope stays finite
-    T u = kScale * x * (1 + T(0.044715) * square);
+    T u = kScale * x * fma(T(0.044715), square, T(1));
     T s = 1 / (1 + exponential(-2 * u));
-    T du = kScale * (1 + T(3 * 0.044715) * square);
+    T du = kScale * fma(T(3 * 0.044715), square, T(1));
     T y = x * s;
-    return {y, s + y * (1 - s) * 2 * du};
+    return {y, fma(y * (1 - s), 2 * du, s)};
   } else {
     T s = 1 / (1 + exponential(-x));
     T y = x * s;
-    return {y, s + y * (1 - s)};
+    return {y, fma(y, 1 - s, s)};
   }
 }
 

@@ -10,13 +10,11 @@ void softmax_row(T* s, int64_t length, int64_t columns, T scale, T* logsumexp) {
   for (int64_t j = 0; j < length; ++j) {
     most = s[j] > most ? s[j] : most;
   }
-  T total = 0;
-#pragma omp simd reduction(+ : total)
   for (int64_t j = 0; j < length; ++j) {
-    T e = exponential(scale * (s[j] - most));
-    s[j] = e;
-    total += e;
+    s[j] = exponential(scale * (s[j] - most));
   }
+  T total =
+      sum_of<T>(length, [&](auto read, auto sum) { return sum + read(s); });
   T inverse = 1 / total;
   for (int64_t j = 0; j < length; ++j) {
     s[j] *= inverse;
@@ -24,7 +22,7 @@ void softmax_row(T* s, int64_t length, int64_t columns, T scale, T* logsumexp) {
   for (int64_t j = length; j < columns; ++j) {
     s[j] = 0;
   }
-  *logsumexp = scale * most + logarithm(total);
+  *logsumexp = fma(scale, most, logarithm(total));
 }
 
 template <class T>
@@ -40,8 +38,9 @@ void rotate_row(
     for (int64_t i = 0; i < half; ++i) {
       auto low = widen(x[i]);
       auto high = widen(x[half + i]);
-      x[i] = narrow<T>(low * cos[i] - high * (sign * sin[i]));
-      x[half + i] = narrow<T>(high * cos[i] + low * (sign * sin[i]));
+      auto turn = sign * sin[i];
+      x[i] = narrow<T>(fma(low, cos[i], -(high * turn)));
+      x[half + i] = narrow<T>(fma(high, cos[i], low * turn));
     }
   }
 }
@@ -72,7 +71,7 @@ void softmax_backward(const ScoreRows& rows, const void* delta, void* dp) {
       int64_t length = rows.length + i;
 #pragma omp simd
       for (int64_t j = 0; j < length; ++j) {
-        p[j] = exponential(scale * p[j] - lse);
+        p[j] = exponential(fma(scale, p[j], -lse));
         d[j] = scale * p[j] * (d[j] - minus);
       }
       for (int64_t j = length; j < rows.columns; ++j) {
@@ -95,12 +94,10 @@ void row_products(
     for (int64_t i = 0; i < rows; ++i) {
       const T* left = at<T>(o) + i * o_stride;
       const auto* right = at<SumOf<T>>(d) + i * d_stride;
-      SumOf<T> sum = 0;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t j = 0; j < columns; ++j) {
-        sum += widen(left[j]) * right[j];
-      }
-      at<SumOf<T>>(delta)[i] = sum;
+      at<SumOf<T>>(delta)[i] =
+          sum_of<SumOf<T>>(columns, [&](auto read, auto sum) {
+            return fma(read(left), read(right), sum);
+          });
     }
   });
 }

@@ -1,56 +1,63 @@
 #pragma once
 
-#include "tensor/isa/isa.h"
-
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
+#include "tensor/isa/vector.h"
 
 // What matrix products are computed in. What one column of a packed panel takes
-// is a word: one element, or two bf16 that are neighbours in k.
+// is a word: one element or, for the instruction that multiplies pairs of bf16,
+// two that are neighbours in k.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// One element per word, summed in its own type.
-template <Type type, class T, class Vector>
+/// One element per word, summed in its own type. A tile of `rows` × `vectors`
+/// sums stays in registers.
+template <Type type, class T, int64_t rows, int64_t vectors>
 struct Single {
   static constexpr Type kType = type;
   static constexpr int64_t kPerWord = 1;
-  static constexpr int64_t kLanes = sizeof(Vector) / sizeof(T);
+  static constexpr int64_t kTileRows = rows;
+  static constexpr int64_t kTileVectors = vectors;
   using Word = T;
-  using Words = Vector;
   using Sum = T;
-  using Sums = Vector;
 
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-    return sum + a * b;
+  ACCRUE_INLINE static Vector<T> madd(T a, Vector<T> b, Vector<T> sum) {
+    return fma(splat(a), b, sum);
   }
 };
-using F32 = Single<Type::kF32, float, F32x16>;
-using F64 = Single<Type::kF64, double, F64x8>;
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline constexpr int64_t kFloatRows = 6; // 12 sums, 2 words of B, 1 of A
+inline constexpr int64_t kFloatVectors = 2;
+#else
+inline constexpr int64_t kFloatRows = kRegisters == 32 ? 8 : 4;
+inline constexpr int64_t kFloatVectors = 3;
+#endif
+using F32 = Single<Type::kF32, float, kFloatRows, kFloatVectors>;
+using F64 = Single<Type::kF64, double, kRegisters == 32 ? 8 : 4, 3>;
+
+#if defined(__AVX512BF16__)
+/// Pairs: the first in the high half of a word, because the instruction adds
+/// the product of the high halves before that of the low ones, each with a
+/// fused multiply-add of its own.
 struct Bf16Pair {
   static constexpr Type kType = Type::kBf16;
   static constexpr int64_t kPerWord = 2;
-  static constexpr int64_t kLanes = 16;
+  static constexpr int64_t kTileRows = kFloatRows;
+  static constexpr int64_t kTileVectors = kFloatVectors;
   using Word = uint32_t;
-  using Words = U32x16;
   using Sum = float;
-  using Sums = F32x16;
 
-  ACCRUE_INLINE static Sums fma(Word a, Words b, Sums sum) {
-#if defined(__AVX512BF16__)
-    return (Sums)_mm512_dpbf16_ps(
+  ACCRUE_INLINE static Vector<float>
+  madd(uint32_t a, Vector<uint32_t> b, Vector<float> sum) {
+    return (Vector<float>)_mm512_dpbf16_ps(
         (__m512)sum,
         (__m512bh)_mm512_set1_epi32(static_cast<int>(a)),
         (__m512bh)b);
-#else
-    auto odd = bit_cast<F32x16>(b & 0xffff0000U);
-    auto even = bit_cast<F32x16>(b << 16);
-    sum += bit_cast<float>(a << 16) * even;
-    return sum + bit_cast<float>(a & 0xffff0000U) * odd;
-#endif
   }
 };
+using BF16 = Bf16Pair;
+#else
+/// Values of bf16 in fp32: the same chain of fused multiply-adds.
+using BF16 = Single<Type::kBf16, float, kFloatRows, kFloatVectors>;
+#endif
 
 } // namespace accrue::tensor::ACCRUE_ISA

@@ -7,37 +7,41 @@
 
 // A matrix product after Goto and van de Geijn (doi 10.1145/1356052.1356053):
 // a block of B and one of A are packed into the second-level cache, and tiles
-// of C are held in registers while a panel of 8 rows of A passes one of up to
-// 48 columns of B. Threads take parts of C and pack what they need themselves,
+// of C are held in registers while a panel of a few rows of A passes one of a
+// few vectors of B. Threads take parts of C and pack what they need themselves,
 // so that none waits for another.
 
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
-constexpr int64_t kPanelVectors = 3; // columns of B, in vectors of 64 bytes
-constexpr int64_t kBlockRows = 128; // of A, packed at once
-constexpr int64_t kBlockPanels = 16; // of B, packed at once
+constexpr int64_t kBlockRows = 128; // of A, packed at once, or a little less
+constexpr int64_t kBlockColumns = 768; // of B, packed at once
 constexpr int64_t kSerialWork = 1 << 17; // multiplications; below: one thread
 /// Packing an element takes about as long as so many multiplications.
 constexpr int64_t kPackingCost = 32;
+
+struct Nothing {};
+template <class F>
+using Denormals = std::conditional_t<kRounds<F>, FlushDenormals, Nothing>;
 
 template <class F>
 class Product {
  public:
   using Word = typename F::Word;
   using Sum = typename F::Sum;
+  static constexpr int64_t kWidth = kLanes<Sum>;
 
   explicit Product(const Gemm& g)
       : g_(g),
-        vectors_(ceil_div(g.n, F::kLanes)),
-        panels_(ceil_div(vectors_, kPanelVectors)) {}
+        vectors_(ceil_div(g.n, kWidth)),
+        panels_(ceil_div(vectors_, F::kTileVectors)) {}
 
   void run() {
     bool alone = omp_in_parallel() != 0 || g_.m * g_.n * g_.k < kSerialWork;
     cut(alone ? 1 : omp_get_max_threads());
     const int64_t width = least(part_panels_, kBlockPanels) * kPanelColumns;
-    const int64_t height =
-        ceil_div(least(part_rows_, kBlockRows), F::kLanes) * F::kLanes;
+    const int64_t height = kGroup +
+        ceil_div(least(part_rows_, kStepRows), kGroup) * kGroup;
     sums_stride_ = narrows() ? width : g_.c_stride;
     auto bytes = [](size_t element, int64_t count) {
       return element * static_cast<size_t>(count);
@@ -85,8 +89,17 @@ class Product {
     Sum* sums = nullptr; // of C where it is bf16
   };
 
+  static constexpr int64_t kPanelRows = F::kTileRows; // of A
+  static constexpr int64_t kPanelColumns = F::kTileVectors * kWidth; // of B
+  static constexpr int64_t kBlockPanels = kBlockColumns / kPanelColumns;
   static constexpr int64_t kMostWords = segment_limit(F::kType) / F::kPerWord;
-  static constexpr int64_t kPanelColumns = kPanelVectors * F::kLanes;
+  /// Rows of A that are packed with one transposition: a part of a panel, or
+  /// one or more panels.
+  static constexpr int64_t kGroup =
+      kPanelRows >= kWidth ? kWidth : kWidth / kPanelRows * kPanelRows;
+  static constexpr int64_t kLargest =
+      kPanelRows >= kWidth ? kPanelRows : kGroup;
+  static constexpr int64_t kStepRows = kBlockRows / kLargest * kLargest;
 
   /// Calls run(0 … count - 1), one per thread, where there are so many.
   template <class Run>
@@ -108,15 +121,16 @@ class Product {
 
   /// First column of a panel; the last two share their vectors evenly.
   int64_t column(int64_t panel) const {
-    bool uneven = vectors_ % kPanelVectors == 1 && panels_ > 1;
-    int64_t vector = panel * kPanelVectors;
+    constexpr int64_t kMost = F::kTileVectors;
+    bool uneven = kMost > 2 && vectors_ % kMost == 1 && panels_ > 1;
+    int64_t vector = panel * kMost;
     return least(vector - (uneven && panel == panels_ - 1 ? 1 : 0), vectors_) *
-        F::kLanes;
+        kWidth;
   }
 
   /// Where column `j` starts in a B that is packed as a whole.
   int64_t whole_offset(const Block& block, int64_t j) const {
-    return block.begin / F::kPerWord * vectors_ * F::kLanes + j * block.words;
+    return block.begin / F::kPerWord * vectors_ * kWidth + j * block.words;
   }
 
   /// Chooses how many parts share the rows and how many the columns, so that
@@ -162,7 +176,7 @@ class Product {
     if (g_.segments.empty()) {
       block.num_segments = 1;
       block.end = fixed_end = least(block.begin + kLimit, g_.k);
-      block.words = ceil_div(block.end - block.begin, F::kPerWord);
+      block.words = words_of<F>(block.end - block.begin);
       block.ends = &fixed_end;
       return true;
     }
@@ -171,7 +185,7 @@ class Product {
     block.num_segments = block.words = 0;
     while (block.end < g_.k) {
       int64_t end = block.ends[block.num_segments];
-      int64_t words = ceil_div(end - block.end, F::kPerWord);
+      int64_t words = words_of<F>(end - block.end);
       if (block.words + words > kMostWords) {
         break;
       }
@@ -186,6 +200,7 @@ class Product {
     if (part.first_row == part.last_row) {
       return; // more threads than rows
     }
+    [[maybe_unused]] const Denormals<F> denormals;
     for (int64_t p = part.first_panel; p < part.last_panel; p += kBlockPanels) {
       int64_t end = least(p + kBlockPanels, part.last_panel);
       Block block;
@@ -194,8 +209,8 @@ class Product {
         if (g_.packed_b == nullptr) {
           pack_panels(block, p, end, part.b);
         }
-        for (int64_t i = part.first_row; i < part.last_row; i += kBlockRows) {
-          int64_t rows = least(kBlockRows, part.last_row - i);
+        for (int64_t i = part.first_row; i < part.last_row; i += kStepRows) {
+          int64_t rows = least(kStepRows, part.last_row - i);
           pack_rows(block, i, rows, part.a);
           multiply(block, part, p, end, i, rows);
         }
@@ -214,8 +229,8 @@ class Product {
       int64_t width = column(p + 1) - begin;
       for (int64_t s = 0, k = block.begin; s < block.num_segments; ++s) {
         int64_t count = block.ends[s] - k;
-        for (int64_t v = 0; v < width; v += F::kLanes) {
-          int64_t filled = least(F::kLanes, g_.n - begin - v);
+        for (int64_t v = 0; v < width; v += kWidth) {
+          int64_t filled = least(kWidth, g_.n - begin - v);
           with_type<F>(g_.b, k, begin + v, [&](const auto* from) {
             pack_lanes<F>(
                 from,
@@ -223,23 +238,25 @@ class Product {
                 g_.b.col_stride,
                 count,
                 filled,
+                filled,
                 [out, width, v](int64_t word, auto words) {
                   store(out + word * width + v, words);
                 });
           });
         }
         k += count;
-        out += ceil_div(count, F::kPerWord) * width;
+        out += words_of<F>(count) * width;
       }
     }
   }
 
   /// Panels of rows [i, i + rows) of A.
   void pack_rows(const Block& block, int64_t i, int64_t rows, Word* out) const {
-    int64_t panel = kPanelRows * block.words;
-    for (int64_t r = 0; r < rows; r += F::kLanes) {
-      Word* to = out + r * block.words;
-      int64_t filled = least(F::kLanes, rows - r);
+    const int64_t panel = kPanelRows * block.words;
+    const int64_t end = ceil_div(rows, kPanelRows) * kPanelRows;
+    for (int64_t r = 0; r < end; r += kGroup) {
+      Word* to = out + r / kPanelRows * panel + r % kPanelRows;
+      int64_t filled = least(kGroup, rows - r); // may be none
       for (int64_t s = 0, k = block.begin; s < block.num_segments; ++s) {
         int64_t count = block.ends[s] - k;
         with_type<F>(g_.a, i + r, k, [&](const auto* from) {
@@ -249,25 +266,26 @@ class Product {
               g_.a.row_stride,
               count,
               filled,
+              g_.m - i - r,
               [to, panel](int64_t word, auto words) {
-                Word* place = to + word * kPanelRows;
-                if constexpr (F::kLanes == kPanelRows) {
-                  store(place, words);
-                } else { // two panels at once
-                  store(
-                      place,
-                      __builtin_shufflevector(
-                          words, words, 0, 1, 2, 3, 4, 5, 6, 7));
-                  store(
-                      place + panel,
-                      __builtin_shufflevector(
-                          words, words, 8, 9, 10, 11, 12, 13, 14, 15));
-                }
+                store_rows(to + word * kPanelRows, panel, words);
               });
         });
         k += count;
-        to += ceil_div(count, F::kPerWord) * kPanelRows;
+        to += words_of<F>(count) * kPanelRows;
       }
+    }
+  }
+
+  /// Lanes of a group -> their panels.
+  static void store_rows(Word* to, int64_t panel, Vector<Word> words) {
+    if constexpr (kGroup == 2 * kPanelRows) {
+      using Half __attribute__((vector_size(kVectorBytes / 2))) = Word;
+      store(to, load<Half>(&words));
+      store(to + panel, load<Half>(reinterpret_cast<Word*>(&words) + kPanelRows));
+    } else { // lanes beyond the panel are overwritten by what comes next
+      static_assert(kGroup == kPanelRows || kPanelRows % kWidth == 0);
+      store(to, words);
     }
   }
 
@@ -298,7 +316,7 @@ class Product {
                          : static_cast<Sum*>(g_.c) + i * sums_stride_ + begin;
       for (int64_t r = 0; r < rows; r += kPanelRows) {
         place(
-            width / F::kLanes,
+            width / kWidth,
             least(kPanelRows, rows - r),
             least(width, g_.n - begin),
             block,
@@ -320,19 +338,18 @@ class Product {
       Sum* c,
       const Sum* init) const {
     auto run = [&]<int W>() {
-      if (rows == kPanelRows && columns == W * F::kLanes) {
+      if (rows == kPanelRows && columns == W * kWidth) {
         tile<F, W>(block, a, b, c, sums_stride_, init);
       } else {
         edge_tile<F, W>(rows, columns, block, a, b, c, sums_stride_, init);
       }
     };
-    switch (vectors) {
-      case 3:
-        return run.template operator()<3>();
-      case 2:
-        return run.template operator()<2>();
-      default:
-        return run.template operator()<1>();
+    if (vectors == 1) {
+      run.template operator()<1>();
+    } else if (vectors == 2) {
+      run.template operator()<2>();
+    } else if constexpr (F::kTileVectors == 3) {
+      run.template operator()<3>();
     }
   }
 
@@ -368,7 +385,7 @@ void with_format(Type compute, const Run& run) {
     case Type::kF32:
       return run.template operator()<F32>();
     case Type::kBf16:
-      return run.template operator()<Bf16Pair>();
+      return run.template operator()<BF16>();
   }
 }
 
@@ -385,7 +402,8 @@ size_t packed_bytes(int64_t k, int64_t n, Type compute) {
   with_format(compute, [&]<class F>() {
     bytes = sizeof(typename F::Word) *
         static_cast<size_t>(
-                ceil_div(k, F::kPerWord) * ceil_div(n, F::kLanes) * F::kLanes);
+                words_of<F>(k) * ceil_div(n, kLanes<typename F::Sum>) *
+                kLanes<typename F::Sum>);
   });
   return bytes;
 }

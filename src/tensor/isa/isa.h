@@ -10,6 +10,10 @@
 // another ACCRUE_ISA, the namespace of that set. They use no functions of the
 // standard library that could end up outlined: the linker keeps one copy of
 // such a function, and it must not be the one with the newest instructions.
+//
+// Bits are the same in every set that has a fused multiply-add (docs/bits.md):
+// the compiler contracts nothing (-ffp-contract=off), products that are added
+// are written as fma(), and sums over a row have lanes of their own (sum.h).
 
 #define ACCRUE_INLINE inline __attribute__((always_inline))
 
@@ -18,11 +22,6 @@ namespace accrue::tensor::ACCRUE_ISA {
 struct Bf16 {
   uint16_t bits;
 };
-
-// 64 bytes whatever the machine's registers; the compiler splits them.
-using F32x16 = float __attribute__((vector_size(64)));
-using F64x8 = double __attribute__((vector_size(64)));
-using U32x16 = uint32_t __attribute__((vector_size(64)));
 
 template <class To, class From>
 ACCRUE_INLINE To bit_cast(From from) {
@@ -94,6 +93,7 @@ Function<decltype(Kernels::sum_rows)> sum_rows;
 Function<decltype(Kernels::sum_squares)> sum_squares;
 Function<decltype(Kernels::dropout)> dropout;
 Function<decltype(Kernels::rotate)> rotate;
+Function<decltype(Kernels::adamw)> adamw;
 
 extern const Kernels table;
 

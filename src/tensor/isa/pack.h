@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "tensor/isa/format.h"
 
 // Packing: parts of a matrix are laid out in the order in which a product
@@ -7,38 +9,61 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// As the instruction that rounds vectors does it, where there is one: to
-/// nearest even, denormals to 0.
-ACCRUE_INLINE uint32_t rounded(float x) {
-#if defined(__AVX512BF16__)
-  auto bits = bit_cast<uint32_t>(x);
-  if ((bits & 0x7f800000) == 0) {
-    return bits >> 31 << 15;
-  }
-#endif
-  return round_to_bf16(x);
+template <class F>
+inline constexpr bool kRounds = F::kType == Type::kBf16;
+
+/// Words of a segment of `count` elements in k. A bf16 segment has an even
+/// number of elements, the last 0 if need be, whether words are pairs or not:
+/// adding 0 · 0 to a sum of -0 makes it +0.
+template <class F>
+constexpr int64_t words_of(int64_t count) {
+  return kRounds<F> ? (count + 1) / 2 * (2 / F::kPerWord) : count;
 }
 
-/// The word of one element and, unless it is the last, its neighbour in k.
+/// As the instruction that rounds vectors does it: to nearest even, denormals
+/// to 0.
+ACCRUE_INLINE uint32_t rounded(float x) {
+  auto bits = bit_cast<uint32_t>(x);
+  return (bits & 0x7f800000) == 0 ? bits >> 31 << 15 : round_to_bf16(x);
+}
+
+/// The word of elements k and k + 1 (nullptr: none); of k alone unless words
+/// are pairs.
 template <class F, class T>
 ACCRUE_INLINE typename F::Word word(const T* first, const T* second) {
   if constexpr (F::kPerWord == 2) {
-    uint32_t low = rounded(widen(*first));
-    uint32_t high = second != nullptr ? rounded(widen(*second)) : 0;
-    return low | high << 16;
+    uint32_t high = rounded(widen(*first));
+    uint32_t low = second != nullptr ? rounded(widen(*second)) : 0;
+    return high << 16 | low;
+  } else if constexpr (kRounds<F> && sizeof(T) == 4) {
+    return bit_cast<float>(rounded(widen(*first)) << 16);
   } else {
     return static_cast<typename F::Word>(widen(*first));
   }
 }
 
+/// A vector of words that stand apart from each other, from values.
+template <class F>
+ACCRUE_INLINE Vector<typename F::Word> words_from(
+    Vector<typename F::Word> values) {
+  if constexpr (kRounds<F>) { // rounded(), lane by lane
+    auto bits = bit_cast<Vector<uint32_t>>(values);
+    auto nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000U;
+    auto kept = values == values ? nearest : 0x7fc00000 | (bits & 0);
+    bits = (bits & 0x7f800000) == 0 ? bits & 0x80000000U : kept;
+    return bit_cast<Vector<float>>(bits);
+  } else {
+    return values;
+  }
+}
+
 /// Words that are neighbours across k: rows k and k + 1 (nullptr: none).
 template <class F, class T>
-ACCRUE_INLINE typename F::Words across(const T* row, const T* next) {
-  if constexpr (F::kPerWord == 1 && sizeof(T) == sizeof(typename F::Word)) {
-    return load<typename F::Words>(row);
-  }
+ACCRUE_INLINE Vector<typename F::Word> across(
+    const T* row,
+    [[maybe_unused]] const T* next) {
 #if defined(__AVX512BF16__)
-  else if constexpr (F::kPerWord == 2) {
+  if constexpr (F::kPerWord == 2) {
     auto half = [](const T* from) {
       if constexpr (sizeof(T) == 2) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
@@ -46,71 +71,72 @@ ACCRUE_INLINE typename F::Words across(const T* row, const T* next) {
         return (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(from));
       }
     };
-    __m512i low = _mm512_cvtepu16_epi32(half(row));
+    __m512i high = _mm512_slli_epi32(_mm512_cvtepu16_epi32(half(row)), 16);
     if (next == nullptr) {
-      return (U32x16)low;
+      return (Vector<uint32_t>)high;
     }
-    __m512i high = _mm512_cvtepu16_epi32(half(next));
-    return (U32x16)_mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-  }
+    __m512i low = _mm512_cvtepu16_epi32(half(next));
+    return (Vector<uint32_t>)_mm512_or_si512(low, high);
+  } else
 #endif
-  else {
-    typename F::Words words = {};
-    for (int64_t i = 0; i < F::kLanes; ++i) {
-      words[i] = word<F, T>(row + i, next != nullptr ? next + i : nullptr);
-    }
-    return words;
+      if constexpr (sizeof(T) == 2) {
+    return load_wide(row);
+  } else {
+    return words_from<F>(load_wide(row));
   }
 }
 
 /// Words that are neighbours along k.
 template <class F, class T>
-ACCRUE_INLINE typename F::Words along(const T* from) {
-  if constexpr (sizeof(T) * F::kPerWord == sizeof(typename F::Word)) {
-    return load<typename F::Words>(from);
-  }
+ACCRUE_INLINE Vector<typename F::Word> along(const T* from) {
 #if defined(__AVX512BF16__)
-  else if constexpr (F::kPerWord == 2) {
-    return (U32x16)_mm512_cvtne2ps_pbh(
-        _mm512_loadu_ps(from + 16), _mm512_loadu_ps(from));
-  }
+  if constexpr (F::kPerWord == 2) {
+    auto pairs = [&] {
+      if constexpr (sizeof(T) == 2) {
+        return _mm512_loadu_si512(from);
+      } else {
+        return (__m512i)_mm512_cvtne2ps_pbh(
+            _mm512_loadu_ps(from + 16), _mm512_loadu_ps(from));
+      }
+    }();
+    return (Vector<uint32_t>)_mm512_rol_epi32(pairs, 16);
+  } else
 #endif
-  else {
-    typename F::Words words = {};
-    for (int64_t i = 0; i < F::kLanes; ++i) {
-      const T* first = from + i * F::kPerWord;
-      words[i] = word<F, T>(first, first + F::kPerWord - 1);
-    }
-    return words;
+  {
+    return across<F, T>(from, nullptr);
   }
 }
 
-/// rows[i][j] <-> rows[j][i].
-ACCRUE_INLINE void transpose(U32x16 (&rows)[16]) {
-  // Stage s exchanges blocks of s words between rows that are s apart.
-  constexpr U32x16 kLow[4] = {
-      {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
-      {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
-      {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
-      {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30}};
-#pragma GCC unroll 4
-  for (int stage = 0; stage < 4; ++stage) {
-    const int step = 8 >> stage;
+/// rows[i][j] <-> rows[j][i]; stage by stage, each of which exchanges blocks of
+/// `step` words between rows that are `step` apart.
+template <class V, int64_t lanes, int64_t step, size_t... lane>
+ACCRUE_INLINE void exchange(V (&rows)[lanes], std::index_sequence<lane...>) {
+  using Index = std::conditional_t<sizeof(V) / lanes == 8, uint64_t, uint32_t>;
+  using Lanes = Vector<Index>;
+  constexpr Index kStep = step;
+  const Lanes low = {
+      ((lane & kStep) == 0 ? Index{lane} : Index{lanes + lane - kStep})...};
 #pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i) {
-      if ((i & step) == 0) {
-        U32x16 low = __builtin_shuffle(rows[i], rows[i + step], kLow[stage]);
-        U32x16 high = __builtin_shuffle(
-            rows[i], rows[i + step], kLow[stage] + static_cast<uint32_t>(step));
-        rows[i] = low;
-        rows[i + step] = high;
-      }
+  for (int64_t i = 0; i < lanes; ++i) {
+    if ((i & step) == 0) {
+      V first = __builtin_shuffle(rows[i], rows[i + step], low);
+      V second = __builtin_shuffle(rows[i], rows[i + step], low + kStep);
+      rows[i] = first;
+      rows[i + step] = second;
     }
   }
+  if constexpr (step > 1) {
+    exchange<V, lanes, step / 2>(rows, std::index_sequence<lane...>{});
+  }
+}
+template <class V, int64_t lanes>
+ACCRUE_INLINE void transpose(V (&rows)[lanes]) {
+  exchange<V, lanes, lanes / 2>(rows, std::make_index_sequence<lanes>{});
 }
 
 /// Gives emit(word of k, words across k) for `count` elements in k of `filled`
-/// (at most F::kLanes) columns; the other words are 0.
+/// (at most a vector of) columns. The other words are 0, or what follows in
+/// memory if as many as `readable` may be read.
 template <class F, class T, class Emit>
 ACCRUE_INLINE void pack_lanes(
     const T* from,
@@ -118,37 +144,44 @@ ACCRUE_INLINE void pack_lanes(
     int64_t stride_w,
     int64_t count,
     int64_t filled,
+    int64_t readable,
     const Emit& emit) {
-  using Words = typename F::Words;
-  int64_t num_words = (count + F::kPerWord - 1) / F::kPerWord;
+  using Words = Vector<typename F::Word>;
+  constexpr int64_t kWidth = kLanes<typename F::Word>;
+  const int64_t num_words = words_of<F>(count);
   int64_t done = 0;
-  if (stride_w == 1 && filled == F::kLanes) {
-    for (; done < num_words; ++done) {
+  if (stride_w == 1 && readable >= kWidth) {
+    for (; (done + 1) * F::kPerWord <= count; ++done) {
       const T* row = from + done * F::kPerWord * stride_k;
-      bool pair = (done + 1) * F::kPerWord <= count;
-      emit(done, across<F, T>(row, pair ? row + stride_k : nullptr));
+      emit(done, across<F, T>(row, row + stride_k));
+    }
+    if (done * F::kPerWord < count) {
+      emit(
+          done,
+          across<F, T>(from + done * F::kPerWord * stride_k, nullptr));
+      ++done;
     }
   }
-  if constexpr (F::kLanes == 16) {
-    for (; stride_k == 1 && (done + 16) * F::kPerWord <= count; done += 16) {
-      U32x16 rows[16];
+  for (; stride_k == 1 && (done + kWidth) * F::kPerWord <= count;
+       done += kWidth) {
+    Words rows[kWidth];
 #pragma GCC unroll 16
-      for (int64_t i = 0; i < 16; ++i) {
-        rows[i] = i < filled ? bit_cast<U32x16>(along<F, T>(
-                                   from + i * stride_w + done * F::kPerWord))
-                             : U32x16{};
-      }
-      transpose(rows);
+    for (int64_t i = 0; i < kWidth; ++i) {
+      rows[i] = i < filled
+          ? along<F, T>(from + i * stride_w + done * F::kPerWord)
+          : Words{};
+    }
+    transpose(rows);
 #pragma GCC unroll 16
-      for (int64_t i = 0; i < 16; ++i) {
-        emit(done + i, bit_cast<Words>(rows[i]));
-      }
+    for (int64_t i = 0; i < kWidth; ++i) {
+      emit(done + i, rows[i]);
     }
   }
   for (; done < num_words; ++done) {
     Words words = {};
-    bool pair = (done + 1) * F::kPerWord <= count;
-    for (int64_t i = 0; i < filled; ++i) {
+    const bool any = done * F::kPerWord < count;
+    const bool pair = (done + 1) * F::kPerWord <= count;
+    for (int64_t i = 0; i < filled && any; ++i) {
       const T* first = from + done * F::kPerWord * stride_k + i * stride_w;
       words[i] = word<F, T>(first, pair ? first + stride_k : nullptr);
     }

@@ -10,24 +10,21 @@ void norm_row(const NormRows& n, int64_t row, T* y) {
   const T* bias = at<T>(n.bias);
   T mean = 0;
   if (bias != nullptr) {
-#pragma omp simd reduction(+ : mean)
-    for (int64_t i = 0; i < n.width; ++i) {
-      mean += x[i];
-    }
+    mean = sum_of<T>(
+        n.width, [&](auto read, auto sum) { return sum + read(x); });
     mean /= static_cast<T>(n.width);
     at<T>(n.mean)[row] = mean;
   }
-  T squares = 0;
-#pragma omp simd reduction(+ : squares)
-  for (int64_t i = 0; i < n.width; ++i) {
-    squares += (x[i] - mean) * (x[i] - mean);
-  }
+  T squares = sum_of<T>(n.width, [&](auto read, auto sum) {
+    auto d = read(x) - mean;
+    return fma(d, d, sum);
+  });
   T rstd =
       1 / root(squares / static_cast<T>(n.width) + static_cast<T>(n.epsilon));
   at<T>(n.rstd)[row] = rstd;
   if (bias != nullptr) {
     for (int64_t i = 0; i < n.width; ++i) {
-      y[i] = (x[i] - mean) * rstd * weight[i] + bias[i];
+      y[i] = fma((x[i] - mean) * rstd, weight[i], bias[i]);
     }
   } else {
     for (int64_t i = 0; i < n.width; ++i) {
@@ -48,22 +45,23 @@ void norm_row_backward(
   const T* weight = at<T>(n.weight);
   const T mean = n.bias != nullptr ? at<T>(n.mean)[row] : 0;
   const T rstd = at<T>(n.rstd)[row];
-  T along = 0; // the part of the gradient that changes the norm of x
-  T common = 0; // and its mean
-#pragma omp simd reduction(+ : along, common)
-  for (int64_t i = 0; i < n.width; ++i) {
-    T normal = (x[i] - mean) * rstd;
-    T g = dy[i] * weight[i];
-    along += g * normal;
-    common += g;
-  }
+  // The part of the gradient that changes the norm of x, and its mean.
+  T along = sum_of<T>(n.width, [&](auto read, auto sum) {
+    return fma(read(dy) * read(weight), (read(x) - mean) * rstd, sum);
+  });
+  T common = n.bias == nullptr
+      ? 0
+      : sum_of<T>(n.width, [&](auto read, auto sum) {
+          return fma(read(dy), read(weight), sum);
+        });
   along /= static_cast<T>(n.width);
-  common = n.bias != nullptr ? common / static_cast<T>(n.width) : 0;
+  common /= static_cast<T>(n.width);
 #pragma omp simd
   for (int64_t i = 0; i < n.width; ++i) {
     T normal = (x[i] - mean) * rstd;
-    dx[i] += rstd * (dy[i] * weight[i] - common - normal * along);
-    dweight[i] += dy[i] * normal;
+    T g = fma(dy[i], weight[i], -common);
+    dx[i] = fma(rstd, fma(-normal, along, g), dx[i]);
+    dweight[i] = fma(dy[i], normal, dweight[i]);
     dbias[i] += dy[i];
   }
 }
@@ -109,17 +107,15 @@ double loss_row(
     most = logits[j] > most ? logits[j] : most;
   }
   T wanted = logits[target];
-  T total = 0;
-#pragma omp simd reduction(+ : total)
   for (int64_t j = 0; j < vocab; ++j) {
-    T e = exponential(logits[j] - most);
-    logits[j] = e;
-    total += e;
+    logits[j] = exponential(logits[j] - most);
   }
+  T total =
+      sum_of<T>(vocab, [&](auto read, auto sum) { return sum + read(logits); });
   if (g) {
     auto w = static_cast<T>(weight);
     T factor = w / total;
-    T at_target = factor * logits[target] - w;
+    T at_target = fma(factor, logits[target], -w);
     scale_row(logits, vocab, factor, gradient);
     store(gradient + target, narrow<Gradient>(at_target));
   }
@@ -231,8 +227,6 @@ void dropout(
   with_sum_type(type, [&]<class T>() {
     auto scale = static_cast<T>(range.scale);
     auto end = range.first + static_cast<uint64_t>(range.count);
-    // Whole blocks, also where the range has part of one: in a shorter loop
-    // the compiler may round once where it rounds twice here.
     uint32_t words[64];
     T in[64] = {};
     T sum[64] = {};
@@ -247,7 +241,7 @@ void dropout(
         __builtin_memcpy(sum + (from - block), at<T>(base) + i, bytes);
       }
       for (int e = 0; e < 64; ++e) {
-        in[e] = words[e] < range.threshold ? sum[e] : sum[e] + in[e] * scale;
+        in[e] = words[e] < range.threshold ? sum[e] : fma(in[e], scale, sum[e]);
       }
       __builtin_memcpy(at<T>(y) + i, in + (from - block), bytes);
     }
@@ -255,15 +249,58 @@ void dropout(
 }
 
 double sum_squares(Type type, int64_t count, const void* x) {
-  double sum = 0;
+  double total = 0;
   with_sum_type(type, [&]<class T>() {
     const T* from = at<T>(x);
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < count; ++i) {
-      sum += static_cast<double>(from[i]) * static_cast<double>(from[i]);
+    // 64 bytes of fp64, whatever x is.
+    constexpr int64_t kFixed = 8;
+    double lanes[kFixed] = {};
+    int64_t i = 0;
+    for (; i + kFixed <= count; i += kFixed) {
+      for (int64_t j = 0; j < kFixed; ++j) {
+        auto wide = static_cast<double>(from[i + j]);
+        lanes[j] = fma(wide, wide, lanes[j]);
+      }
+    }
+    for (int64_t j = 0; i < count; ++i, ++j) {
+      auto wide = static_cast<double>(from[i]);
+      lanes[j] = fma(wide, wide, lanes[j]);
+    }
+    for (double lane : lanes) {
+      total += lane;
     }
   });
-  return sum;
+  return total;
+}
+
+void adamw(
+    const AdamWStep& step,
+    Type type,
+    int64_t count,
+    const void* gradient,
+    void* parameter,
+    void* average,
+    void* square_average) {
+  with_sum_type(type, [&]<class T>() {
+    const T* g = at<T>(gradient);
+    T* p = at<T>(parameter);
+    T* m = at<T>(average);
+    T* v = at<T>(square_average);
+    const auto decay = static_cast<T>(1 - step.lr * step.weight_decay);
+    const auto share1 = static_cast<T>(1 - step.beta1);
+    const auto beta2 = static_cast<T>(step.beta2);
+    const auto share2 = static_cast<T>(1 - step.beta2);
+    const auto size = static_cast<T>(step.lr / step.correction1);
+    const auto scale = static_cast<T>(root(step.correction2));
+    const auto eps = static_cast<T>(step.eps);
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      m[i] = fma(share1, g[i] - m[i], m[i]);
+      v[i] = fma(share2 * g[i], g[i], beta2 * v[i]);
+      T denominator = root(v[i]) / scale + eps;
+      p[i] = fma(-size, m[i] / denominator, decay * p[i]);
+    }
+  });
 }
 
 } // namespace accrue::tensor::ACCRUE_ISA

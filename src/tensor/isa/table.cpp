@@ -18,6 +18,7 @@ const Kernels table = {
     .sum_squares = sum_squares,
     .dropout = dropout,
     .rotate = rotate,
+    .adamw = adamw,
 };
 
 } // namespace accrue::tensor::ACCRUE_ISA

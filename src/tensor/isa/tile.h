@@ -6,8 +6,6 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-constexpr int64_t kPanelRows = 8; // of A
-
 constexpr int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
@@ -21,7 +19,7 @@ struct Block {
   const int64_t* ends = nullptr; // of the segments, in k
 };
 
-/// c [8, W vectors]: init + the first segment if there is an init, else
+/// c [kTileRows, W vectors]: init + the first segment if there is an init, else
 /// c += it; then the other segments are added in turn.
 template <class F, int W>
 void tile(
@@ -31,44 +29,46 @@ void tile(
     typename F::Sum* c,
     int64_t c_stride,
     const typename F::Sum* init) {
-  using Sums = typename F::Sums;
+  constexpr int64_t kRows = F::kTileRows;
+  using Sums = Vector<typename F::Sum>;
+  using Words = Vector<typename F::Word>;
+  constexpr int64_t kWidth = kLanes<typename F::Sum>;
   int64_t begin = block.begin;
 #pragma GCC unroll 8
-  for (int64_t i = 0; i < kPanelRows; ++i) { // wanted at the end, for writing
+  for (int64_t i = 0; i < kRows; ++i) { // wanted at the end, for writing
 #pragma GCC unroll 4
     for (int v = 0; v < W; ++v) {
-      __builtin_prefetch(c + i * c_stride + v * F::kLanes, 1);
+      __builtin_prefetch(c + i * c_stride + v * kWidth, 1);
     }
   }
   for (int64_t s = 0; s < block.num_segments; ++s) {
-    int64_t words = ceil_div(block.ends[s] - begin, F::kPerWord);
+    int64_t words = words_of<F>(block.ends[s] - begin);
     begin = block.ends[s];
-    Sums sum[kPanelRows][W] = {};
+    Sums sum[kRows][W] = {};
     for (int64_t k = 0; k < words; ++k) {
-      typename F::Words columns[W];
+      Words columns[W];
 #pragma GCC unroll 4
       for (int v = 0; v < W; ++v) {
-        columns[v] = load<typename F::Words>(b + v * F::kLanes);
+        columns[v] = load<Words>(b + v * kWidth);
       }
 #pragma GCC unroll 8
-      for (int64_t i = 0; i < kPanelRows; ++i) {
+      for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
         for (int v = 0; v < W; ++v) {
-          sum[i][v] = F::fma(a[i], columns[v], sum[i][v]);
+          sum[i][v] = F::madd(a[i], columns[v], sum[i][v]);
         }
       }
-      a += kPanelRows;
-      b += W * F::kLanes;
+      a += kRows;
+      b += W * kWidth;
     }
 #pragma GCC unroll 8
-    for (int64_t i = 0; i < kPanelRows; ++i) {
+    for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
       for (int v = 0; v < W; ++v) {
-        typename F::Sum* to = c + i * c_stride + v * F::kLanes;
+        typename F::Sum* to = c + i * c_stride + v * kWidth;
         store(
             to,
-            load<Sums>(init != nullptr ? init + v * F::kLanes : to) +
-                sum[i][v]);
+            load<Sums>(init != nullptr ? init + v * kWidth : to) + sum[i][v]);
       }
     }
     init = nullptr;
@@ -86,8 +86,8 @@ void edge_tile(
     typename F::Sum* c,
     int64_t c_stride,
     const typename F::Sum* init) {
-  constexpr int64_t kStride = W * F::kLanes;
-  typename F::Sum buffer[kPanelRows * kStride] = {};
+  constexpr int64_t kStride = W * kLanes<typename F::Sum>;
+  typename F::Sum buffer[F::kTileRows * kStride] = {};
   typename F::Sum start[kStride] = {};
   for (int64_t j = 0; j < columns; ++j) {
     for (int64_t i = 0; i < rows && init == nullptr; ++i) {

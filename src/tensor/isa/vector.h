@@ -1,0 +1,132 @@
+#pragma once
+
+#include "tensor/isa/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+// Registers of the instruction set: how wide, how many, and the one operation
+// on them that C++ has no operator for.
+
+namespace accrue::tensor::ACCRUE_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int64_t kVectorBytes = 64;
+inline constexpr int64_t kRegisters = 32;
+#elif defined(__AVX2__)
+inline constexpr int64_t kVectorBytes = 32;
+inline constexpr int64_t kRegisters = 16;
+#else // SSE2, NEON
+inline constexpr int64_t kVectorBytes = 16;
+#if defined(__aarch64__)
+inline constexpr int64_t kRegisters = 32;
+#else
+inline constexpr int64_t kRegisters = 16;
+#endif
+#endif
+
+template <class T>
+struct VectorOf {
+  using Type __attribute__((vector_size(kVectorBytes))) = T;
+};
+template <class T>
+using Vector = typename VectorOf<T>::Type;
+template <class T>
+inline constexpr int64_t kLanes = kVectorBytes / int64_t{sizeof(T)};
+
+/// a · b + c, rounded once where the instruction set can.
+ACCRUE_INLINE float fma(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+ACCRUE_INLINE double fma(double a, double b, double c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+ACCRUE_INLINE Vector<float>
+fma(Vector<float> a, Vector<float> b, Vector<float> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
+ACCRUE_INLINE Vector<double>
+fma(Vector<double> a, Vector<double> b, Vector<double> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_pd(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f64(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
+
+/// All lanes x.
+template <class T>
+ACCRUE_INLINE Vector<T> splat(T x) {
+  return x - Vector<T>{}; // keeps the sign of 0, too
+}
+
+/// kLanes<float> values from memory.
+ACCRUE_INLINE Vector<float> load_wide(const float* from) {
+  return load<Vector<float>>(from);
+}
+ACCRUE_INLINE Vector<double> load_wide(const double* from) {
+  return load<Vector<double>>(from);
+}
+ACCRUE_INLINE Vector<float> load_wide(const Bf16* from) {
+  using Half __attribute__((vector_size(kVectorBytes / 2))) = uint16_t;
+  auto bits = __builtin_convertvector(load<Half>(from), Vector<uint32_t>);
+  return bit_cast<Vector<float>>(bits << 16);
+}
+
+/// Denormals count as 0, as what they are read and made by the instruction
+/// that multiplies bf16 does whatever the control register says. While alive,
+/// other instructions of this thread do so, too.
+class FlushDenormals {
+ public:
+#if defined(__x86_64__)
+  FlushDenormals() : before_(_mm_getcsr()) {
+    _mm_setcsr(before_ | 0x8040U); // FTZ, DAZ
+  }
+  ~FlushDenormals() {
+    _mm_setcsr(before_);
+  }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  FlushDenormals() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    uint64_t flushing = before_ | uint64_t{1} << 24; // FZ
+    asm volatile("msr fpcr, %0" : : "r"(flushing) : "memory");
+  }
+  ~FlushDenormals() {
+    asm volatile("msr fpcr, %0" : : "r"(before_) : "memory");
+  }
+
+ private:
+  uint64_t before_ = 0;
+#endif
+ public:
+  FlushDenormals(const FlushDenormals&) = delete;
+  FlushDenormals& operator=(const FlushDenormals&) = delete;
+};
+
+} // namespace accrue::tensor::ACCRUE_ISA
