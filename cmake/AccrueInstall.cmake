@@ -16,7 +16,8 @@ configure_package_config_file(
 write_basic_package_version_file(
   ${PROJECT_BINARY_DIR}/accrueConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
-install(FILES cmake/AccrueOpenmp.cmake
+install(FILES cmake/AccrueTorch.cmake
+              cmake/AccrueOpenmp.cmake
               ${PROJECT_BINARY_DIR}/accrueConfig.cmake
               ${PROJECT_BINARY_DIR}/accrueConfigVersion.cmake
         DESTINATION ${_package})

@@ -4,9 +4,13 @@
 if(TARGET accrue::openmp)
   return()
 endif()
-get_filename_component(_torch_lib "${Torch_DIR}/../../../lib" ABSOLUTE)
+# Wheels and zips carry libgomp, an environment of conda one of the three.
 file(GLOB _openmp LIST_DIRECTORIES false
-  "${_torch_lib}/libgomp*.so*" "${_torch_lib}/libiomp5*.so*")
+  "${ACCRUE_TORCH_LIB}/libgomp*.so*")
+if(NOT _openmp)
+  file(GLOB _openmp LIST_DIRECTORIES false
+    "${ACCRUE_TORCH_LIB}/libomp.so*" "${ACCRUE_TORCH_LIB}/libiomp5.so*")
+endif()
 add_library(accrue::openmp INTERFACE IMPORTED)
 if(_openmp)
   list(GET _openmp 0 _openmp)

@@ -5,9 +5,13 @@ target_compile_features(accrue_options INTERFACE cxx_std_20)
 target_compile_options(accrue_options INTERFACE -ffp-contract=off
   -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
   $<$<BOOL:${ACCRUE_WERROR}>:-Werror>)
-# Header-only, because LibTorch's wheel carries headers of its own version of
-# fmt that hide the system's.
-target_link_libraries(accrue_options INTERFACE fmt::fmt-header-only)
+# LibTorch's wheel carries headers of another version of fmt: a folder with the
+# system's alone comes before it. (Header-only, fmt cost every source 6 s.)
+get_target_property(_fmt fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt)
+file(CREATE_LINK ${_fmt}/fmt ${PROJECT_BINARY_DIR}/fmt/fmt SYMBOLIC)
+target_include_directories(accrue_options INTERFACE ${PROJECT_BINARY_DIR}/fmt)
+target_link_libraries(accrue_options INTERFACE fmt::fmt)
 if(ACCRUE_SANITIZE)
   target_compile_options(accrue_options INTERFACE
     -fsanitize=${ACCRUE_SANITIZE} -fno-omit-frame-pointer
@@ -20,7 +24,7 @@ if(ACCRUE_PCH)
   file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/pch.cpp CONTENT "")
   add_library(accrue_pch OBJECT ${PROJECT_BINARY_DIR}/pch.cpp)
   target_precompile_headers(accrue_pch PRIVATE ${PROJECT_SOURCE_DIR}/src/pch.h)
-  target_link_libraries(accrue_pch PRIVATE accrue_options torch)
+  target_link_libraries(accrue_pch PRIVATE accrue_options accrue::torch)
 endif()
 
 # accrue_room(<name> SOURCES … [DEPENDS rooms…] [LINK public…] [PRIVATE private…])
@@ -43,7 +47,7 @@ function(accrue_room name)
     PUBLIC ${ROOM_DEPENDS} ${ROOM_LINK}
     PRIVATE $<BUILD_INTERFACE:accrue_options> ${ROOM_PRIVATE})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
-  if(ACCRUE_PCH AND "torch" IN_LIST ROOM_LINK)
+  if(ACCRUE_PCH AND "accrue::torch" IN_LIST ROOM_LINK)
     target_precompile_headers(${target} REUSE_FROM accrue_pch)
   endif()
 endfunction()

@@ -17,7 +17,7 @@
 namespace accrue::cli {
 namespace {
 
-TrainOptions parse(const std::vector<std::string>& arguments) {
+TrainOptions parse_eval(const std::vector<std::string>& arguments) {
   TrainOptions options;
   std::string dtype = "fp32";
   std::string chat_template = "auto";
@@ -71,7 +71,7 @@ TrainOptions parse(const std::vector<std::string>& arguments) {
 } // namespace
 
 int run_eval(const std::vector<std::string>& arguments) {
-  TrainOptions options = parse(arguments);
+  TrainOptions options = parse_eval(arguments);
   set_threads(options.threads);
   report::Progress progress(people(options), options.quiet);
   ModelSource source = find_model(options.model);

@@ -208,7 +208,7 @@ std::string generate(
   return stream.finish();
 }
 
-GenerateOptions parse(const std::vector<std::string>& arguments) {
+GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
   GenerateOptions options;
   std::string dtype = "fp32";
   std::string chat_template = "auto";
@@ -265,7 +265,7 @@ GenerateOptions parse(const std::vector<std::string>& arguments) {
 } // namespace
 
 int run_generate(const std::vector<std::string>& arguments) {
-  GenerateOptions options = parse(arguments);
+  GenerateOptions options = parse_generate(arguments);
   set_threads(options.threads);
   ModelSource source = find_model(options.model);
   if (!source.has_weights()) {

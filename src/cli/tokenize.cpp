@@ -25,7 +25,7 @@ struct TokenizeOptions {
   bool no_special_tokens = false;
 };
 
-TokenizeOptions parse(const std::vector<std::string>& arguments) {
+TokenizeOptions parse_tokenize(const std::vector<std::string>& arguments) {
   TokenizeOptions options;
   CLI::App app(
       "Print the token ids of every input line as a JSON array.",
@@ -87,7 +87,7 @@ std::string encoded(
 } // namespace
 
 int run_tokenize(const std::vector<std::string>& arguments) {
-  TokenizeOptions options = parse(arguments);
+  TokenizeOptions options = parse_tokenize(arguments);
   auto tokenizer = Tokenizer::load(options.tokenizer);
   Tokenizer::Encoder encoder(tokenizer);
   std::ifstream file;

@@ -19,10 +19,12 @@ namespace accrue::tensor {
 ACCRUE_DECLARE(avx512bf16)
 ACCRUE_DECLARE(avx512)
 ACCRUE_DECLARE(avx2)
-#elif defined(__aarch64__)
-ACCRUE_DECLARE(neon)
 #endif
+#if defined(__aarch64__)
+ACCRUE_DECLARE(neon)
+#else
 ACCRUE_DECLARE(baseline)
+#endif
 #undef ACCRUE_DECLARE
 
 namespace {
@@ -47,10 +49,12 @@ std::vector<InstructionSet> detect() {
   if (v3) {
     sets.push_back({"avx2", &avx2::table, true});
   }
-#elif defined(__aarch64__)
-  sets.push_back({"neon", &neon::table, true});
 #endif
+#if defined(__aarch64__) // whose baseline it is
+  sets.push_back({"neon", &neon::table, true});
+#else
   sets.push_back({"baseline", &baseline::table, false});
+#endif
   return sets;
 }
 

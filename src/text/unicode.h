@@ -9,6 +9,9 @@
 
 namespace accrue::unicode {
 
+/// ▁, which stands for a space in SentencePiece's tokens.
+inline constexpr const char* kMetaspace = "\xE2\x96\x81";
+
 /// Length in bytes of the valid character at the start of `text`, 0 if there
 /// is none. Unicode 15, table 3-7.
 size_t character_length(std::string_view text);

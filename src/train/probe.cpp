@@ -14,6 +14,7 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
+#include "core/clock.h"
 #include "io/json.h"
 #include "memory/budget.h"
 #include "memory/meter.h"
@@ -32,10 +33,6 @@ constexpr int64_t kPlentyTokens = 1024;
 /// Planning ends after three optimizer steps or this, whichever is more.
 constexpr double kPlanningSeconds = 20;
 constexpr double kPlanningSteps = 3;
-
-double seconds_since(steady_clock::time_point start) {
-  return std::chrono::duration<double>(steady_clock::now() - start).count();
-}
 
 class Prober {
  public:

@@ -14,6 +14,7 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
+#include "core/clock.h"
 #include "io/files.h"
 #include "memory/budget.h"
 #include "memory/meter.h"
@@ -28,10 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::steady_clock;
-
-double seconds_since(steady_clock::time_point start) {
-  return std::chrono::duration<double>(steady_clock::now() - start).count();
-}
 
 /// One run from start or resume to its end.
 class Run {

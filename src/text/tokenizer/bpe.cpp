@@ -13,7 +13,7 @@
 namespace accrue {
 namespace {
 
-constexpr std::string_view kSpace = "\xE2\x96\x81"; // ▁
+constexpr std::string_view kSpace = unicode::kMetaspace;
 constexpr size_t kCachedPieces = size_t{1} << 16;
 constexpr size_t kCachedBytes = 64; // longer pieces hardly come back
 

@@ -15,8 +15,6 @@ namespace {
 
 using Tokens = std::vector<std::string>;
 
-constexpr const char* kMetaspace = "\xE2\x96\x81"; // ▁
-
 /// A token with a character that stands for no byte is taken as it is.
 Tokens decode_bytes(const Tokens& tokens) {
   std::string bytes;
@@ -138,7 +136,7 @@ Decoder::Decoder(const io::Node& node) : present_(true) {
               "prepend_scheme",
               step.boolean("add_prefix_space", true) ? "always" : "never");
           steps_.push_back(each(
-              [pattern = Regex::literal(step.text("replacement", kMetaspace)),
+              [pattern = Regex::literal(step.text("replacement", unicode::kMetaspace)),
                prepended = scheme != "never"](
                   const std::string& token, size_t i, size_t) {
                 return replace_all(

@@ -14,7 +14,6 @@ namespace {
 /// GPT-2's, which ByteLevel cuts with by default.
 constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-constexpr const char* kMetaspace = "\xE2\x96\x81"; // ▁
 
 } // namespace
 
@@ -115,7 +114,7 @@ void PreTokenizer::read_byte_level(const io::Node& node) {
 }
 
 void PreTokenizer::read_metaspace(const io::Node& node) {
-  std::string replacement = node.text("replacement", kMetaspace);
+  std::string replacement = node.text("replacement", unicode::kMetaspace);
   if (replacement.empty()) {
     node.at("replacement").fail("must not be empty");
   }

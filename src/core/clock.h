@@ -1,0 +1,12 @@
+#pragma once
+
+#include <chrono>
+
+namespace accrue {
+
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+  return time.count();
+}
+
+} // namespace accrue
