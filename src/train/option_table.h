@@ -178,6 +178,11 @@ void visit_invocation(Options& o, Visitor&& v) {
     o.resume,
     "",
     "go on from the newest good checkpoint in --out, with its settings");
+  v("max-time",
+    o.max_time,
+    "90s|30m|8h",
+    "stop when the command, planning included, has run this long: finish the "
+    "window, save, write the model; --resume goes on");
   v("json", o.json, "", "machine-readable output, progress on stderr");
   v("price-per-hour",
     o.price_per_hour,
