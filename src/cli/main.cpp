@@ -56,8 +56,7 @@ int dispatch(const std::vector<std::string>& arguments) {
     return arguments.empty() ? 2 : 0;
   }
   if (arguments[0] == "--version") {
-    fmt::print("accrue {}\n", ACCRUE_VERSION);
-    return 0;
+    return cli::run_version();
   }
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import unittest
 
@@ -19,7 +20,27 @@ class CommandsTest(CliTest):
                 self.assertIn(part, text)
         self.assertIn("--temperature", self.run_accrue("generate", "--help").stdout)
         self.assertIn("DIR", self.run_accrue("report", "--help").stdout)
-        self.assertRegex(self.run_accrue("--version").stdout, r"accrue \d+\.\d+\.\d+")
+
+    def version(self, **env):
+        self.env.update(env)
+        return dict(line.split(maxsplit=1)
+                    for line in self.run_accrue("--version").stdout.splitlines())
+
+    def test_version_says_what_runs(self):
+        self.assertRegex(self.run_accrue("--version").stdout, r"^accrue \d+\.\d+\.\d+\n")
+        version, path = self.version()["LibTorch"].split(", ")
+        self.assertRegex(version, r"^\d+\.\d+\.\d+")
+        self.assertRegex(path, r"^/.*libtorch_cpu")
+        self.assertTrue(os.path.exists(path))
+
+    def test_threads_follow_the_affinity_mask_and_the_environment(self):
+        self.assertLessEqual(int(self.version()["threads"]), len(os.sched_getaffinity(0)))
+        self.assertEqual(self.version(OMP_NUM_THREADS="3")["threads"], "3")
+        del self.env["OMP_NUM_THREADS"]
+        before = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, before)
+        os.sched_setaffinity(0, {min(before)})
+        self.assertEqual(self.version()["threads"], "1")
 
     def test_unknown_commands_and_flags(self):
         self.assert_error(self.run_accrue("trian", expect=2), "trian")
