@@ -87,7 +87,8 @@ TEST_F(CgroupTest, MemoryHighSlowsDownLongBeforeTheLimit) {
 }
 
 TEST_F(CgroupTest, Version1) {
-  member_of("12:cpuset:/\n5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/\n");
+  member_of(
+      "12:cpuset:/\n5:cpu,cpuacct:/box\n4:memory:/box\n1:name=systemd:/\n");
   file("cpu,cpuacct/box/cpu.cfs_quota_us", "50000\n");
   file("cpu,cpuacct/box/cpu.cfs_period_us", "100000\n");
   file("cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
