@@ -30,6 +30,37 @@ TEST(UnitsTest, BadSizesNameTheText) {
   }
 }
 
+TEST(UnitsTest, TimesOfEverySpelling) {
+  EXPECT_EQ(parse_seconds("90s").value, 90);
+  EXPECT_EQ(parse_seconds("0.5s").value, 0.5);
+  EXPECT_EQ(parse_seconds("30m").value, 1800);
+  EXPECT_EQ(parse_seconds("8h").value, 8 * 3600);
+  EXPECT_EQ(parse_seconds("1h30m").value, 5400);
+  EXPECT_EQ(parse_seconds("1d2h3m4s").value, 86400 + 2 * 3600 + 3 * 60 + 4);
+}
+
+TEST(UnitsTest, BadTimesNameTheTextAndTheForms) {
+  for (const char* text :
+       {"",
+        "90",
+        "s",
+        "-5s",
+        "5 s",
+        "30m1h",
+        "1h1h",
+        "1h30",
+        "1e3s",
+        "infs",
+        "nans",
+        "5x",
+        "9999999999h",
+        "8H"}) {
+    auto message = message_of<ConfigError>([&] { parse_seconds(text); });
+    expect_contains(message, std::string("\"") + text + "\"");
+    expect_contains(message, "90s, 30m, 8h or 1h30m");
+  }
+}
+
 TEST(UnitsTest, FormatsForPeople) {
   EXPECT_EQ(format_bytes(12), "12 B");
   EXPECT_EQ(format_bytes(312ULL << 20), "312 MiB");

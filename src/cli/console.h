@@ -2,8 +2,11 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
+#include "core/cgroup.h"
 #include "train/options.h"
 
 namespace accrue::cli {
@@ -13,11 +16,17 @@ inline std::FILE* people(const TrainOptions& options) {
   return options.json ? stderr : stdout;
 }
 
-/// 0 = all cores.
+/// 0 = as OMP_NUM_THREADS says, else all cores that this process may use.
 inline void set_threads(int64_t threads) {
-  if (threads > 0) {
-    at::set_num_threads(static_cast<int>(threads));
+  if (const char* wanted = std::getenv("OMP_NUM_THREADS");
+      threads == 0 && wanted != nullptr) {
+    threads = std::atoi(wanted); // of a list, the outermost level
   }
+  if (threads <= 0) {
+    // LibTorch's own choice leaves out the second threads of cores.
+    threads = std::min<int64_t>(usable_cpus(), at::get_num_threads());
+  }
+  at::set_num_threads(static_cast<int>(threads));
 }
 
 } // namespace accrue::cli

@@ -43,7 +43,8 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
          "auto, chatml, llama3, mistral or plain")
       ->type_name("NAME");
   app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
-  app.add_option("--threads", options.threads, "0 = all cores")->type_name("N");
+  app.add_option("--threads", options.threads, "0 = all cores that may be used")
+      ->type_name("N");
   app.add_flag(
       "--skip-bad-lines",
       options.skip_bad_lines,
@@ -97,7 +98,7 @@ int run_eval(const std::vector<std::string>& arguments) {
        .vocabulary = open_vocabulary(source),
        .chat_template = options.chat_template,
        .seq_len = seq_len,
-       .threads = static_cast<int>(options.threads)},
+       .threads = at::get_num_threads()},
       [&](uint64_t done, uint64_t total) {
         tick("reading text", done, total);
       }));

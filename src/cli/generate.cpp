@@ -249,7 +249,8 @@ GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
       ->type_name("K");
   app.add_option("--seed", options.seed, "of the sampling")->type_name("N");
   app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
-  app.add_option("--threads", options.threads, "0 = all cores")->type_name("N");
+  app.add_option("--threads", options.threads, "0 = all cores that may be used")
+      ->type_name("N");
   app.add_flag("--json", options.json, "one object with prompt and text");
   parse_arguments(app, arguments);
   try {

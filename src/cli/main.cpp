@@ -13,6 +13,7 @@
 #include "accrue/core/version.h"
 #include "cli/flags.h"
 #include "memory/meter.h"
+#include "tensor/kernels.h"
 
 namespace {
 
@@ -56,9 +57,9 @@ int dispatch(const std::vector<std::string>& arguments) {
     return arguments.empty() ? 2 : 0;
   }
   if (arguments[0] == "--version") {
-    fmt::print("accrue {}\n", ACCRUE_VERSION);
-    return 0;
+    return cli::run_version();
   }
+  accrue::tensor::instruction_set(); // an error in ACCRUE_ISA comes first
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
     throw accrue::ConfigError(fmt::format(

@@ -41,6 +41,15 @@ void warn_about_horizon(
   }
 }
 
+bool ended_early(const TrainSummary& s) {
+  return s.signal != 0 || s.out_of_time;
+}
+
+/// The command that goes on with the run.
+std::string go_on(const TrainOptions& options) {
+  return fmt::format("accrue train --out {} --resume", options.out);
+}
+
 io::OrderedJson to_json(
     const TrainOptions& options,
     const TrainSummary& s,
@@ -59,7 +68,10 @@ io::OrderedJson to_json(
   json["planning_s"] = planning_seconds;
   json["unsplit_bytes"] =
       s.unsplit_bytes > 0 ? io::OrderedJson(s.unsplit_bytes) : nullptr;
+  json["total_steps"] = s.total_steps;
   json["interrupted"] = s.signal != 0;
+  json["out_of_time"] = s.out_of_time;
+  json["go_on"] = ended_early(s) ? io::OrderedJson(go_on(options)) : nullptr;
   json["out"] = options.out;
   return {{"summary", json}};
 }
@@ -82,13 +94,15 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
   fmt::print(
       "this run took                      {}\n",
       format_bytes(s.resident_peak_bytes));
-  if (s.signal != 0) {
+  if (ended_early(s)) {
     fmt::print(
-        "interrupted after step {}; go on with: accrue train --out {} "
-        "--resume\n",
+        "{} after step {} of {}; go on with: {}\n",
+        s.out_of_time ? "stopped by --max-time" : "interrupted",
         s.steps,
-        options.out);
-  } else {
+        s.total_steps,
+        go_on(options));
+  }
+  if (s.signal == 0) {
     fmt::print("model   {}/model\n", options.out);
   }
   fmt::print("report  {}/report.html\n", options.out);
@@ -97,18 +111,19 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
 } // namespace
 
 int run_train(const std::vector<std::string>& arguments) {
+  // Systems that end jobs count from here, not from the first window.
+  const auto started = Clock::now();
   ParsedFlags flags = parse_flags(
       "train", "Train a language model at a large logical batch.", arguments);
   const TrainOptions& options = flags.options;
   set_threads(options.threads);
   report::Progress progress(people(options), options.quiet);
   std::string fit_table;
-  auto started = std::chrono::steady_clock::now();
+  auto planning_started = Clock::now();
   if (needs_plan(options) && flags.problems.empty()) {
     fit_table = probe_in_child(arguments);
   }
-  std::chrono::duration<double> planning =
-      std::chrono::steady_clock::now() - started;
+  std::chrono::duration<double> planning = Clock::now() - planning_started;
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   warn_about_horizon(flags, task, progress);
   auto print_step = [&](const report::StepMetrics& metrics) {
@@ -117,7 +132,7 @@ int run_train(const std::vector<std::string>& arguments) {
       std::fflush(stdout);
     }
   };
-  TrainSummary summary = train(task, progress, print_step, fit_table);
+  TrainSummary summary = train(task, progress, print_step, fit_table, started);
   if (options.json) {
     fmt::print("{}\n", to_json(options, summary, planning.count()).dump());
   } else {

@@ -31,6 +31,15 @@ constexpr std::array<std::pair<std::string_view, double>, 16> kSuffixes{{
     {"T", 1099511627776.0},
 }};
 
+struct TimeUnit {
+  char name;
+  double seconds;
+};
+
+// From the largest down, as they are written.
+constexpr std::array<TimeUnit, 4> kTimeUnits{
+    {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
+
 } // namespace
 
 Bytes parse_bytes(std::string_view text) {
@@ -50,6 +59,36 @@ Bytes parse_bytes(std::string_view text) {
   }
   throw ConfigError(fmt::format(
       "expected a size such as 512MiB, 4GiB or 2e9, got \"{}\"", text));
+}
+
+Seconds parse_seconds(std::string_view text) {
+  double total = 0;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  size_t next_unit = 0; // units before it may not follow any more
+  while (at != end) {
+    double number = 0;
+    auto [rest, error] =
+        std::from_chars(at, end, number, std::chars_format::fixed);
+    size_t unit = next_unit;
+    while (rest != end && unit < kTimeUnits.size() &&
+           kTimeUnits[unit].name != *rest) {
+      ++unit;
+    }
+    if (error != std::errc() || rest == end || unit == kTimeUnits.size() ||
+        !(std::isfinite(number) && number >= 0)) {
+      next_unit = 0;
+      break;
+    }
+    total += number * kTimeUnits[unit].seconds;
+    next_unit = unit + 1;
+    at = rest + 1;
+  }
+  if (next_unit == 0 || !(total < 1e9)) {
+    throw ConfigError(fmt::format(
+        "expected a time such as 90s, 30m, 8h or 1h30m, got \"{}\"", text));
+  }
+  return {total};
 }
 
 std::string format_bytes(uint64_t bytes) {

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
-#include <utility>
+
+#include "core/cgroup.h"
 
 namespace accrue::memory {
 namespace {
@@ -34,19 +35,12 @@ uint64_t peak_resident_bytes() {
 
 uint64_t available_bytes() {
   uint64_t bytes = proc_bytes("/proc/meminfo", "MemAvailable");
-  const std::string v1 = "/sys/fs/cgroup/memory/memory.";
-  const std::string v2 = "/sys/fs/cgroup/memory.";
-  for (const auto& [limit_file, usage_file] :
-       {std::pair{v2 + "max", v2 + "current"},
-        std::pair{v1 + "limit_in_bytes", v1 + "usage_in_bytes"}}) {
-    uint64_t limit = 0; // "max": none
-    uint64_t usage = 0;
-    if (std::ifstream(limit_file) >> limit &&
-        std::ifstream(usage_file) >> usage) {
-      bytes = std::min(bytes, limit - std::min(usage, limit));
-    }
+  if (std::optional<uint64_t> group = cgroup_free_bytes()) {
+    bytes = std::min(bytes, *group);
   }
-  return bytes + resident_bytes();
+  // Pages of files that this process has mapped count as free in both.
+  const char* status = "/proc/self/status";
+  return bytes + proc_bytes(status, "RssAnon") + proc_bytes(status, "RssShmem");
 }
 
 void trim() {

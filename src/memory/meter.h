@@ -38,7 +38,7 @@ uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
 
 /// Memory that this process could have: what is free on the machine or in its
-/// cgroup, and what it has already.
+/// control group, if that is less, and what it has already.
 uint64_t available_bytes();
 
 /// Gives what the program has freed beside its tensors back to the system.

@@ -135,13 +135,17 @@ void visit_physical(Options& o, Visitor&& v) {
     o.memory,
     "SIZE",
     "most memory the process may take, e.g. 2GiB (default: 80 % of what the "
-    "machine or its cgroup has free)");
+    "machine, or its control group, has free)");
   v("checkpointing",
     o.checkpointing,
     "auto|on|off",
     "activations made again in backward instead of kept: less memory, more "
     "time, the same bits; auto: where memory makes it the better choice");
-  v("threads", o.threads, "N", "CPU threads; 0 = all cores");
+  v("threads",
+    o.threads,
+    "N",
+    "CPU threads; 0 = OMP_NUM_THREADS, or all cores that the affinity mask and "
+    "the CPU quota of the control group leave");
   v("out",
     o.out,
     "DIR",
@@ -178,6 +182,11 @@ void visit_invocation(Options& o, Visitor&& v) {
     o.resume,
     "",
     "go on from the newest good checkpoint in --out, with its settings");
+  v("max-time",
+    o.max_time,
+    "90s|30m|8h",
+    "stop when the command, planning included, has run this long: finish the "
+    "window, save, write the model; --resume goes on");
   v("json", o.json, "", "machine-readable output, progress on stderr");
   v("price-per-hour",
     o.price_per_hour,

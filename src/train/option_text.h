@@ -35,6 +35,9 @@ inline std::string to_toml(double value) {
 inline std::string to_toml(Bytes value) {
   return fmt::format("{}", value.value);
 }
+inline std::string to_toml(Seconds value) {
+  return fmt::format("\"{}s\"", value.value);
+}
 template <class E>
 requires std::is_enum_v<E> std::string to_toml(E value) {
   return to_toml(std::string(EnumNames<E>::values[static_cast<size_t>(value)]));
@@ -51,6 +54,9 @@ inline void parse(const std::string& text, std::string& value) {
 }
 inline void parse(const std::string& text, Bytes& value) {
   value = parse_bytes(text);
+}
+inline void parse(const std::string& text, Seconds& value) {
+  value = parse_seconds(text);
 }
 template <class T>
 requires(std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) void parse(

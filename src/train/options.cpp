@@ -123,6 +123,9 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   if (o.epochs && !(*o.epochs > 0 && *o.epochs < 1e9)) {
     problems.add(fmt::format("--epochs must be > 0, got {}", *o.epochs));
   }
+  if (o.max_time && !(o.max_time->value > 0)) {
+    problems.add("--max-time must be > 0, e.g. 90s, 30m, 8h or 1h30m");
+  }
   if (o.valid_fraction && !(*o.valid_fraction > 0 && *o.valid_fraction < 1)) {
     problems.add(fmt::format(
         "--valid-fraction must be between 0 and 1, got {}", *o.valid_fraction));

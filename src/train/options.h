@@ -123,6 +123,7 @@ struct TrainOptions {
   // This call only; not part of a run's settings.
   std::string config;
   bool resume = false;
+  std::optional<Seconds> max_time;
   bool json = false;
   bool quiet = false;
   std::optional<double> price_per_hour;

@@ -1,5 +1,6 @@
 #include "train/task.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/clone.h>
 #include <ATen/ops/zero.h>
@@ -134,7 +135,7 @@ std::shared_ptr<const Corpus> Task::open_corpus(
        .preference = is_preference(),
        .seq_len = *options_.seq_len,
        .too_long = options_.too_long,
-       .threads = static_cast<int>(options_.threads)},
+       .threads = at::get_num_threads()},
       [&](uint64_t done, uint64_t total) {
         tick("reading text", done, total);
       }));

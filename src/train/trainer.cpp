@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -28,7 +27,6 @@ namespace accrue {
 namespace {
 
 namespace fs = std::filesystem;
-using std::chrono::steady_clock;
 
 /// One run from start or resume to its end.
 class Run {
@@ -36,12 +34,14 @@ class Run {
   Run(Task& task,
       report::Progress& progress,
       const OnStep& on_step,
-      const std::string& fit_table)
+      const std::string& fit_table,
+      Clock::time_point started)
       : task_(task),
         options_(task.options()),
         progress_(progress),
         on_step_(on_step),
         fit_table_(fit_table),
+        started_(started),
         out_(options_.out),
         checkpoints_(out_ / "checkpoints", task.source()),
         window_(
@@ -52,11 +52,12 @@ class Run {
     InterruptGuard interrupt;
     int64_t step = start();
     report::MetricsFile metrics(out_ / "metrics.jsonl", step);
-    auto started = steady_clock::now();
+    auto started = Clock::now();
     const int64_t first = step;
     const int64_t total = task_.total_steps();
     int signal = 0;
-    while (step < total && signal == 0) {
+    bool out_of_time = false;
+    while (step < total && signal == 0 && !out_of_time) {
       report::StepMetrics m = run_step(step);
       ++step;
       evaluate(m);
@@ -68,9 +69,11 @@ class Run {
       note_loss(m.loss);
       // Read once: a signal that comes later waits for the next window.
       signal = interrupt.signal();
+      out_of_time = options_.max_time &&
+          seconds_since(started_) >= options_.max_time->value;
       bool due = options_.checkpoint_every > 0 &&
           step % options_.checkpoint_every == 0;
-      if (due || step == total || signal != 0) {
+      if (due || step == total || signal != 0 || out_of_time) {
         checkpoints_.save(
             step,
             inputs_,
@@ -79,12 +82,14 @@ class Run {
             options_.keep_checkpoints);
       }
     }
-    if (step >= total) {
+    summary_.steps = step;
+    summary_.total_steps = total;
+    summary_.signal = step < total ? signal : 0;
+    summary_.out_of_time = step < total && signal == 0 && out_of_time;
+    if (summary_.signal == 0) {
       save_result(task_);
     }
     write_report(options_.out);
-    summary_.steps = step;
-    summary_.signal = step < total ? signal : 0;
     summary_.seconds = seconds_since(started);
     summary_.resident_peak_bytes = memory::peak_resident_bytes();
     return summary_;
@@ -207,7 +212,7 @@ class Run {
   }
 
   report::StepMetrics run_step(int64_t step) {
-    auto started = steady_clock::now();
+    auto started = Clock::now();
     memory::reset_peak();
     optimizer_->set_learning_rate(task_.learning_rate(step));
     report::StepMetrics m{
@@ -385,6 +390,7 @@ class Run {
   report::Progress& progress_;
   const OnStep& on_step_;
   const std::string& fit_table_;
+  const Clock::time_point started_; // of the command
   fs::path out_;
   fs::path references_ = out_ / "reference.safetensors"; // of preferences
   RunInputs inputs_;
@@ -408,8 +414,9 @@ TrainSummary train(
     Task& task,
     report::Progress& progress,
     const OnStep& on_step,
-    const std::string& fit_table) {
-  return Run(task, progress, on_step, fit_table).run();
+    const std::string& fit_table,
+    Clock::time_point started) {
+  return Run(task, progress, on_step, fit_table, started).run();
 }
 
 } // namespace accrue

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -27,6 +28,9 @@ struct TrainSummary {
   uint64_t unsplit_bytes = 0;
   /// SIGINT or SIGTERM if that ended the run early, else 0.
   int signal = 0;
+  /// True if the time was over before the steps were.
+  bool out_of_time = false;
+  int64_t total_steps = 0; // of the whole run
 };
 
 /// Called after every optimizer step.
@@ -35,14 +39,19 @@ using OnStep = std::function<void(const report::StepMetrics&)>;
 /// True if the settings leave it to a plan how windows are run.
 bool needs_plan(const TrainOptions& options);
 
+using Clock = std::chrono::steady_clock;
+
 /// Trains `task` in its run directory, from the newest good checkpoint if the
 /// options say resume. A plan is made from `fit_table` (see PlanOptions::known)
-/// or from probes. SIGINT and SIGTERM finish the window, save and return.
+/// or from probes. SIGINT and SIGTERM finish the window, save and return; so
+/// does --max-time since `started`, and writes the model. At least one window
+/// is done, so that a run that is resumed often enough comes to its end.
 TrainSummary train(
     Task& task,
     report::Progress& progress,
     const OnStep& on_step,
-    const std::string& fit_table = "");
+    const std::string& fit_table = "",
+    Clock::time_point started = Clock::now());
 
 /// Rebuilds `run`/report.html from its config.toml and metrics.jsonl.
 void write_report(const std::string& run);

@@ -88,6 +88,14 @@ class BadInputTest(CliTest):
             "--valid-fraction must be between", "--micro-batch must be >= 1", "--shards 3",
             "--seq-len 65 exceeds the 64 positions")
 
+    def test_times(self):
+        for time in ("90", "soon", "-5s", "30m1h", ""):
+            self.refuse(2, "--max-time", time, parts=[
+                "--max-time: expected a time such as 90s, 30m, 8h or 1h30m", f'"{time}"'])
+        self.refuse(2, "--max-time", "0s", parts=["--max-time must be > 0"])
+        bad = self.write("bad.toml", "max_time = 90\n")
+        self.refuse(2, "--config", bad, parts=["bad.toml: max-time: expected a time"])
+
     def test_contradictions(self):
         self.refuse(2, "--eval-every", 5, parts=["--eval-every needs --valid"])
         self.refuse(2, "--global-batch-tokens", 64, parts=["contradict"])

@@ -1,8 +1,12 @@
 import json
+import os
+import pathlib
+import re
 import shutil
+import subprocess
 import unittest
 
-from support import CliTest
+from support import ACCRUE, CliTest
 
 
 class CommandsTest(CliTest):
@@ -19,7 +23,47 @@ class CommandsTest(CliTest):
                 self.assertIn(part, text)
         self.assertIn("--temperature", self.run_accrue("generate", "--help").stdout)
         self.assertIn("DIR", self.run_accrue("report", "--help").stdout)
-        self.assertRegex(self.run_accrue("--version").stdout, r"accrue \d+\.\d+\.\d+")
+
+    def version(self, **env):
+        self.env.update(env)
+        return dict(line.split(maxsplit=1)
+                    for line in self.run_accrue("--version").stdout.splitlines())
+
+    def test_version_says_what_runs(self):
+        self.assertRegex(self.run_accrue("--version").stdout, r"^accrue \d+\.\d+\.\d+\n")
+        version, path = self.version()["LibTorch"].split(", ")
+        self.assertRegex(version, r"^\d+\.\d+\.\d+")
+        self.assertRegex(path, r"^/.*libtorch_cpu")
+        self.assertTrue(os.path.exists(path))
+
+    def test_waiting_threads_spin_shortly_unless_the_user_says_how(self):
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+            self.env.pop(name, None)
+
+        def spins(**env):
+            done = subprocess.run(
+                [ACCRUE, "--version"], capture_output=True, text=True, check=True,
+                env=dict(self.env, OMP_DISPLAY_ENV="verbose", **env))
+            self.assertTrue(done.stdout.startswith("accrue "), done.stdout)
+            found = re.search(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)
+            return found and found[1]
+
+        program = pathlib.Path(ACCRUE).read_bytes()
+        if spins() is None or b"__asan_init" in program or b"__tsan_init" in program:
+            self.skipTest("not GNU's OpenMP runtime, or built with sanitizers")
+        by_the_runtime = spins(KMP_BLOCKTIME="1")
+        self.assertLess(int(spins()), int(by_the_runtime))
+        self.assertEqual(spins(GOMP_SPINCOUNT="77"), "77")
+        self.assertEqual(spins(OMP_WAIT_POLICY="passive"), "0")
+
+    def test_threads_follow_the_affinity_mask_and_the_environment(self):
+        self.assertLessEqual(int(self.version()["threads"]), len(os.sched_getaffinity(0)))
+        self.assertEqual(self.version(OMP_NUM_THREADS="3")["threads"], "3")
+        del self.env["OMP_NUM_THREADS"]
+        before = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, before)
+        os.sched_setaffinity(0, {min(before)})
+        self.assertEqual(self.version()["threads"], "1")
 
     def test_unknown_commands_and_flags(self):
         self.assert_error(self.run_accrue("trian", expect=2), "trian")

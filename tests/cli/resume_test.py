@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -76,6 +77,32 @@ class ResumeTest(CliTest):
             self.resume(out, "--steps", done + 2)
             self.train(f"straight{code}", "--steps", done + 2)
             self.assertEqual(self.model_bytes(out), self.model_bytes(f"straight{code}"))
+
+    def test_time_over_saves_and_goes_on_to_the_same_bits(self):
+        steps = 6
+        self.train("straight", "--steps", steps, "--schedule", "cosine", "--lr", 1e-2)
+        # Reading the model alone takes longer: one window each time.
+        limit = ["--max-time", "0.001s"]
+        done = self.train("run", "--steps", steps, "--schedule", "cosine", "--lr", 1e-2, *limit)
+        self.assertIn(f"stopped by --max-time after step 1 of {steps}; go on with: "
+                      f"accrue train --out {self.path('run')} --resume", done.stdout)
+        self.assertTrue((self.folder / "run/checkpoints/step-1").exists())
+        self.assertEqual(self.model_bytes("run"), (
+            self.folder / "run/checkpoints/step-1/model.safetensors").read_bytes())
+        self.assertNotIn("max_time", (self.folder / "run/config.toml").read_text())
+        done = self.resume("run", "--json", *limit)
+        summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+        self.assertEqual((summary["steps"], summary["total_steps"]), (2, steps))
+        self.assertEqual((summary["out_of_time"], summary["interrupted"]), (True, False))
+        self.assertIn("--resume", summary["go_on"])
+        self.resume("run", "--max-time", "1h30m", "--micro-batch", 3)
+        self.assertEqual(self.model_bytes("run"), self.model_bytes("straight"))
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, steps + 1)))
+
+    def test_time_enough_is_as_without(self):
+        done = self.train("run", "--steps", 2, "--max-time", "1h", "--json")
+        summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+        self.assertEqual((summary["out_of_time"], summary["go_on"]), (False, None))
 
     def test_killed_run_continues_from_its_last_checkpoint(self):
         process = self.start("run", "--steps", 4000, "--checkpoint-every", 2)

@@ -12,6 +12,12 @@ struct Bytes {
   auto operator<=>(const Bytes&) const = default;
 };
 
+/// A length of time, kept apart from plain numbers by its type.
+struct Seconds {
+  double value = 0;
+  auto operator<=>(const Seconds&) const = default;
+};
+
 namespace literals {
 constexpr Bytes operator""_MiB(unsigned long long n) {
   return {n << 20};
@@ -25,6 +31,11 @@ constexpr Bytes operator""_GiB(unsigned long long n) {
 /// MiB, GiB, TiB; decimal ones are kB/KB, MB, GB, TB; no suffix means bytes.
 /// Throws ConfigError that names the text.
 Bytes parse_bytes(std::string_view text);
+
+/// Reads "90s", "30m", "8h", "1.5h", "2d" or several of them, the largest
+/// first: "1h30m". A number without a unit is refused: it may be meant in any.
+/// Throws ConfigError that names the text.
+Seconds parse_seconds(std::string_view text);
 
 /// "1.50 GiB", "312 MiB", "12 B".
 std::string format_bytes(uint64_t bytes);
