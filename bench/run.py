@@ -3,6 +3,7 @@
 
     ./dev bench                      everything (some hours)
     ./dev bench --models gpt2-10m --micro-batches 4,16 --systems accrue,eager
+    ./dev bench --isa avx2           everybody held to an instruction set
 
 Every measurement is a process of its own; systems and micro-batches are
 interleaved, round by round. Rounds after the first repeat what the ratios are
@@ -65,6 +66,12 @@ def prepare_mkl512(folder):
     subprocess.run(["cc", "-shared", "-fPIC", "-o", PRELOADS["mkl512"], source], check=True)
 
 
+def instruction_set(accrue):
+    """What accrue runs on; bench/isa.py holds everybody to one."""
+    out, _ = run([accrue, "--version"], {})
+    return next(line.split()[2] for line in out.splitlines() if line.startswith("instruction set"))
+
+
 def run(command, extra):
     """stdout of a process and its peak resident memory."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -95,6 +102,7 @@ class Setting:
     def __init__(self, args, folder, model, dtype):
         self.args, self.folder, self.model, self.dtype = args, folder, model, dtype
         self.seq_len, self.global_batch = MODELS[model]
+        self.isa = instruction_set(args.accrue)
         self.weights = folder / model
         self.data = folder / f"{model}.txt"
         self.quarter = folder / f"{model}-quarter.txt"  # of the global batch
@@ -173,7 +181,8 @@ def measure_setting(args, folder, model, dtype):
                          f"{setting.global_batch}")
     searched = setting.search_ways(progress)
     ways = {"accrue": "plain"} | {s: min(times, key=times.get) for s, times in searched.items()}
-    ways |= {s + MKL512: ways[s] + MKL512 for s in FORCED if s in ways}
+    forced = FORCED if setting.isa.startswith("avx512") else ()
+    ways |= {s + MKL512: ways[s] + MKL512 for s in forced if s in ways}
     runs = {}
     pairs = list(itertools.product(sizes, args.systems))
     floors = []
@@ -191,7 +200,7 @@ def measure_setting(args, folder, model, dtype):
             best = {min((p for p in runs if p[1] == s), key=lambda p: statistics.median(runs[p]["seconds"]))
                     for s in args.systems}
             pairs = [p for p in runs if p in best or p[0] in (4, setting.global_batch)]
-            pairs += [(size, s + MKL512) for size, s in best if s in FORCED]
+            pairs += [(size, s + MKL512) for size, s in best if s in forced]
         yield results(setting, runs, ways, searched, floors)
 
 
@@ -203,7 +212,7 @@ def results(setting, runs, ways, searched, floors):
              "memory_bytes": entry["peak_bytes"] - entry["baseline_bytes"]}
             for (micro_batch, system), entry in runs.items()]
     check_losses(rows, setting.dtype)
-    return {"model": setting.model, "dtype": setting.dtype, "seq_len": setting.seq_len,
+    return {"model": setting.model, "dtype": setting.dtype, "isa": setting.isa, "seq_len": setting.seq_len,
             "global_batch": setting.global_batch, "rows": rows,
             "state_bytes": 16 * setting.num_parameters(), "ways": searched,
             "rounds": len(floors), "steps": setting.args.steps, "threads": setting.args.threads,
@@ -259,7 +268,7 @@ def table(setting):
     floor = setting["floor"]["tokens_per_s"]
     peers = [row for row in setting["rows"] if row["system"] in SYSTEMS[1:]]
     best_peer = fastest(peers)["tokens_per_s"] if peers else math.nan
-    lines = [f"## {setting['model']}, {setting['dtype']}: {setting['seq_len']} tokens, "
+    lines = [f"## {setting['model']}, {setting['dtype']}, {setting['isa']}: {setting['seq_len']} tokens, "
              f"global batch {setting['global_batch']}", "",
              f"GEMM floor of LibTorch: {floor:.0f} tokens/s "
              f"({setting['floor']['gemm_gflops']:.0f} GFLOP/s).", "",
@@ -326,7 +335,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         prepare_mkl512(pathlib.Path(name))
         for model, dtype in itertools.product(args.models, args.dtypes):
-            base = args.results / f"{model}-{dtype}"
+            isa = instruction_set(args.accrue)
+            base = args.results / f"{model}-{dtype}-{isa}"
             for setting in measure_setting(args, pathlib.Path(name), model, dtype):
                 setting["machine"] = machine()
                 base.with_suffix(".json").write_text(json.dumps(setting, indent=1) + "\n")
@@ -334,7 +344,7 @@ def main():
             print(table(setting), flush=True)
     settings = [json.loads(p.read_text()) for p in sorted(args.results.glob("*.json"))]
     (args.results / "README.md").write_text("# Results of the last run\n\n" + "\n".join(
-        table(s) + f"\n![throughput over memory]({s['model']}-{s['dtype']}.svg)\n\n"
+        table(s) + f"\n![throughput over memory]({s['model']}-{s['dtype']}-{s['isa']}.svg)\n\n"
         + describe(s["machine"]) + "\n"
         for s in settings))
 

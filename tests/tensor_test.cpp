@@ -386,19 +386,23 @@ TEST(NormOfGradientTest, DoesNotDependOnTheThreads) {
 }
 
 TEST(PackedWeightTest, IsMadeOnceUntilTheWeightChanges) {
-  at::Tensor weight = torch::ones({3, 4}).requires_grad_();
+  at::Tensor weight = torch::ones({3, 64}).requires_grad_();
+  if (kernels().packed_bytes(3, 64, Type::kBf16) >= weight.nbytes()) {
+    GTEST_SKIP() << "weights are packed as they are used: "
+                 << instruction_set().name << " does not multiply bf16";
+  }
   Linear layer = make_linear(weight, {}, WeightLayout::kInOut);
   at::Tensor x = torch::ones({2, 3});
-  at::Tensor y = torch::empty({2, 4});
+  at::Tensor y = torch::empty({2, 64});
   linear(x, layer, Type::kBf16, y);
-  EXPECT_TRUE(y.equal(torch::full({2, 4}, 3.0)));
+  EXPECT_TRUE(y.equal(torch::full({2, 64}, 3.0)));
   // Behind LibTorch's back: who packed it again would see it.
   std::fill_n(weight.mutable_data_ptr<float>(), weight.numel(), 5.0F);
   linear(x, layer, Type::kBf16, y);
-  EXPECT_TRUE(y.equal(torch::full({2, 4}, 3.0)));
+  EXPECT_TRUE(y.equal(torch::full({2, 64}, 3.0)));
   std::fill_n(weight.mutable_data_ptr<float>(), weight.numel(), 1.0F);
   AdamW optimizer({weight}, {.lr = 1, .weight_decay = 0});
-  std::vector<at::Tensor> gradients = {torch::ones({3, 4})};
+  std::vector<at::Tensor> gradients = {torch::ones({3, 64})};
   optimizer.step(gradients);
   linear(x, layer, Type::kBf16, y);
   EXPECT_LT(y.abs().max().item<double>(), 1e-3); // 1 - 1, three times

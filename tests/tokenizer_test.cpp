@@ -137,9 +137,13 @@ TEST(TokenizerErrorTest, DamagedFilesNameTheField) {
 TEST(TokenizerErrorTest, DeepNestingIsRefused) {
   auto nested = [](int levels) {
     std::string text = sound().dump();
-    std::string normalizer = R"({"type":"NFC"})";
+    std::string normalizer;
     for (int i = 0; i < levels; ++i) {
-      normalizer = R"({"type":"Sequence","normalizers":[)" + normalizer + "]}";
+      normalizer += R"({"type":"Sequence","normalizers":[)";
+    }
+    normalizer += R"({"type":"NFC"})";
+    for (int i = 0; i < levels; ++i) {
+      normalizer += "]}";
     }
     const std::string none = R"("normalizer":null)";
     text.replace(text.find(none), none.size(), R"("normalizer":)" + normalizer);

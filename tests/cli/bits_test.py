@@ -2,12 +2,21 @@
 
 import hashlib
 import itertools
+import json
+import os
+import re
 import unittest
 
-from support import CliTest
+from support import SOURCE, CliTest
+
+# Final weights of runs, the same on every CPU. ACCRUE_RECORD_BITS=1 writes them anew, where a
+# change of numerics is meant.
+RECORDED = SOURCE / "tests" / "cli" / "bits.json"
 
 
-class BitsTest(CliTest):
+class Runs(CliTest):
+    """Runs that are compared by the digest of what they end with."""
+
     def digest(self, micro_batch, threads, *extra):
         self.runs = getattr(self, "runs", 0) + 1
         out = f"out-{self.runs}"
@@ -20,6 +29,8 @@ class BitsTest(CliTest):
             metrics = []
         return hashlib.sha256(self.model_bytes(out)).hexdigest(), metrics
 
+
+class BitsTest(Runs):
     def check(self, dtype, packing):
         for model in (self.gpt2, self.llama):
             data = self.text if packing == "on" else self.ragged
@@ -54,6 +65,52 @@ class BitsTest(CliTest):
         done = self.run_accrue(
             "verify", *self.train_args("verify", "--data", self.ragged, "--packing", "off")[1:])
         self.assertRegex(done.stdout, r"bits equal in (\d+) of \1 tensors")
+
+
+class AcrossCpusTest(Runs):
+    """A laptop repeats a server's run to the byte."""
+
+    def instruction_sets(self):
+        self.env["ACCRUE_ISA"] = "?"
+        listed = self.run_accrue("--version", expect=2)
+        names = re.search(r"It has: ([\w, ]+)\.", listed.stderr).group(1).split(", ")
+        versions = {}
+        for name in names:
+            self.env["ACCRUE_ISA"] = name
+            versions[name] = self.run_accrue("--version").stdout
+            self.assertRegex(versions[name], rf"instruction set +{name}\b")
+        return {name: "no fused multiply-add" not in text for name, text in versions.items()}
+
+    def check(self, family, dtype):
+        recorded = json.loads(RECORDED.read_text())
+        key = f"{family} {dtype}"
+        for name, fused in self.instruction_sets().items():
+            self.env["ACCRUE_ISA"] = name
+            splits = itertools.product((1, 3, 16), (1, 2)) if fused else [(3, 2)]
+            for micro_batch, threads in splits:
+                with self.subTest(isa=name, micro_batch=micro_batch, threads=threads):
+                    digest, _ = self.digest(
+                        micro_batch, threads, "--model", getattr(self, family), "--data",
+                        self.ragged, "--packing", "off", "--dtype", dtype)
+                    if fused and os.environ.get("ACCRUE_RECORD_BITS"):
+                        recorded[key] = digest
+                        RECORDED.write_text(json.dumps(recorded, indent=1) + "\n")
+                    if fused:
+                        self.assertEqual(digest, recorded[key])
+                    else:  # control: rounding products apart does show
+                        self.assertNotEqual(digest, recorded[key])
+
+    def test_gpt2_fp32(self):
+        self.check("gpt2", "fp32")
+
+    def test_gpt2_bf16(self):
+        self.check("gpt2", "bf16")
+
+    def test_llama_fp32(self):
+        self.check("llama", "fp32")
+
+    def test_llama_bf16(self):
+        self.check("llama", "bf16")
 
 
 if __name__ == "__main__":

@@ -148,10 +148,24 @@ def rms_norm_in_fp64(self, x):
     return self.weight * (x * torch.rsqrt(variance + self.variance_epsilon))
 
 
-modeling_llama.LlamaRMSNorm.forward = rms_norm_in_fp64
-modeling_mistral.MistralRMSNorm.forward = rms_norm_in_fp64
-modeling_qwen2.Qwen2RMSNorm.forward = rms_norm_in_fp64
-modeling_qwen3.Qwen3RMSNorm.forward = rms_norm_in_fp64
+def power_in_fp64(exponent, base):
+    """base ** exponent in fp32, correctly rounded: torch's depends on the machine."""
+    return torch.pow(base, exponent.double()).to(exponent.dtype)
+
+
+def rotary_in_fp64(self, x, position_ids):
+    """Angles in fp32 as transformers makes them, cosines and sines of these correctly
+    rounded: torch's depend on the machine."""
+    angles = position_ids[..., None].float() * self.inv_freq.float()
+    angles = torch.cat((angles, angles), dim=-1).double()
+    return [(f.float() * self.attention_scaling).to(x.dtype) for f in (angles.cos(), angles.sin())]
+
+
+torch.Tensor.__rpow__ = power_in_fp64
+for module, family in ((modeling_llama, "Llama"), (modeling_mistral, "Mistral"),
+                       (modeling_qwen2, "Qwen2"), (modeling_qwen3, "Qwen3")):
+    getattr(module, f"{family}RMSNorm").forward = rms_norm_in_fp64
+    getattr(module, f"{family}RotaryEmbedding").forward = rotary_in_fp64
 
 
 def make_model(config):
