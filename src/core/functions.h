@@ -31,8 +31,16 @@ ACCRUE_FUNCTION double logarithm(double x) {
   constexpr double kLn2High = 0x1.62e42feep-1; // 31 bits: times e it is exact
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr double kSeries[] = {
-      1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13, 1.0 / 15,
-      1.0 / 17, 1.0 / 19, 1.0 / 21};
+      1.0 / 3,
+      1.0 / 5,
+      1.0 / 7,
+      1.0 / 9,
+      1.0 / 11,
+      1.0 / 13,
+      1.0 / 15,
+      1.0 / 17,
+      1.0 / 19,
+      1.0 / 21};
   if (!(x > 0 && x <= std::numeric_limits<double>::max())) {
     return x == 0 ? -std::numeric_limits<double>::infinity()
         : x > 0   ? x

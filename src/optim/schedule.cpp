@@ -25,8 +25,7 @@ double Schedule::at(int64_t step) const {
     case ScheduleKind::kConstant:
       return lr;
     case ScheduleKind::kCosine:
-      share =
-          0.5 * (1 + cosine_and_sine(std::numbers::pi * progress).cosine);
+      share = 0.5 * (1 + cosine_and_sine(std::numbers::pi * progress).cosine);
       break;
     case ScheduleKind::kLinear:
       share = 1 - progress;

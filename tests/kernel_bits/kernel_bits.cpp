@@ -309,7 +309,11 @@ void others(const Kernels& kernels, int64_t width, Digest& digest) {
   std::vector<float> base = uniform(16, count);
   std::vector<float> y(x.size());
   kernels.dropout(
-      {.key = 7, .first = 3, .count = count, .threshold = 1U << 30, .scale = 1.1},
+      {.key = 7,
+       .first = 3,
+       .count = count,
+       .threshold = 1U << 30,
+       .scale = 1.1},
       Type::kF32,
       x.data(),
       base.data(),
@@ -318,8 +322,8 @@ void others(const Kernels& kernels, int64_t width, Digest& digest) {
   std::vector<float> sums(static_cast<size_t>(width));
   kernels.sum_rows(Type::kF32, kRows, width, x.data(), width, sums.data());
   digest.add(sums);
-  digest.add(std::vector<double>{
-      kernels.sum_squares(Type::kF32, count, x.data())});
+  digest.add(
+      std::vector<double>{kernels.sum_squares(Type::kF32, count, x.data())});
   const int64_t dim = width / 2 * 2;
   const std::vector<int64_t> positions = {0, 8, 3, 3, 1};
   std::vector<float> cosines = uniform(17, 9 * dim / 2);
@@ -459,7 +463,7 @@ int main(int argc, char** argv) {
           set.name,
           name.c_str(),
           digest.c_str(),
-          equal                    ? ""
+          equal                        ? ""
               : set.fused_multiply_add ? "  DIFFERS"
                                        : "  (no fused multiply-add)");
       wrong += !equal && set.fused_multiply_add ? 1 : 0;

@@ -46,8 +46,10 @@ struct Bf16Pair {
   using Word = uint32_t;
   using Sum = float;
 
-  ACCRUE_INLINE static Vector<float>
-  madd(uint32_t a, Vector<uint32_t> b, Vector<float> sum) {
+  ACCRUE_INLINE static Vector<float> madd(
+      uint32_t a,
+      Vector<uint32_t> b,
+      Vector<float> sum) {
     return (Vector<float>)_mm512_dpbf16_ps(
         (__m512)sum,
         (__m512bh)_mm512_set1_epi32(static_cast<int>(a)),

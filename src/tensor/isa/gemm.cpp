@@ -40,8 +40,8 @@ class Product {
     bool alone = omp_in_parallel() != 0 || g_.m * g_.n * g_.k < kSerialWork;
     cut(alone ? 1 : omp_get_max_threads());
     const int64_t width = least(part_panels_, kBlockPanels) * kPanelColumns;
-    const int64_t height = kGroup +
-        ceil_div(least(part_rows_, kStepRows), kGroup) * kGroup;
+    const int64_t height =
+        kGroup + ceil_div(least(part_rows_, kStepRows), kGroup) * kGroup;
     sums_stride_ = narrows() ? width : g_.c_stride;
     auto bytes = [](size_t element, int64_t count) {
       return element * static_cast<size_t>(count);
@@ -282,7 +282,8 @@ class Product {
     if constexpr (kGroup == 2 * kPanelRows) {
       using Half __attribute__((vector_size(kVectorBytes / 2))) = Word;
       store(to, load<Half>(&words));
-      store(to + panel, load<Half>(reinterpret_cast<Word*>(&words) + kPanelRows));
+      store(
+          to + panel, load<Half>(reinterpret_cast<Word*>(&words) + kPanelRows));
     } else { // lanes beyond the panel are overwritten by what comes next
       static_assert(kGroup == kPanelRows || kPanelRows % kWidth == 0);
       store(to, words);

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <utility>
-
 #include "tensor/isa/format.h"
+#include "tensor/isa/transpose.h"
 
 // Packing: parts of a matrix are laid out in the order in which a product
 // reads them.
@@ -107,33 +106,6 @@ ACCRUE_INLINE Vector<typename F::Word> along(const T* from) {
   }
 }
 
-/// rows[i][j] <-> rows[j][i]; stage by stage, each of which exchanges blocks of
-/// `step` words between rows that are `step` apart.
-template <class V, int64_t lanes, int64_t step, size_t... lane>
-ACCRUE_INLINE void exchange(V (&rows)[lanes], std::index_sequence<lane...>) {
-  using Index = std::conditional_t<sizeof(V) / lanes == 8, uint64_t, uint32_t>;
-  using Lanes = Vector<Index>;
-  constexpr Index kStep = step;
-  const Lanes low = {
-      ((lane & kStep) == 0 ? Index{lane} : Index{lanes + lane - kStep})...};
-#pragma GCC unroll 16
-  for (int64_t i = 0; i < lanes; ++i) {
-    if ((i & step) == 0) {
-      V first = __builtin_shuffle(rows[i], rows[i + step], low);
-      V second = __builtin_shuffle(rows[i], rows[i + step], low + kStep);
-      rows[i] = first;
-      rows[i + step] = second;
-    }
-  }
-  if constexpr (step > 1) {
-    exchange<V, lanes, step / 2>(rows, std::index_sequence<lane...>{});
-  }
-}
-template <class V, int64_t lanes>
-ACCRUE_INLINE void transpose(V (&rows)[lanes]) {
-  exchange<V, lanes, lanes / 2>(rows, std::make_index_sequence<lanes>{});
-}
-
 /// Gives emit(word of k, words across k) for `count` elements in k of `filled`
 /// (at most a vector of) columns. The other words are 0, or what follows in
 /// memory if as many as `readable` may be read.
@@ -156,9 +128,7 @@ ACCRUE_INLINE void pack_lanes(
       emit(done, across<F, T>(row, row + stride_k));
     }
     if (done * F::kPerWord < count) {
-      emit(
-          done,
-          across<F, T>(from + done * F::kPerWord * stride_k, nullptr));
+      emit(done, across<F, T>(from + done * F::kPerWord * stride_k, nullptr));
       ++done;
     }
   }

@@ -10,8 +10,8 @@ void norm_row(const NormRows& n, int64_t row, T* y) {
   const T* bias = at<T>(n.bias);
   T mean = 0;
   if (bias != nullptr) {
-    mean = sum_of<T>(
-        n.width, [&](auto read, auto sum) { return sum + read(x); });
+    mean =
+        sum_of<T>(n.width, [&](auto read, auto sum) { return sum + read(x); });
     mean /= static_cast<T>(n.width);
     at<T>(n.mean)[row] = mean;
   }
@@ -49,11 +49,10 @@ void norm_row_backward(
   T along = sum_of<T>(n.width, [&](auto read, auto sum) {
     return fma(read(dy) * read(weight), (read(x) - mean) * rstd, sum);
   });
-  T common = n.bias == nullptr
-      ? 0
-      : sum_of<T>(n.width, [&](auto read, auto sum) {
-          return fma(read(dy), read(weight), sum);
-        });
+  T common =
+      n.bias == nullptr ? 0 : sum_of<T>(n.width, [&](auto read, auto sum) {
+        return fma(read(dy), read(weight), sum);
+      });
   along /= static_cast<T>(n.width);
   common /= static_cast<T>(n.width);
 #pragma omp simd

@@ -52,8 +52,10 @@ ACCRUE_INLINE double fma(double a, double b, double c) {
   return a * b + c;
 #endif
 }
-ACCRUE_INLINE Vector<float>
-fma(Vector<float> a, Vector<float> b, Vector<float> c) {
+ACCRUE_INLINE Vector<float> fma(
+    Vector<float> a,
+    Vector<float> b,
+    Vector<float> c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_ps(a, b, c);
 #elif defined(__FMA__)
@@ -64,8 +66,10 @@ fma(Vector<float> a, Vector<float> b, Vector<float> c) {
   return a * b + c;
 #endif
 }
-ACCRUE_INLINE Vector<double>
-fma(Vector<double> a, Vector<double> b, Vector<double> c) {
+ACCRUE_INLINE Vector<double> fma(
+    Vector<double> a,
+    Vector<double> b,
+    Vector<double> c) {
 #if defined(__AVX512F__)
   return _mm512_fmadd_pd(a, b, c);
 #elif defined(__FMA__)

@@ -135,10 +135,11 @@ Decoder::Decoder(const io::Node& node) : present_(true) {
           std::string scheme = step.text(
               "prepend_scheme",
               step.boolean("add_prefix_space", true) ? "always" : "never");
-          steps_.push_back(each(
-              [pattern = Regex::literal(step.text("replacement", unicode::kMetaspace)),
-               prepended = scheme != "never"](
-                  const std::string& token, size_t i, size_t) {
+          steps_.push_back(
+              each([pattern = Regex::literal(
+                        step.text("replacement", unicode::kMetaspace)),
+                    prepended = scheme != "never"](
+                       const std::string& token, size_t i, size_t) {
                 return replace_all(
                     pattern, token, i == 0 && prepended ? "" : " ");
               }));
