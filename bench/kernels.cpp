@@ -285,15 +285,22 @@ void norms_and_updates() {
       "norm of a gradient, 16 Mi",
       [&] { l2_norm(gradient); },
       [&] { at::linalg_vector_norm(gradient).item<double>(); });
-  // No operator of ours here: is LibTorch's as fast as memory is?
-  std::vector<at::Tensor> state[4];
-  for (auto& list : state) {
-    list = {torch::rand_like(gradient)};
-  }
-  at::Tensor a = torch::rand({gradient.numel() * 28 / 12});
-  at::Tensor b = torch::rand_like(a);
+  at::Tensor parameter = torch::rand_like(gradient);
+  at::Tensor average = torch::rand_like(gradient);
+  at::Tensor square = torch::rand_like(gradient);
+  std::vector<at::Tensor> state[] = {
+      {parameter.clone()}, {gradient}, {average.clone()}, {square.clone()}};
+  AdamWStep step{
+      .lr = 1e-3,
+      .beta1 = 0.9,
+      .beta2 = 0.95,
+      .eps = 1e-8,
+      .weight_decay = 0.1,
+      .correction1 = 0.1,
+      .correction2 = 0.05};
   compare(
-      "AdamW, 16 Mi: LibTorch's; and adding as many bytes",
+      "AdamW, 16 Mi",
+      [&] { adamw(step, gradient, parameter, average, square); },
       [&] {
         at::_fused_adamw_(
             state[0],
@@ -302,15 +309,14 @@ void norms_and_updates() {
             state[3],
             {},
             {torch::ones({})},
-            1e-3,
-            0.9,
-            0.95,
-            0.1,
-            1e-8,
+            step.lr,
+            step.beta1,
+            step.beta2,
+            step.weight_decay,
+            step.eps,
             false,
             false);
-      },
-      [&] { a.add_(b); });
+      });
 }
 
 } // namespace

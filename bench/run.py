@@ -335,10 +335,9 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         prepare_mkl512(pathlib.Path(name))
         for model, dtype in itertools.product(args.models, args.dtypes):
-            isa = instruction_set(args.accrue)
-            base = args.results / f"{model}-{dtype}-{isa}"
             for setting in measure_setting(args, pathlib.Path(name), model, dtype):
                 setting["machine"] = machine()
+                base = args.results / f"{model}-{dtype}-{setting['isa']}"
                 base.with_suffix(".json").write_text(json.dumps(setting, indent=1) + "\n")
                 base.with_suffix(".svg").write_text(picture.draw(setting))
             print(table(setting), flush=True)

@@ -1,7 +1,8 @@
 # accrue_kernels(<room> SOURCES …)
 #
 # Adds sources to a room that are compiled once per instruction set, with
-# ACCRUE_ISA as the namespace; kernels.cpp picks one when the program runs.
+# ACCRUE_ISA as the namespace; kernels.cpp picks one when the program
+# runs, the best or that of the environment's ACCRUE_ISA.
 # They and the room use LibTorch's OpenMP runtime.
 
 set(_kernel_flags
@@ -12,6 +13,8 @@ function(accrue_kernels room)
   cmake_parse_arguments(KERNELS "" "" "SOURCES" ${ARGN})
   set(sets "baseline:")
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    # Named, so that flags of the whole build do not make more of it.
+    set(sets "baseline:-march=x86-64")
     list(APPEND sets
       "avx2:-march=x86-64-v3"
       "avx512:-march=x86-64-v4 -mprefer-vector-width=512"

@@ -8,6 +8,9 @@ target_compile_options(accrue_options INTERFACE -ffp-contract=off
 # LibTorch's wheel carries headers of another version of fmt: a folder with the
 # system's alone comes before it. (Header-only, fmt cost every source 6 s.)
 get_target_property(_fmt fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+if(NOT EXISTS ${_fmt}/fmt/core.h)
+  message(FATAL_ERROR "no fmt/core.h in \"${_fmt}\", where fmt::fmt says it is")
+endif()
 file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt)
 file(CREATE_LINK ${_fmt}/fmt ${PROJECT_BINARY_DIR}/fmt/fmt SYMBOLIC)
 target_include_directories(accrue_options INTERFACE ${PROJECT_BINARY_DIR}/fmt)

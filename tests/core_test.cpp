@@ -1,11 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "accrue/core/units.h"
+#include "core/functions.h"
 #include "support.h"
 
 namespace accrue {
@@ -142,6 +145,73 @@ TEST(PermutationTest, DiffersByKeyAndMovesThings) {
   }
   EXPECT_LT(same, 10); // 1 expected
   EXPECT_LT(fixed, 10);
+}
+
+/// Largest error of `got`, in units in the last place of `want`.
+template <class Got, class Want>
+double worst_ulps(double from, double to, Got got, Want want) {
+  double worst = 0;
+  constexpr int kPoints = 20'000;
+  for (int i = 0; i <= kPoints; ++i) {
+    double x = from + (to - from) * i / kPoints;
+    long double exact = want(static_cast<long double>(x));
+    auto near = static_cast<double>(exact);
+    double ulp = std::abs(std::nextafter(near, 2 * near) - near);
+    long double error = std::abs(got(x) - exact);
+    worst = std::max(worst, ulp > 0 ? static_cast<double>(error / ulp) : 0);
+  }
+  return worst;
+}
+
+TEST(FunctionsTest, AreWithinTwoUnitsInTheLastPlace) {
+  using Range = std::pair<double, double>;
+  auto log = [](long double x) { return std::log(x); };
+  auto ours = [](double x) { return logarithm(x); };
+  for (auto [from, to] :
+       {Range{0.5, 2}, {1e-310, 1e-309}, {1e-300, 1e-299}, {1, 1e300}}) {
+    EXPECT_LT(worst_ulps(from, to, ours, log), 2) << from;
+  }
+  auto exp = [](long double x) { return std::exp(x); };
+  for (auto [from, to] : {Range{-1, 1}, {-700, 709}}) {
+    EXPECT_LT(
+        worst_ulps(
+            from, to, [](double x) { return exponential(x); }, exp),
+        2)
+        << from;
+  }
+  auto log1p = [](long double x) { return std::log1p(x); };
+  for (auto [from, to] : {Range{0, 1}, {-0.5, 0}, {1e-20, 1e-17}}) {
+    EXPECT_LT(
+        worst_ulps(
+            from, to, [](double x) { return logarithm_plus_one(x); }, log1p),
+        4)
+        << from;
+  }
+  EXPECT_EQ(logarithm(0), -INFINITY);
+  EXPECT_TRUE(std::isnan(logarithm(-1)));
+  EXPECT_EQ(logarithm(INFINITY), INFINITY);
+  EXPECT_EQ(exponential(-800), 0);
+  EXPECT_EQ(exponential(800), INFINITY);
+  EXPECT_TRUE(std::isnan(exponential(NAN)));
+  // Control: a relative error of 1e-15 is seen.
+  auto off = [](double x) { return logarithm(x) * (1 + 1e-15); };
+  EXPECT_GT(worst_ulps(0.5, 2, off, log), 2);
+}
+
+TEST(FunctionsTest, CosinesAndSinesOfLargeAnglesKeepTheirDigits) {
+  using Range = std::pair<double, double>;
+  for (auto [from, to] : {Range{-7, 7}, {0, 1e3}, {1e6 - 1e3, 1e6}}) {
+    for (int i = 0; i <= 20'000; ++i) {
+      double x = from + (to - from) * i / 20'000;
+      auto [cosine, sine] = cosine_and_sine(x);
+      auto wide = static_cast<long double>(x);
+      ASSERT_NEAR(cosine, static_cast<double>(std::cos(wide)), 0x1p-52) << x;
+      ASSERT_NEAR(sine, static_cast<double>(std::sin(wide)), 0x1p-52) << x;
+    }
+  }
+  EXPECT_EQ(integer_power(0.5, 10), 0x1p-10);
+  EXPECT_EQ(integer_power(3, 0), 1);
+  EXPECT_NEAR(power(10'000, 0.25), 10, 1e-14);
 }
 
 } // namespace

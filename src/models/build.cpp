@@ -269,8 +269,8 @@ void Transformer::build_gpt2(Builder& builder) {
 
 namespace {
 
-/// [D/2] in fp32, as transformers computes them, but for the last digit of the
-/// power, which depends on the machine in LibTorch.
+/// Frequencies [D/2] in fp32, as transformers computes them, but for the last
+/// digit of the power, which depends on the machine in LibTorch.
 at::Tensor rotary_frequencies(const ModelConfig& c) {
   auto fp32 = at::TensorOptions().dtype(at::kFloat);
   at::Tensor exponent = at::arange(0, c.head_dim, 2, fp32) / c.head_dim;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -67,7 +68,7 @@ void Optimizer::step(std::span<const at::Tensor> gradients) {
     if (!gradients[i].defined()) {
       continue;
     }
-    // Fused updates don't do that, and copies of weights must know.
+    // Updates of memory don't do that, and copies of weights must know.
     parameters_[i].unsafeGetTensorImpl()->bump_version();
     if (!targets_[i].is_alias_of(parameters_[i])) {
       parameters_[i].copy_(targets_[i]);
@@ -108,8 +109,12 @@ void AdamW::update(std::span<const at::Tensor> gradients) {
     const at::Tensor& target = targets()[i];
     bool decays = options_.decay_vectors || target.dim() >= 2;
     step.weight_decay = decays ? options_.weight_decay : 0;
-    if (tensor::is_plain({gradients[i], target, exp_avg_[i], exp_avg_sq_[i]})) {
-      tensor::adamw(step, gradients[i], target, exp_avg_[i], exp_avg_sq_[i]);
+    if (target.is_cpu()) {
+      at::Tensor gradient = gradients[i];
+      if (!tensor::is_plain({gradient, target})) {
+        gradient = at::empty_like(target).copy_(gradient);
+      }
+      tensor::adamw(step, gradient, target, exp_avg_[i], exp_avg_sq_[i]);
       continue;
     }
     at::_fused_adamw_(
@@ -147,12 +152,13 @@ void Sgd::update(std::span<const at::Tensor> gradients) {
     const at::Tensor& target = targets()[i];
     at::Tensor direction = gradients[i];
     if (options_.weight_decay != 0 && target.dim() >= 2) {
-      direction = direction.add(target, options_.weight_decay);
+      direction = direction.add(target.mul(options_.weight_decay));
     }
     if (momentum_ != nullptr) {
       direction = (*momentum_)[i].mul_(options_.momentum).add_(direction);
     }
-    target.add_(direction, -learning_rate());
+    // Products and sums apart: add() with a factor fuses them on some CPUs.
+    target.sub_(direction.mul(learning_rate()));
   }
 }
 

@@ -6,7 +6,7 @@
 #include "tensor/gemm.h"
 
 // Loops over plain memory, without torch. They are compiled once per
-// instruction set; kernels() picks the best one that the CPU has. Every result
+// instruction set; kernels() picks one that the CPU has. Every result
 // is a fixed sequence of operations per element: neither the number of rows in
 // a call nor the number of threads is part of it, nor, in fp32 and bf16, the
 // instruction set, if it has a fused multiply-add.

@@ -356,19 +356,20 @@ void adamw(
     const at::Tensor& average,
     const at::Tensor& square_average) {
   constexpr int64_t kGrain = 1 << 14;
+  const auto* g = static_cast<const char*>(gradient.const_data_ptr());
+  auto* p = static_cast<char*>(parameter.mutable_data_ptr());
+  auto* m = static_cast<char*>(average.mutable_data_ptr());
+  auto* v = static_cast<char*>(square_average.mutable_data_ptr());
   parallel_for(parameter.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    auto from = [&](const at::Tensor& x) {
-      return static_cast<char*>(x.mutable_data_ptr()) +
-          static_cast<size_t>(begin) * x.element_size();
-    };
+    auto offset = static_cast<size_t>(begin) * parameter.element_size();
     kernels().adamw(
         step,
         type_of(parameter),
         end - begin,
-        from(gradient),
-        from(parameter),
-        from(average),
-        from(square_average));
+        g + offset,
+        p + offset,
+        m + offset,
+        v + offset);
   });
 }
 

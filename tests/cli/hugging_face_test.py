@@ -17,10 +17,11 @@ try:
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
     from transformers.utils import logging
 except ImportError as error:
-    raise unittest.SkipTest(f"no transformers or peft ({error})") from error
-
-logging.set_verbosity_error()
-logging.disable_progress_bar()
+    MISSING = str(error)
+else:
+    MISSING = ""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 COMMON = {"vocab_size": 300, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
           "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64}
@@ -37,6 +38,7 @@ FAMILIES = {
 SEQ_LEN = 24
 
 
+@unittest.skipIf(MISSING, f"no transformers or peft ({MISSING})")
 class HuggingFaceTest(CliTest):
     def setUp(self):
         super().setUp()

@@ -29,7 +29,7 @@ class MemoryTest(CliTest):
         self.runs = getattr(self, "runs", 0) + 1
         out = f"run{self.runs}"
         summary = self.command(
-            "train", "--memory", memory, "--steps", 3, "--out", self.path(out), *extra)["summary"]
+            "train", "--memory", memory, "--steps", 2, "--out", self.path(out), *extra)["summary"]
         self.assertLessEqual(summary["resident_peak_bytes"], memory)
         return summary, out
 
@@ -64,19 +64,24 @@ class MemoryTest(CliTest):
         for part in ("<- chosen", "smallest possible budget", "unsplit", "checkpointing"):
             self.assertIn(part, text)
 
-    def test_checkpointing_keeps_the_bits_and_takes_less(self):
+    def check_checkpointing(self, dtype):
         results = {}
         for checkpointing in ("on", "off"):
-            for dtype in ("fp32", "bf16"):
-                summary, out = self.train_with(
-                    1 << 30, "--checkpointing", checkpointing, "--dropout", 0.1, "--micro-batch",
-                    16, "--dtype", dtype)
-                results[checkpointing, dtype] = (
-                    self.model_bytes(out), summary["resident_peak_bytes"])
-        for dtype in ("fp32", "bf16"):
-            on, off = results["on", dtype], results["off", dtype]
-            self.assertEqual(on[0], off[0])
-            self.assertLess(on[1], off[1] - 20 * MIB)
+            summary, out = self.train_with(
+                1 << 30, "--checkpointing", checkpointing, "--dropout", 0.1, "--micro-batch",
+                16, "--dtype", dtype)
+            results[checkpointing] = (self.model_bytes(out), summary["resident_peak_bytes"])
+        on, off = results["on"], results["off"]
+        self.assertEqual(on[0], off[0])
+        self.assertLess(on[1], off[1] - 20 * MIB)
+
+    def test_checkpointing_keeps_the_bits_and_takes_less_fp32(self):
+        self.check_checkpointing("fp32")
+
+    def test_checkpointing_keeps_the_bits_and_takes_less_bf16(self):
+        self.check_checkpointing("bf16")
+
+    def test_verify_with_checkpointing_sees_equal_bits(self):
         done = self.command(
             "verify", "--checkpointing", "on", "--memory", "2GiB", "--micro-batch", 5)
         self.assertTrue(done["passed"])
@@ -150,19 +155,26 @@ class MemoryTest(CliTest):
             "train", "--out", self.path(out), "--resume", "--steps", 6, "--memory", memory + MIB)
         self.assertNotEqual((self.folder / out / "fit-table.json").read_bytes(), table)
 
-    def test_damaged_fit_tables_are_measured_again(self):
+    def check_damaged_fit_tables(self, damage):
         _, out = self.train_with(300 * MIB)
         path = self.folder / out / "fit-table.json"
         whole = json.loads(path.read_text())
         idle, *timed = whole["probes"]
         self.assertEqual(idle["micro_batch"], 0)
-        for step, probes in enumerate([[idle | {"seconds": 1}, *timed], [idle], timed, []], 4):
+        for step, probes in enumerate(damage(idle, timed), 4):
             path.write_text(json.dumps(whole | {"probes": probes}))
             self.run_accrue("train", "--out", self.path(out), "--resume", "--steps", step)
             again = json.loads(path.read_text())["probes"]
             self.assertEqual(again[0]["micro_batch"], 0)
             self.assertEqual(again[0]["seconds"], 0)
             self.assertGreater(len(again), 1)
+
+    def test_fit_tables_with_wrong_probes_are_measured_again(self):
+        self.check_damaged_fit_tables(
+            lambda idle, timed: [[idle | {"seconds": 1}, *timed], [idle]])
+
+    def test_fit_tables_without_the_idle_probe_are_measured_again(self):
+        self.check_damaged_fit_tables(lambda idle, timed: [timed, []])
 
     def test_micro_batch_beyond_the_budget_names_the_largest_that_fits(self):
         rows = self.command("plan", "--memory", "2GiB", "--seq-len", 512,

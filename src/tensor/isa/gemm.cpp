@@ -15,7 +15,9 @@ namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
 constexpr int64_t kBlockRows = 128; // of A, packed at once, or a little less
-constexpr int64_t kBlockColumns = 768; // of B, packed at once
+/// Columns of B that are packed at once. More of them save packing A again, and
+/// a panel of the narrow tiles of few registers stays in the first-level cache.
+constexpr int64_t kBlockColumns = kRegisters == 32 ? 768 : 1536;
 constexpr int64_t kSerialWork = 1 << 17; // multiplications; below: one thread
 /// Packing an element takes about as long as so many multiplications.
 constexpr int64_t kPackingCost = 32;
@@ -41,14 +43,15 @@ class Product {
     cut(alone ? 1 : omp_get_max_threads());
     const int64_t width = least(part_panels_, kBlockPanels) * kPanelColumns;
     const int64_t height =
-        kGroup + ceil_div(least(part_rows_, kStepRows), kGroup) * kGroup;
+        ceil_div(least(part_rows_, kStepRows), kLargest) * kLargest;
     sums_stride_ = narrows() ? width : g_.c_stride;
     auto bytes = [](size_t element, int64_t count) {
       return element * static_cast<size_t>(count);
     };
     const size_t b =
         g_.packed_b != nullptr ? 0 : bytes(sizeof(Word), kMostWords * width);
-    const size_t a = bytes(sizeof(Word), kMostWords * height);
+    // A vector more: the last lanes of a group may stand beyond its panel.
+    const size_t a = bytes(sizeof(Word), kMostWords * height + kWidth);
     const size_t sums = narrows() ? bytes(sizeof(Sum), part_rows_ * width) : 0;
     auto* memory = static_cast<char*>(
         scratch(static_cast<size_t>(num_parts_) * (b + a + sums)));

@@ -19,8 +19,7 @@ constexpr int64_t words_of(int64_t count) {
   return kRounds<F> ? (count + 1) / 2 * (2 / F::kPerWord) : count;
 }
 
-/// As the instruction that rounds vectors does it: to nearest even, denormals
-/// to 0.
+/// Rounds as the instruction for vectors does: to nearest even, denormals to 0.
 ACCRUE_INLINE uint32_t rounded(float x) {
   auto bits = bit_cast<uint32_t>(x);
   return (bits & 0x7f800000) == 0 ? bits >> 31 << 15 : round_to_bf16(x);

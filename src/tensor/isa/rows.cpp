@@ -251,7 +251,7 @@ double sum_squares(Type type, int64_t count, const void* x) {
   double total = 0;
   with_sum_type(type, [&]<class T>() {
     const T* from = at<T>(x);
-    // 64 bytes of fp64, whatever x is.
+    // Lanes for 64 bytes of fp64, whatever x is.
     constexpr int64_t kFixed = 8;
     double lanes[kFixed] = {};
     int64_t i = 0;

@@ -22,10 +22,10 @@ struct Vectors {
   }
 };
 
-/// Adds up a row of `count` elements in an order that no register's width
-/// shows in: element i goes to lane i mod (64 bytes of S), in turn, and halves
-/// of the lanes are added until one is left. add(read, sum) returns sum + what
-/// belongs to the elements that `read` gives of rows.
+/// Adds up a row of `count` elements in an order that does not depend on the
+/// width of registers: element i goes to lane i mod (64 bytes of S), in turn,
+/// and halves of the lanes are added until one is left. add(read, sum) returns
+/// sum + what belongs to the elements that `read` gives of rows.
 template <class S, class Add>
 ACCRUE_INLINE S sum_of(int64_t count, const Add& add) {
   constexpr int64_t kFixed = 64 / int64_t{sizeof(S)};

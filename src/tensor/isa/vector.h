@@ -8,8 +8,8 @@
 #include <arm_neon.h>
 #endif
 
-// Registers of the instruction set: how wide, how many, and the one operation
-// on them that C++ has no operator for.
+// Registers of the instruction set: how wide they are and how many, and what
+// C++ has no operators for.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
@@ -81,7 +81,7 @@ ACCRUE_INLINE Vector<double> fma(
 #endif
 }
 
-/// All lanes x.
+/// Copies x to all lanes.
 template <class T>
 ACCRUE_INLINE Vector<T> splat(T x) {
   return x - Vector<T>{}; // keeps the sign of 0, too
@@ -127,6 +127,8 @@ class FlushDenormals {
 
  private:
   uint64_t before_ = 0;
+#else
+#error "FlushDenormals: how does this CPU flush denormals?"
 #endif
  public:
   FlushDenormals(const FlushDenormals&) = delete;
