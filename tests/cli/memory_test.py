@@ -25,11 +25,11 @@ class MemoryTest(CliTest):
         done = self.run_accrue(command, *kept, "--json", *extra, expect=expect)
         return json.loads(done.stdout.splitlines()[-1]) if expect == 0 else done
 
-    def train_with(self, memory, *extra):
+    def train_with(self, memory, *extra, steps=2):
         self.runs = getattr(self, "runs", 0) + 1
         out = f"run{self.runs}"
         summary = self.command(
-            "train", "--memory", memory, "--steps", 2, "--out", self.path(out), *extra)["summary"]
+            "train", "--memory", memory, "--steps", steps, "--out", self.path(out), *extra)["summary"]
         self.assertLessEqual(summary["resident_peak_bytes"], memory)
         return summary, out
 
@@ -133,13 +133,13 @@ class MemoryTest(CliTest):
         plan = self.command("plan", "--memory", "2GiB", *args)
         least = next(r["peak_bytes"] for r in plan["rows"]
                      if r["micro_batch"] == 1 and not r["checkpointing"])
-        summary, out = self.train_with(least + 8 * MIB, "--checkpointing", "off", *args)
+        summary, out = self.train_with(least + 8 * MIB, "--checkpointing", "off", *args, steps=3)
         self.assertEqual(summary["micro_batch"], 1)
         metrics = self.metrics(out)
         self.assertGreater(metrics[0]["micro_batch"], 5)
         self.assertLess(metrics[0]["accumulation_steps"], 5)
         self.assertEqual(sum(m["samples"] for m in metrics), 60)
-        whole, other = self.train_with(2 << 30, *args)
+        whole, other = self.train_with(2 << 30, *args, steps=3)
         self.assertEqual(self.model_bytes(out), self.model_bytes(other))
 
     def test_resume_takes_the_fit_table_and_keeps_the_budget(self):
