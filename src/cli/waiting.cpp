@@ -1,79 +1,122 @@
-#include <sys/auxv.h>
-#include <unistd.h>
+#include "cli/waiting.h"
 
+#include <omp.h>
+#include <pthread.h>
+
+#include <algorithm>
 #include <array>
-#include <cstddef>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <system_error>
 
-// How long a thread of OpenMP spins before it sleeps, when it waits for the
-// others of a parallel region. GNU's runtime spins 300000 times, some
-// milliseconds; beside other programs, that takes the cores from the threads
-// it waits for: docs/decisions.md has figures.
-//
-// The runtime reads its environment while it is loaded, before main, and has
-// no function for this; a setenv before that is lost, because libc takes its
-// environment from the loader only afterwards. So the program starts itself
-// once more, with the variables set, as soon as the loader calls anything of
-// it: libraries are mapped by then, but nothing of them has run.
+// A thread that spins takes the core from the thread that it waits for, if
+// another program has the other core. A thread that sleeps wakes up late, in a
+// virtual machine perhaps by tenths of a millisecond. docs/decisions.md has
+// figures.
 
+// LLVM's and Intel's runtimes have it: milliseconds of spinning.
+extern "C" __attribute__((weak)) void kmp_set_blocktime(int milliseconds);
+
+namespace accrue::cli {
 namespace {
 
-// No library is initialized yet, so this uses little but system calls.
+/// What the system counts of the threads of this process, in ns.
+struct Time {
+  double on_core = 0;
+  double without_core = 0; // though they could have run
+};
 
-bool names(const char* setting, const char* variable) {
-  while (*variable != '\0' && *setting == *variable) {
-    ++setting;
-    ++variable;
-  }
-  return *variable == '\0' && *setting == '=';
-}
-
-constexpr std::array<const char*, 3> kOfTheUser{
-    "OMP_WAIT_POLICY",
-    "GOMP_SPINCOUNT", // GNU's
-    "KMP_BLOCKTIME"}; // LLVM's and Intel's, in milliseconds
-
-void bound_spinning(int /*count*/, char** arguments, char** environment) {
-  size_t count = 0;
-  for (; environment[count] != nullptr; ++count) {
-    for (const char* variable : kOfTheUser) {
-      if (names(environment[count], variable)) {
-        return; // as the user says, or done already
-      }
+/// Zeros if the system does not count.
+Time time_of_threads() {
+  Time sum;
+  std::error_code error;
+  std::filesystem::directory_iterator tasks("/proc/self/task", error);
+  for (; !error && tasks != end(tasks); tasks.increment(error)) {
+    std::ifstream file(tasks->path() / "schedstat");
+    Time time;
+    if (file >> time.on_core >> time.without_core) { // has not ended just now
+      sum.on_core += time.on_core;
+      sum.without_core += time.without_core;
     }
   }
-  if (getauxval(AT_BASE) == 0) {
-    return; // run by naming the loader, which is what would be started again
+  return sum;
+}
+
+/// While alive, threads that wait sleep soon.
+///
+/// GNU's runtime has no function for this, but a rule: they spin 300000 times,
+/// some milliseconds, unless it has more threads than there are cores; then 100
+/// times. So this adds threads, which sleep.
+class SleepSoon {
+ public:
+  SleepSoon() {
+    if (kmp_set_blocktime != nullptr) {
+      kmp_set_blocktime(0);
+      return;
+    }
+    crowd_ = std::jthread([](const std::stop_token& stop) {
+      pthread_setname_np(pthread_self(), "accrue-asleep"); // all of them
+#pragma omp parallel num_threads(omp_get_num_procs() + 1)
+      omp_get_thread_num(); // an empty region would be left out
+      // The runtime keeps its threads until the one that asked for them ends.
+      std::mutex mutex;
+      std::unique_lock lock(mutex);
+      std::condition_variable_any().wait(lock, stop, [] { return false; });
+    });
   }
-  static char spins[] = "GOMP_SPINCOUNT=1000";
-  static char blocktime[] = "KMP_BLOCKTIME=1";
-  constexpr size_t kMost = 4096;
-  std::array<char*, kMost + 3> settings; // NOLINT: no need to clear it
-  if (count > kMost) {
-    return;
+  ~SleepSoon() {
+    if (kmp_set_blocktime != nullptr) {
+      kmp_set_blocktime(200); // as the runtime comes
+    }
   }
-  for (size_t i = 0; i < count; ++i) {
-    settings[i] = environment[i];
-  }
-  settings[count] = spins;
-  settings[count + 1] = blocktime;
-  settings[count + 2] = nullptr;
-  // By its name, which `ps` shows then; by the link, where that is gone.
-  std::array<char, 4096> path;
-  ssize_t length = readlink("/proc/self/exe", path.data(), path.size() - 1);
-  if (length > 0) {
-    path[static_cast<size_t>(length)] = '\0';
-    execve(path.data(), arguments, settings.data());
-  }
-  execve("/proc/self/exe", arguments, settings.data());
-  // Not possible here: the run is as good, only slow beside other programs.
+  SleepSoon(const SleepSoon&) = delete;
+  SleepSoon& operator=(const SleepSoon&) = delete;
+
+ private:
+  std::jthread crowd_;
+};
+
+bool chosen_by_user() {
+  constexpr std::array kVariables{
+      "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"};
+  return std::ranges::any_of(kVariables, [](const char* name) {
+    return std::getenv(name) != nullptr;
+  });
 }
 
 } // namespace
 
-// Sanitizers are not ready at this time either.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-__attribute__((
-    section(".preinit_array"),
-    used)) void (*const bound_spinning_first)(int, char**, char**) =
-    bound_spinning;
-#endif
+Waiting::Waiting() {
+  if (!chosen_by_user()) {
+    watcher_ =
+        std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  }
+}
+
+void Waiting::watch(const std::stop_token& stop) {
+  constexpr std::chrono::milliseconds kInterval{100};
+  // Threads that have two cores alone lack one for 1 % of the time that they
+  // could run; beside one busy program, for 30 %, whether they spin or sleep.
+  constexpr double kShare = 0.05;
+  auto sleep_soon = std::make_unique<SleepSoon>();
+  Time before = time_of_threads();
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    ended_.wait_for(lock, stop, kInterval, [] { return false; });
+    const Time now = time_of_threads();
+    const double on_core = now.on_core - before.on_core;
+    const double without = now.without_core - before.without_core;
+    const bool alone = on_core > 0 && without < kShare * (on_core + without);
+    if (alone) {
+      sleep_soon.reset();
+    } else if (sleep_soon == nullptr) {
+      sleep_soon = std::make_unique<SleepSoon>();
+    }
+    before = now;
+  }
+}
+
+} // namespace accrue::cli

@@ -4,6 +4,8 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
+import time
 import unittest
 
 from support import ACCRUE, CliTest
@@ -36,25 +38,51 @@ class CommandsTest(CliTest):
         self.assertRegex(path, r"^/.*libtorch_cpu")
         self.assertTrue(os.path.exists(path))
 
-    def test_waiting_threads_spin_shortly_unless_the_user_says_how(self):
+    def test_waiting_threads_sleep_soon_while_others_want_the_cores(self):
+        """GNU's runtime lets threads sleep soon if it has more of them than there are cores."""
+        done = self.run_accrue("--version", env=dict(self.env, OMP_DISPLAY_ENV="verbose"))
+        if "GOMP_SPINCOUNT" not in done.stderr:
+            self.skipTest("not GNU's OpenMP runtime")
+        cores = len(os.sched_getaffinity(0))
         for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
             self.env.pop(name, None)
 
-        def spins(**env):
-            done = subprocess.run(
-                [ACCRUE, "--version"], capture_output=True, text=True, check=True,
-                env=dict(self.env, OMP_DISPLAY_ENV="verbose", **env))
-            self.assertTrue(done.stdout.startswith("accrue "), done.stdout)
-            found = re.search(r"GOMP_SPINCOUNT = '(\w+)'", done.stderr)
-            return found and found[1]
+        def start(command, **env):
+            child = subprocess.Popen(list(map(str, command)), env=dict(self.env, **env),
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            self.addCleanup(child.wait)
+            self.addCleanup(child.kill)
+            return child
 
-        program = pathlib.Path(ACCRUE).read_bytes()
-        if spins() is None or b"__asan_init" in program or b"__tsan_init" in program:
-            self.skipTest("not GNU's OpenMP runtime, or built with sanitizers")
-        by_the_runtime = spins(KMP_BLOCKTIME="1")
-        self.assertLess(int(spins()), int(by_the_runtime))
-        self.assertEqual(spins(GOMP_SPINCOUNT="77"), "77")
-        self.assertEqual(spins(OMP_WAIT_POLICY="passive"), "0")
+        def train(out, **env):
+            child = start([ACCRUE, "train", *self.common()[:-1], cores, "--steps", 10**6,
+                           "--checkpoint-every", 10**6, "--out", self.path(out)], **env)
+            self.until(lambda: (self.folder / out / "metrics.jsonl").exists())
+            return child
+
+        def asleep(child):
+            tasks = pathlib.Path(f"/proc/{child.pid}/task").iterdir()
+            return sum((task / "comm").read_text() == "accrue-asleep\n" for task in tasks)
+
+        child = train("alone")
+        self.until(lambda: asleep(child) == 0)
+        others = [start([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+        self.until(lambda: asleep(child) > cores)
+        # Control: the user has chosen.
+        for name, value in (("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "passive")):
+            chosen = train(name, **{name: value})
+            self.assertEqual(asleep(chosen), 0)
+            chosen.kill()
+        self.assertGreater(asleep(child), cores)
+        for other in others:
+            other.kill()
+        self.until(lambda: asleep(child) == 0)
+
+    def until(self, condition):
+        end = time.monotonic() + 50
+        while not condition():
+            self.assertLess(time.monotonic(), end, "never came true")
+            time.sleep(0.05)
 
     def test_threads_follow_the_affinity_mask_and_the_environment(self):
         self.assertLessEqual(int(self.version()["threads"]), len(os.sched_getaffinity(0)))

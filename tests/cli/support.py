@@ -51,8 +51,9 @@ class CliTest(unittest.TestCase):
         return str(self.folder / name)
 
     def run_accrue(self, *args, expect=0, **kwargs):
+        kwargs.setdefault("env", self.env)
         done = subprocess.run(
-            [ACCRUE, *map(str, args)], env=self.env, capture_output=True, text=True,
+            [ACCRUE, *map(str, args)], capture_output=True, text=True,
             errors="replace", timeout=300, **kwargs)
         self.assertEqual(
             done.returncode, expect,

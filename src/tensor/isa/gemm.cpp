@@ -283,10 +283,13 @@ class Product {
   /// Lanes of a group -> their panels.
   static void store_rows(Word* to, int64_t panel, Vector<Word> words) {
     if constexpr (kGroup == 2 * kPanelRows) {
-      using Half __attribute__((vector_size(kVectorBytes / 2))) = Word;
-      store(to, load<Half>(&words));
-      store(
-          to + panel, load<Half>(reinterpret_cast<Word*>(&words) + kPanelRows));
+      [&]<int... lane>(std::integer_sequence<int, lane...>) {
+        store(to, __builtin_shufflevector(words, words, lane...));
+        store(
+            to + panel,
+            __builtin_shufflevector(words, words, lane + kPanelRows...));
+      }
+      (std::make_integer_sequence<int, kPanelRows>{});
     } else { // lanes beyond the panel are overwritten by what comes next
       static_assert(kGroup == kPanelRows || kPanelRows % kWidth == 0);
       store(to, words);

@@ -105,9 +105,17 @@ ACCRUE_INLINE Vector<typename F::Word> along(const T* from) {
   }
 }
 
+/// Whether rows of T are read in halves, which takes a step of transposing off:
+/// where words are values as they stand, in vectors that have halves.
+template <class F, class T>
+constexpr bool joins() {
+  return std::is_same_v<T, typename F::Word> && !kRounds<F> &&
+      kVectorBytes > 16;
+}
+
 /// Gives emit(word of k, words across k) for `count` elements in k of `filled`
-/// (at most a vector of) columns. The other words are 0, or what follows in
-/// memory if as many as `readable` may be read.
+/// (at most a vector of) columns. The other words are anything; as many as
+/// `readable` may be read.
 template <class F, class T, class Emit>
 ACCRUE_INLINE void pack_lanes(
     const T* from,
@@ -131,16 +139,25 @@ ACCRUE_INLINE void pack_lanes(
       ++done;
     }
   }
+  const T* starts[kWidth]; // of rows; those beyond the last repeat it
+  for (int64_t i = 0; i < kWidth; ++i) {
+    starts[i] = from + least(i, filled - 1) * stride_w;
+  }
   for (; stride_k == 1 && (done + kWidth) * F::kPerWord <= count;
        done += kWidth) {
     Words rows[kWidth];
+    constexpr bool kJoins = joins<F, T>();
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kWidth; ++i) {
-      rows[i] = i < filled
-          ? along<F, T>(from + i * stride_w + done * F::kPerWord)
-          : Words{};
+      if constexpr (kJoins) {
+        constexpr int64_t kHalf = kWidth / 2;
+        const int64_t k = done + (i < kHalf ? 0 : kHalf);
+        rows[i] = join(starts[i % kHalf] + k, starts[i % kHalf + kHalf] + k);
+      } else {
+        rows[i] = along<F, T>(starts[i] + done * F::kPerWord);
+      }
     }
-    transpose(rows);
+    transpose<kJoins>(rows);
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kWidth; ++i) {
       emit(done + i, rows[i]);

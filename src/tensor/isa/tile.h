@@ -87,19 +87,29 @@ void edge_tile(
     int64_t c_stride,
     const typename F::Sum* init) {
   constexpr int64_t kStride = W * kLanes<typename F::Sum>;
-  typename F::Sum buffer[F::kTileRows * kStride] = {};
-  typename F::Sum start[kStride] = {};
-  for (int64_t j = 0; j < columns; ++j) {
-    for (int64_t i = 0; i < rows && init == nullptr; ++i) {
-      buffer[i * kStride + j] = c[i * c_stride + j];
+  using Sum = typename F::Sum;
+  // Mostly only rows are missing: then copies have a fixed length.
+  auto copy = [columns](const Sum* from, Sum* to) {
+    if (columns == kStride) {
+      __builtin_memcpy(to, from, kStride * sizeof(Sum));
+    } else {
+      for (int64_t j = 0; j < columns; ++j) {
+        to[j] = from[j];
+      }
     }
-    start[j] = init != nullptr ? init[j] : 0;
+  };
+  Sum buffer[F::kTileRows * kStride] = {};
+  Sum start[kStride] = {};
+  if (init != nullptr) {
+    copy(init, start);
+  } else {
+    for (int64_t i = 0; i < rows; ++i) {
+      copy(c + i * c_stride, buffer + i * kStride);
+    }
   }
   tile<F, W>(block, a, b, buffer, kStride, init != nullptr ? start : nullptr);
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; ++j) {
-      c[i * c_stride + j] = buffer[i * kStride + j];
-    }
+    copy(buffer + i * kStride, c + i * c_stride);
   }
 }
 
