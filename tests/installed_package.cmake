@@ -1,30 +1,28 @@
 # Installs the build into a fresh prefix, builds examples/ against it alone and
-# runs them: once for a project that leaves LibTorch to accrue, once for one that
-# has found it with find_package(Torch) before.
+# runs them; with OWN_TORCH as a project that has found LibTorch with
+# find_package(Torch) before, without as one that leaves it to accrue.
 function(run)
   execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
 
-function(build_examples name)
-  run(${CMAKE_COMMAND} -S ${SOURCE}/examples -B ${WORK}/${name} -G ${GENERATOR}
-      -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=${FLAGS} ${ARGN})
-  run(${CMAKE_COMMAND} --build ${WORK}/${name})
-  run(${WORK}/${name}/train_your_module)
-endfunction()
+set(flags -DCMAKE_PREFIX_PATH=${WORK}/prefix)
+if(OWN_TORCH)
+  file(GLOB cuda ${TORCH}/lib/libtorch_cuda.so)
+  if(cuda)
+    message(STATUS "skipped: find_package(Torch) needs a CUDA toolkit for ${cuda}")
+    return()
+  endif()
+  file(WRITE ${WORK}/own_torch.cmake "find_package(Torch REQUIRED)\n")
+  list(APPEND flags -DTorch_DIR=${TORCH}/share/cmake/Torch
+    -DCMAKE_PROJECT_accrue_examples_INCLUDE=${WORK}/own_torch.cmake)
+else()
+  list(APPEND flags -DACCRUE_TORCH=${TORCH})
+endif()
 
-file(REMOVE_RECURSE ${WORK})
+file(REMOVE_RECURSE ${WORK}/prefix ${WORK}/build)
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
 run(${WORK}/prefix/bin/accrue --version)
-
-build_examples(left_to_accrue
-  -DCMAKE_PREFIX_PATH=${WORK}/prefix -DACCRUE_TORCH=${TORCH})
-
-file(GLOB cuda ${TORCH}/lib/libtorch_cuda.so)
-if(cuda)
-  message(STATUS "skipped: find_package(Torch) needs a CUDA toolkit for ${cuda}")
-  return()
-endif()
-file(WRITE ${WORK}/own_torch.cmake "find_package(Torch REQUIRED)\n")
-build_examples(own_torch
-  -DCMAKE_PREFIX_PATH=${WORK}/prefix -DTorch_DIR=${TORCH}/share/cmake/Torch
-  -DCMAKE_PROJECT_accrue_examples_INCLUDE=${WORK}/own_torch.cmake)
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples -B ${WORK}/build -G ${GENERATOR}
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=${FLAGS} ${flags})
+run(${CMAKE_COMMAND} --build ${WORK}/build)
+run(${WORK}/build/train_your_module)

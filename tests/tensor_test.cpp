@@ -132,6 +132,25 @@ TEST_P(KernelTest, RowsOfAProductDoNotDependOnTheOthers) {
   }
 }
 
+TEST_P(KernelTest, ElementsAboveTheDiagonalAreLeftOut) {
+  torch::manual_seed(5);
+  at::Tensor a = torch::randn({45, 70});
+  at::Tensor b = torch::randn({70, 110});
+  at::Tensor whole = empty(Type::kF32, {45, 110});
+  for (Type compute : {Type::kF32, Type::kBf16}) {
+    Gemm gemm = product(a, b, whole, compute);
+    k_.gemm(gemm);
+    for (int64_t diagonal : {0, 7, 33, 64}) {
+      at::Tensor part = torch::full({45, 110}, 1e9F);
+      gemm.c = part.mutable_data_ptr();
+      gemm.diagonal = diagonal;
+      k_.gemm(gemm);
+      EXPECT_TRUE(part.tril(diagonal).equal(whole.tril(diagonal))) << diagonal;
+      EXPECT_EQ(part[0][109].item<float>(), 1e9F) << "not made";
+    }
+  }
+}
+
 /// Xᵀ·dY of samples of these lengths, in calls of `per_call` of them.
 at::Tensor fold(
     const Kernels& k,

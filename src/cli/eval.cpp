@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/waiting.h"
 #include "io/json.h"
 #include "train/batch.h"
 #include "train/model_source.h"
@@ -74,6 +75,7 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
 int run_eval(const std::vector<std::string>& arguments) {
   TrainOptions options = parse_eval(arguments);
   set_threads(options.threads);
+  const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   ModelSource source = find_model(options.model);
   if (!source.has_weights()) {

@@ -13,6 +13,7 @@
 #include "cli/arguments.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/waiting.h"
 #include "io/json.h"
 #include "text/chat.h"
 #include "text/unicode.h"
@@ -268,6 +269,7 @@ GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
 int run_generate(const std::vector<std::string>& arguments) {
   GenerateOptions options = parse_generate(arguments);
   set_threads(options.threads);
+  const Waiting waiting;
   ModelSource source = find_model(options.model);
   if (!source.has_weights()) {
     throw DataError(fmt::format(

@@ -12,7 +12,6 @@
 #include "accrue/core/error.h"
 #include "accrue/core/version.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
 #include "memory/meter.h"
 #include "tensor/kernels.h"
 
@@ -67,7 +66,6 @@ int dispatch(const std::vector<std::string>& arguments) {
         "[accrue] unknown command \"{}\". accrue --help lists them.",
         arguments[0]));
   }
-  const cli::Waiting waiting;
   return it->second({arguments.begin() + 1, arguments.end()});
 }
 

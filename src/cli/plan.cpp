@@ -6,6 +6,7 @@
 #include "accrue/core/units.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/waiting.h"
 #include "io/json.h"
 #include "memory/budget.h"
 #include "train/probe.h"
@@ -253,6 +254,7 @@ int run_plan(const std::vector<std::string>& arguments) {
       arguments);
   const TrainOptions& options = flags.options;
   set_threads(options.threads);
+  const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   Window window(

@@ -15,6 +15,7 @@
 #include "accrue/core/error.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/waiting.h"
 #include "io/files.h"
 #include "train/probe.h"
 
@@ -95,6 +96,7 @@ int run_probe(const std::vector<std::string>& arguments) {
       "probe", "What `train` finds out first: its fit table.", arguments);
   const TrainOptions& options = flags.options;
   set_threads(options.threads);
+  const Waiting waiting;
   report::Progress progress(stderr, options.quiet);
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   Window window(

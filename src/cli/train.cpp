@@ -7,6 +7,7 @@
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "cli/probe.h"
+#include "cli/waiting.h"
 #include "io/json.h"
 #include "train/trainer.h"
 
@@ -117,6 +118,7 @@ int run_train(const std::vector<std::string>& arguments) {
       "train", "Train a language model at a large logical batch.", arguments);
   const TrainOptions& options = flags.options;
   set_threads(options.threads);
+  const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   std::string fit_table;
   auto planning_started = Clock::now();

@@ -1,4 +1,5 @@
 #include "train/verify.h"
+#include "cli/waiting.h"
 
 #include <fmt/format.h>
 
@@ -72,6 +73,7 @@ int run_verify(const std::vector<std::string>& arguments) {
       arguments);
   const TrainOptions& options = flags.options;
   set_threads(options.threads);
+  const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   MemoryPlan plan = [&] {

@@ -1,5 +1,6 @@
 #include "cli/waiting.h"
 
+#include <ATen/Parallel.h>
 #include <omp.h>
 #include <pthread.h>
 
@@ -7,73 +8,89 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
-#include <memory>
+#include <map>
+#include <optional>
+#include <string>
 #include <system_error>
+#include <utility>
 
 // A thread that spins takes the core from the thread that it waits for, if
 // another program has the other core. A thread that sleeps wakes up late, in a
 // virtual machine perhaps by tenths of a millisecond. docs/decisions.md has
 // figures.
 
-// LLVM's and Intel's runtimes have it: milliseconds of spinning.
-extern "C" __attribute__((weak)) void kmp_set_blocktime(int milliseconds);
+#if !defined(ACCRUE_GNU_OPENMP)
+extern "C" void kmp_set_blocktime(int milliseconds);
+#endif
 
 namespace accrue::cli {
 namespace {
 
-/// What the system counts of the threads of this process, in ns.
+constexpr std::chrono::milliseconds kInterval{200}; // between two looks
+
+/// What the system counts of a thread, in ns.
 struct Time {
   double on_core = 0;
-  double without_core = 0; // though they could have run
+  double without_core = 0; // though it could have run
 };
 
-/// Zeros if the system does not count.
-Time time_of_threads() {
-  Time sum;
+/// Of all threads of this process, by their numbers; none if the system does
+/// not count.
+std::map<std::string, Time> times_of_threads() {
+  std::map<std::string, Time> times;
   std::error_code error;
   std::filesystem::directory_iterator tasks("/proc/self/task", error);
   for (; !error && tasks != end(tasks); tasks.increment(error)) {
     std::ifstream file(tasks->path() / "schedstat");
     Time time;
     if (file >> time.on_core >> time.without_core) { // has not ended just now
-      sum.on_core += time.on_core;
-      sum.without_core += time.without_core;
+      times[tasks->path().filename()] = time;
     }
   }
-  return sum;
+  return times;
+}
+
+/// The largest part of its time that a thread lacked a core, of threads that
+/// wanted one for a fifth of the interval or more; nullopt if none did.
+std::optional<double> largest_share(
+    const std::map<std::string, Time>& before,
+    const std::map<std::string, Time>& now) {
+  std::optional<double> largest;
+  for (const auto& [thread, time] : now) {
+    auto earlier = before.find(thread);
+    if (earlier != before.end()) {
+      double without = time.without_core - earlier->second.without_core;
+      double wanted = time.on_core - earlier->second.on_core + without;
+      if (wanted >= 0.2 * std::chrono::nanoseconds(kInterval).count()) {
+        largest = std::max(largest.value_or(0), without / wanted);
+      }
+    }
+  }
+  return largest;
 }
 
 /// While alive, threads that wait sleep soon.
 ///
 /// GNU's runtime has no function for this, but a rule: they spin 300000 times,
 /// some milliseconds, unless it has more threads than there are cores; then 100
-/// times. So this adds threads, which sleep.
+/// times. So this adds threads that do nothing.
 class SleepSoon {
  public:
-  SleepSoon() {
-    if (kmp_set_blocktime != nullptr) {
-      kmp_set_blocktime(0);
-      return;
-    }
-    crowd_ = std::jthread([](const std::stop_token& stop) {
-      pthread_setname_np(pthread_self(), "accrue-asleep"); // all of them
-#pragma omp parallel num_threads(omp_get_num_procs() + 1)
-      omp_get_thread_num(); // an empty region would be left out
-      // The runtime keeps its threads until the one that asked for them ends.
-      std::mutex mutex;
-      std::unique_lock lock(mutex);
-      std::condition_variable_any().wait(lock, stop, [] { return false; });
-    });
+  explicit SleepSoon(int idle_threads)
+      : crowd_([idle_threads](const std::stop_token& stop) {
+          pthread_setname_np(pthread_self(), "accrue-asleep"); // all of them
+          omp_set_dynamic(0); // fewer threads would not do
+#pragma omp parallel num_threads(idle_threads + 1)
+          omp_get_thread_num(); // an empty region would be left out
+          // The runtime keeps them until the one that asked for them ends.
+          std::mutex mutex;
+          std::unique_lock lock(mutex);
+          std::condition_variable_any().wait(lock, stop, [] { return false; });
+        }) {
   }
-  ~SleepSoon() {
-    if (kmp_set_blocktime != nullptr) {
-      kmp_set_blocktime(200); // as the runtime comes
-    }
-  }
-  SleepSoon(const SleepSoon&) = delete;
-  SleepSoon& operator=(const SleepSoon&) = delete;
 
  private:
   std::jthread crowd_;
@@ -90,32 +107,50 @@ bool chosen_by_user() {
 } // namespace
 
 Waiting::Waiting() {
-  if (!chosen_by_user()) {
-    watcher_ =
-        std::jthread([this](const std::stop_token& stop) { watch(stop); });
+  const int threads = at::get_num_threads();
+  if (threads == 1 || chosen_by_user()) {
+    return;
   }
+#if defined(ACCRUE_GNU_OPENMP)
+  // Few threads on very many cores: the runtime's own way, rather than a crowd
+  // that the system may refuse, which would end the program.
+  constexpr int kMost = 64;
+  const int idle_threads = std::max(omp_get_num_procs() - threads, 0) + 1;
+  if (idle_threads <= kMost) {
+    watcher_ = std::jthread([this, idle_threads](const std::stop_token& stop) {
+      try {
+        watch(stop, idle_threads);
+      } catch (const std::exception&) {
+        // Out of threads or memory. Threads wait as the runtime lets them; the
+        // run is as good, only slow beside other programs.
+      }
+    });
+  }
+#else
+  kmp_set_blocktime(1); // LLVM's and Intel's: milliseconds of spinning
+#endif
 }
 
-void Waiting::watch(const std::stop_token& stop) {
-  constexpr std::chrono::milliseconds kInterval{100};
-  // Threads that have two cores alone lack one for 1 % of the time that they
-  // could run; beside one busy program, for 30 %, whether they spin or sleep.
-  constexpr double kShare = 0.05;
-  auto sleep_soon = std::make_unique<SleepSoon>();
-  Time before = time_of_threads();
+void Waiting::watch(const std::stop_token& stop, int idle_threads) {
+  // Alone, a thread lacks a core for 1 % of the time that it could run; beside
+  // one busy program, one of two for 30 % and more, spinning or asleep.
+  constexpr double kShare = 0.1;
+  std::optional<SleepSoon> sleep_soon(std::in_place, idle_threads);
+  int looks_alone = 0;
+  auto before = times_of_threads();
   std::unique_lock lock(mutex_);
-  while (!stop.stop_requested()) {
-    ended_.wait_for(lock, stop, kInterval, [] { return false; });
-    const Time now = time_of_threads();
-    const double on_core = now.on_core - before.on_core;
-    const double without = now.without_core - before.without_core;
-    const bool alone = on_core > 0 && without < kShare * (on_core + without);
-    if (alone) {
-      sleep_soon.reset();
-    } else if (sleep_soon == nullptr) {
-      sleep_soon = std::make_unique<SleepSoon>();
+  while (!ended_.wait_for(
+      lock, stop, kInterval, [&] { return stop.stop_requested(); })) {
+    auto now = times_of_threads();
+    if (auto share = largest_share(before, now)) { // else as it was
+      looks_alone = *share < kShare ? looks_alone + 1 : 0;
+      if (looks_alone == 2) {
+        sleep_soon.reset();
+      } else if (looks_alone == 0 && !sleep_soon) {
+        sleep_soon.emplace(idle_threads);
+      }
     }
-    before = now;
+    before = std::move(now);
   }
 }
 

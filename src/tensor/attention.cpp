@@ -67,16 +67,15 @@ Sample sample_of(
       type_of(qkv)};
 }
 
-/// a [m, k] · b [k, n] -> c.
-void multiply(
+/// a [m, k] · b [k, n] into c.
+Gemm product(
     const Sample& sample,
     int64_t m,
     int64_t n,
     int64_t k,
     const Matrix& a,
     const Matrix& b,
-    const Matrix& c,
-    bool add = false) {
+    const Matrix& c) {
   Gemm gemm;
   gemm.m = m;
   gemm.n = n;
@@ -87,6 +86,19 @@ void multiply(
   gemm.c_type = c.type;
   gemm.c_stride = c.row_stride;
   gemm.compute = sample.compute;
+  return gemm;
+}
+
+void multiply(
+    const Sample& sample,
+    int64_t m,
+    int64_t n,
+    int64_t k,
+    const Matrix& a,
+    const Matrix& b,
+    const Matrix& c,
+    bool add = false) {
+  Gemm gemm = product(sample, m, n, k, a, b, c);
   gemm.add = add;
   kernels().gemm(gemm);
 }
@@ -106,6 +118,20 @@ void for_blocks(int64_t length, const Run& run) {
   }
 }
 
+/// rows [block.rows, dim] · keys [columns, dim]ᵀ -> c; what is masked is not
+/// made.
+void multiply_keys(
+    const Sample& s,
+    const Block& block,
+    const Matrix& rows,
+    const Matrix& keys,
+    const Matrix& c) {
+  Gemm gemm = product(
+      s, block.rows, block.columns, s.heads.dim, rows, keys.transposed(), c);
+  gemm.diagonal = block.row;
+  kernels().gemm(gemm);
+}
+
 /// Q·Kᵀ of a block.
 ScoreRows make_scores(
     const Sample& s,
@@ -113,14 +139,8 @@ ScoreRows make_scores(
     const Block& block,
     const Matrix& scores) {
   int64_t group = s.heads.group();
-  multiply(
-      s,
-      block.rows,
-      block.columns,
-      s.heads.dim,
-      s.query(head, block.row),
-      s.key(head / group).transposed(),
-      scores);
+  multiply_keys(
+      s, block, s.query(head, block.row), s.key(head / group), scores);
   ScoreRows rows;
   rows.type = sum_type(s.compute);
   rows.rows = block.rows;
@@ -175,14 +195,7 @@ void backward_group(
       Matrix d = matrix(d_memory);
       Matrix dout_rows = dout(head, block.row);
       ScoreRows rows = make_scores(s, head, block, p);
-      multiply(
-          s,
-          block.rows,
-          block.columns,
-          dim,
-          dout_rows,
-          s.value(kv).transposed(),
-          d);
+      multiply_keys(s, block, dout_rows, s.value(kv), d);
       kernels().row_products(
           s.compute,
           block.rows,

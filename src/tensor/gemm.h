@@ -49,6 +49,9 @@ struct Gemm {
   Type compute = Type::kF32; // what A and B are converted to
   const void* bias = nullptr; // [n] of the sum type
   bool add = false;
+  /// Elements (i, j) with j > i + diagonal need not be made; afterwards they
+  /// hold anything.
+  int64_t diagonal = int64_t{1} << 62;
   /// Ends of the segments in k, none longer than segment_limit(compute);
   /// empty: as long as possible.
   std::span<const int64_t> segments;

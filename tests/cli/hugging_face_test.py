@@ -104,42 +104,56 @@ class HuggingFaceTest(CliTest):
                 again = self.same_weights(name + "-2", "--model", self.path(name + "-back"))
                 self.assertEqual(first, again, name)
 
-    def test_twenty_steps_are_those_of_trainer(self):
+    def check_twenty_steps(self, family):
         samples = self.samples()
-        for family in FAMILIES:
-            folder, model = self.make_model(family)
-            # Every step sees all samples, so their order does not matter.
-            self.train(f"run-{family}", "--model", folder, "--seq-len", SEQ_LEN, "--global-batch",
-                       len(samples), "--steps", 20, "--lr", "1e-3", "--weight-decay", 0,
-                       "--beta2", 0.999, "--micro-batch", 3)
-            losses = []
+        folder, model = self.make_model(family)
+        # Every step sees all samples, so their order does not matter.
+        self.train(f"run-{family}", "--model", folder, "--seq-len", SEQ_LEN, "--global-batch",
+                   len(samples), "--steps", 20, "--lr", "1e-3", "--weight-decay", 0,
+                   "--beta2", 0.999, "--micro-batch", 3)
+        losses = []
 
-            class Watched(Trainer):
-                def log(self, logs, *args, **kwargs):
-                    losses.extend([logs["loss"]] if "loss" in logs else [])
+        class Watched(Trainer):
+            def log(self, logs, *args, **kwargs):
+                losses.extend([logs["loss"]] if "loss" in logs else [])
 
-            # The first label is masked, because Trainer counts labels before they are shifted.
-            data = [{"input_ids": s, "labels": torch.cat([torch.tensor([-100]), s[1:]])}
-                    for s in samples]
-            longest = max(len(s) for s in samples)
+        # The first label is masked, because Trainer counts labels before they are shifted.
+        data = [{"input_ids": s, "labels": torch.cat([torch.tensor([-100]), s[1:]])}
+                for s in samples]
+        longest = max(len(s) for s in samples)
 
-            def collate(items):
-                pad = lambda t, value: F.pad(t, (0, longest - len(t)), value=value)
-                return {"input_ids": torch.stack([pad(i["input_ids"], 0) for i in items]),
-                        "labels": torch.stack([pad(i["labels"], -100) for i in items])}
+        def collate(items):
+            pad = lambda t, value: F.pad(t, (0, longest - len(t)), value=value)
+            return {"input_ids": torch.stack([pad(i["input_ids"], 0) for i in items]),
+                    "labels": torch.stack([pad(i["labels"], -100) for i in items])}
 
-            Watched(model=model.train(), train_dataset=data, data_collator=collate,
-                    args=TrainingArguments(
-                        output_dir=self.path("trainer"), use_cpu=True, max_steps=20,
-                        per_device_train_batch_size=1, gradient_accumulation_steps=len(samples),
-                        learning_rate=1e-3, lr_scheduler_type="constant", max_grad_norm=1.0,
-                        logging_steps=1, save_strategy="no", report_to=[], seed=1,
-                        disable_tqdm=True)).train()
-            got = [m["loss"] for m in self.metrics(f"run-{family}")]
-            self.assertEqual(len(losses), 20)
-            for step, (ours, theirs) in enumerate(zip(got, losses)):
-                # Trainer rounds what it logs in some versions, so look at 1e-4.
-                self.assertAlmostEqual(ours / theirs, 1, delta=1e-4, msg=f"{family} {step}")
+        Watched(model=model.train(), train_dataset=data, data_collator=collate,
+                args=TrainingArguments(
+                    output_dir=self.path("trainer"), use_cpu=True, max_steps=20,
+                    per_device_train_batch_size=1, gradient_accumulation_steps=len(samples),
+                    learning_rate=1e-3, lr_scheduler_type="constant", max_grad_norm=1.0,
+                    logging_steps=1, save_strategy="no", report_to=[], seed=1,
+                    disable_tqdm=True)).train()
+        got = [m["loss"] for m in self.metrics(f"run-{family}")]
+        self.assertEqual(len(losses), 20)
+        for step, (ours, theirs) in enumerate(zip(got, losses)):
+            # Trainer rounds what it logs in some versions, so look at 1e-4.
+            self.assertAlmostEqual(ours / theirs, 1, delta=1e-4, msg=f"{family} {step}")
+
+    def test_twenty_steps_of_gpt2_are_those_of_trainer(self):
+        self.check_twenty_steps("gpt2")
+
+    def test_twenty_steps_of_llama_are_those_of_trainer(self):
+        self.check_twenty_steps("llama")
+
+    def test_twenty_steps_of_mistral_are_those_of_trainer(self):
+        self.check_twenty_steps("mistral")
+
+    def test_twenty_steps_of_qwen2_are_those_of_trainer(self):
+        self.check_twenty_steps("qwen2")
+
+    def test_twenty_steps_of_qwen3_are_those_of_trainer(self):
+        self.check_twenty_steps("qwen3")
 
     def test_adapters_go_to_peft_and_come_back(self):
         for family in FAMILIES:

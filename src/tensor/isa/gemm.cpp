@@ -259,7 +259,7 @@ class Product {
     const int64_t end = ceil_div(rows, kPanelRows) * kPanelRows;
     for (int64_t r = 0; r < end; r += kGroup) {
       Word* to = out + r / kPanelRows * panel + r % kPanelRows;
-      int64_t filled = least(kGroup, rows - r); // may be none
+      int64_t filled = least(kGroup, rows - r); // may be 0 or less
       for (int64_t s = 0, k = block.begin; s < block.num_segments; ++s) {
         int64_t count = block.ends[s] - k;
         with_type<F>(g_.a, i + r, k, [&](const auto* from) {
@@ -322,6 +322,9 @@ class Product {
               (begin - column(first))
                          : static_cast<Sum*>(g_.c) + i * sums_stride_ + begin;
       for (int64_t r = 0; r < rows; r += kPanelRows) {
+        if (begin >= i + r + kPanelRows + g_.diagonal) {
+          continue; // above the diagonal
+        }
         place(
             width / kWidth,
             least(kPanelRows, rows - r),

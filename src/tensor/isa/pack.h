@@ -114,8 +114,9 @@ constexpr bool joins() {
 }
 
 /// Gives emit(word of k, words across k) for `count` elements in k of `filled`
-/// (at most a vector of) columns. The other words are anything; as many as
-/// `readable` may be read.
+/// (at most a vector of) columns; the others repeat the last or are what
+/// follows in memory, of which `readable` may be read. Column filled - 1
+/// exists, also where filled is 0 or less.
 template <class F, class T, class Emit>
 ACCRUE_INLINE void pack_lanes(
     const T* from,
