@@ -1,5 +1,4 @@
 #include "train/verify.h"
-#include "cli/waiting.h"
 
 #include <fmt/format.h>
 
@@ -8,6 +7,7 @@
 #include "accrue/core/units.h"
 #include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/waiting.h"
 #include "io/json.h"
 #include "train/probe.h"
 

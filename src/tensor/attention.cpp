@@ -89,20 +89,6 @@ Gemm product(
   return gemm;
 }
 
-void multiply(
-    const Sample& sample,
-    int64_t m,
-    int64_t n,
-    int64_t k,
-    const Matrix& a,
-    const Matrix& b,
-    const Matrix& c,
-    bool add = false) {
-  Gemm gemm = product(sample, m, n, k, a, b, c);
-  gemm.add = add;
-  kernels().gemm(gemm);
-}
-
 /// Rows of queries of one head.
 struct Block {
   int64_t row;
@@ -164,14 +150,14 @@ void forward_head(const Sample& s, int64_t head) {
   for_blocks(s.length, [&](const Block& block) {
     Matrix scores = matrix(memory);
     kernels().softmax(make_scores(s, head, block, scores));
-    multiply(
+    kernels().gemm(product(
         s,
         block.rows,
         s.heads.dim,
         block.columns,
         scores,
         s.value(head / group),
-        s.out(head, block.row));
+        s.out(head, block.row)));
   });
 }
 
@@ -208,18 +194,21 @@ void backward_group(
       kernels().softmax_backward(
           rows, delta.const_data_ptr(), d_memory.mutable_data_ptr());
       auto fold = [&](const Matrix& a, const Matrix& b, const Matrix& c) {
-        multiply(s, block.columns, dim, block.rows, a.transposed(), b, c, true);
+        Gemm gemm =
+            product(s, block.columns, dim, block.rows, a.transposed(), b, c);
+        gemm.add = true;
+        kernels().gemm(gemm);
       };
       fold(p, dout_rows, dvalue);
       fold(d, s.query(head, block.row), dkey);
-      multiply(
+      kernels().gemm(product(
           s,
           block.rows,
           dim,
           block.columns,
           d,
           s.key(kv),
-          dqkv(head, block.row));
+          dqkv(head, block.row)));
     });
   }
 }

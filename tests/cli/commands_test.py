@@ -61,7 +61,7 @@ class CommandsTest(CliTest):
         def train(out, **env):
             child = start([ACCRUE, "train", *self.common()[:-1], cores, "--steps", 10**6,
                            "--checkpoint-every", 10**6, "--out", self.path(out)], **env)
-            self.until(lambda: (self.folder / out / "metrics.jsonl").exists())
+            self.until((self.folder / out / "metrics.jsonl").exists, child)
             return child
 
         def asleep(child):
@@ -73,27 +73,22 @@ class CommandsTest(CliTest):
                     pass
             return count
 
+        pause = 0.05  # looking takes time of a core, too
         child = train("alone")
-        self.until(lambda: asleep(child) == 0)
+        self.until(lambda: asleep(child) == 0, child, pause)
         others = [start([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
-        self.until(lambda: asleep(child) > 0)
+        self.until(lambda: asleep(child) > 0, child, pause)
         # Control: the user has chosen.
         for name, value in (("GOMP_SPINCOUNT", "77"), ("OMP_WAIT_POLICY", "passive")):
             chosen = train(name, **{name: value})
             time.sleep(1)
             self.assertEqual(asleep(chosen), 0)
             chosen.kill()
-        self.until(lambda: asleep(child) > 0)
+        self.until(lambda: asleep(child) > 0, child, pause)
         for other in others:
             other.kill()
-        self.until(lambda: asleep(child) == 0)
+        self.until(lambda: asleep(child) == 0, child, pause)
         self.assertIsNone(child.poll())
-
-    def until(self, condition):
-        end = time.monotonic() + 50
-        while not condition():
-            self.assertLess(time.monotonic(), end, "never came true")
-            time.sleep(0.05)
 
     def test_threads_follow_the_affinity_mask_and_the_environment(self):
         self.assertLessEqual(int(self.version()["threads"]), len(os.sched_getaffinity(0)))

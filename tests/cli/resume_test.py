@@ -56,11 +56,7 @@ class ResumeTest(CliTest):
 
     def wait_for_steps(self, out, steps, process):
         path = self.folder / out / "metrics.jsonl"
-        deadline = time.monotonic() + 120
-        while not path.exists() or path.read_text().count("\n") < steps:
-            self.assertIsNone(process.poll(), "the run ended before it was stopped")
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.002)
+        self.until(lambda: path.exists() and path.read_text().count("\n") >= steps, process)
 
     def test_signals_finish_the_window_and_save(self):
         steps = 4000

@@ -6,6 +6,7 @@ import pathlib
 import random
 import subprocess
 import tempfile
+import time
 import unittest
 
 ACCRUE = os.environ["ACCRUE"]
@@ -49,6 +50,14 @@ class CliTest(unittest.TestCase):
 
     def path(self, name):
         return str(self.folder / name)
+
+    def until(self, condition, process, pause=0.002):
+        """Waits for a condition that the process, which goes on, brings about."""
+        deadline = time.monotonic() + 120
+        while not condition():
+            self.assertIsNone(process.poll(), "the process ended before")
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(pause)
 
     def run_accrue(self, *args, expect=0, **kwargs):
         kwargs.setdefault("env", self.env)

@@ -140,28 +140,29 @@ ACCRUE_INLINE void pack_lanes(
       ++done;
     }
   }
-  const T* starts[kWidth]; // of rows; those beyond the last repeat it
-  for (int64_t i = 0; i < kWidth; ++i) {
-    starts[i] = from + least(i, filled - 1) * stride_w;
-  }
-  for (; stride_k == 1 && (done + kWidth) * F::kPerWord <= count;
-       done += kWidth) {
-    Words rows[kWidth];
+  if (stride_k == 1) {
     constexpr bool kJoins = joins<F, T>();
-#pragma GCC unroll 16
+    const T* starts[kWidth]; // of rows; those beyond the last repeat it
     for (int64_t i = 0; i < kWidth; ++i) {
-      if constexpr (kJoins) {
-        constexpr int64_t kHalf = kWidth / 2;
-        const int64_t k = done + (i < kHalf ? 0 : kHalf);
-        rows[i] = join(starts[i % kHalf] + k, starts[i % kHalf + kHalf] + k);
-      } else {
-        rows[i] = along<F, T>(starts[i] + done * F::kPerWord);
-      }
+      starts[i] = from + least(i, filled - 1) * stride_w;
     }
-    transpose<kJoins>(rows);
+    for (; (done + kWidth) * F::kPerWord <= count; done += kWidth) {
+      Words rows[kWidth];
 #pragma GCC unroll 16
-    for (int64_t i = 0; i < kWidth; ++i) {
-      emit(done + i, rows[i]);
+      for (int64_t i = 0; i < kWidth; ++i) {
+        if constexpr (kJoins) {
+          constexpr int64_t kHalf = kWidth / 2;
+          const int64_t k = done + (i < kHalf ? 0 : kHalf);
+          rows[i] = join(starts[i % kHalf] + k, starts[i % kHalf + kHalf] + k);
+        } else {
+          rows[i] = along<F, T>(starts[i] + done * F::kPerWord);
+        }
+      }
+      transpose<kJoins>(rows);
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kWidth; ++i) {
+        emit(done + i, rows[i]);
+      }
     }
   }
   for (; done < num_words; ++done) {

@@ -23,15 +23,17 @@ template <int64_t step, class V, int64_t lanes, int64_t... lane>
 ACCRUE_INLINE void exchange(
     V (&rows)[lanes],
     std::integer_sequence<int64_t, lane...>) {
+  // The lane that one of the first row comes from; of the second: `step` on.
+  constexpr auto from = [](int64_t l) {
+    return l + ((l & step) == 0 ? 0 : lanes - step);
+  };
 #pragma GCC unroll 16
   for (int64_t i = 0; i < lanes; ++i) {
     if ((i & step) == 0) {
-      V low = rows[i];
-      V high = rows[i + step];
-      rows[i] = pick < V,
-      (lane & step) == 0 ? lane : lanes + lane - step... > (low, high);
-      rows[i + step] = pick < V,
-               (lane & step) == 0 ? lane + step : lanes + lane... > (low, high);
+      V first = rows[i];
+      V second = rows[i + step];
+      rows[i] = pick<V, from(lane)...>(first, second);
+      rows[i + step] = pick<V, from(lane) + step...>(first, second);
     }
   }
 }
