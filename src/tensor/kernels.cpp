@@ -40,11 +40,17 @@ std::vector<InstructionSet> detect() {
       __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512cd") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (v4 && __builtin_cpu_supports("avx512bf16")) {
-    sets.push_back({"avx512bf16", &avx512bf16::table, true});
-  }
   if (v4) {
     sets.push_back({"avx512", &avx512::table, true});
+  }
+  if (v4 && __builtin_cpu_supports("avx512bf16")) {
+    // Intel's CPUs with AMX make a vdpbf16ps in the time of four fp32 multiply-
+    // adds, where AMD's gain from it (docs/decisions.md). The bits are the
+    // same.
+    bool slow = __builtin_cpu_is("intel") && !__builtin_cpu_is("cooperlake");
+    sets.insert(
+        slow ? sets.end() : sets.begin(),
+        {"avx512bf16", &avx512bf16::table, true});
   }
   if (v3) {
     sets.push_back({"avx2", &avx2::table, true});
