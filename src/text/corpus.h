@@ -22,7 +22,7 @@ struct CorpusOptions {
   /// Where tokenized corpora are kept.
   std::filesystem::path cache;
   Vocabulary vocabulary;
-  ChatTemplate chat_template = ChatTemplate::kAuto;
+  const ChatFormat* format = nullptr;
   /// Expect preference pairs.
   bool preference = false;
   /// Of examples, not of text: see ExampleOptions.

@@ -1,14 +1,48 @@
 #include "train/result.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "io/files.h"
+#include "io/json.h"
 #include "models/checkpoint.h"
 
 namespace accrue {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// So that other programs end answers where the template ends them.
+void write_stop_tokens(
+    const fs::path& folder,
+    const std::vector<uint32_t>& stops) {
+  fs::path path = folder / "generation_config.json";
+  io::OrderedJson config = io::OrderedJson::object();
+  if (fs::exists(path)) {
+    config = io::OrderedJson::parse(io::read_file(path));
+  }
+  std::vector<int64_t> ids;
+  if (auto it = config.find("eos_token_id"); it != config.end() && !it->is_null()) {
+    ids = it->is_array() ? it->get<std::vector<int64_t>>()
+                         : std::vector<int64_t>{it->get<int64_t>()};
+  }
+  for (uint32_t stop : stops) {
+    if (std::ranges::find(ids, int64_t{stop}) == ids.end()) {
+      ids.push_back(stop);
+    }
+  }
+  if (ids.size() == 1) {
+    config["eos_token_id"] = ids[0];
+  } else {
+    config["eos_token_id"] = ids;
+  }
+  io::write_file(path, config.dump(2) + "\n");
+}
+
+} // namespace
 
 void save_result(Task& task) {
   Transformer& model = task.model();
@@ -27,6 +61,9 @@ void save_result(Task& task) {
     save_checkpoint(folder, model);
   }
   copy_tokenizer(task.source(), folder);
+  if (task.chat()) {
+    write_stop_tokens(folder, task.chat()->stop_tokens);
+  }
   fs::remove_all(out / "model");
   fs::rename(folder, out / "model");
   io::sync_directory(out);
