@@ -249,8 +249,13 @@ class Tokenizing {
 } // namespace
 
 Corpus Corpus::open(
-    const CorpusOptions& options,
+    const CorpusOptions& given,
     const CorpusProgress& progress) {
+  CorpusOptions options = given;
+  std::optional<ChatFormat> suggested;
+  if (options.format == nullptr) {
+    options.format = &suggested.emplace(options.vocabulary, "", ChatOptions{});
+  }
   std::vector<fs::path> files = list_data_files(options.paths);
   Corpus corpus;
   fs::path entry = options.cache / cache_key(files, options);

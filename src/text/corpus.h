@@ -22,6 +22,7 @@ struct CorpusOptions {
   /// Where tokenized corpora are kept.
   std::filesystem::path cache;
   Vocabulary vocabulary;
+  /// How conversations are written; nullptr: as the vocabulary suggests.
   const ChatFormat* format = nullptr;
   /// Expect preference pairs.
   bool preference = false;

@@ -141,7 +141,8 @@ class LineReader {
       }
     }
     if (json_["chosen"] == json_["rejected"]) {
-      fail("has the same \"chosen\" and \"rejected\", so nothing to prefer");
+      example_.dropped = true; // nothing to prefer
+      return;
     }
     if (!json_.contains("prompt") && json_["chosen"].is_string()) {
       read_text_pair();

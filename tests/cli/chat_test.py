@@ -106,8 +106,9 @@ class ChatDataTest(ShowDataTest):
         pair = self.show("--objective", "dpo")
         self.assertEqual([bytes(s["ids"]) for s in pair], [b"Q: a? A: b\0", b"Q: a? A: cd\0"])
         self.assertEqual([sum(s["trained"]) for s in pair], [2, 3])
-        for line, cause in (({"prompt": "q", "chosen": "a", "rejected": "a"}, "the same"),
-                            ({"prompt": "q", "chosen": "", "rejected": "a"}, 'empty "chosen"'),
+        self.lines({"prompt": "q", "chosen": "a", "rejected": "a"}, {"prompt": "hi", "chosen": "y", "rejected": "no"})
+        self.assertEqual([bytes(s["ids"]) for s in self.show("--objective", "dpo")], right)  # the first is dropped
+        for line, cause in (({"prompt": "q", "chosen": "", "rejected": "a"}, 'empty "chosen"'),
                             ({"prompt": "q", "chosen": [yes], "rejected": []}, 'empty "rejected"'),
                             ({"prompt": "q", "chosen": "a", "rejected": 0.5}, "must be a string, got a number"),
                             ({"chosen": [yes], "rejected": [no]}, 'has no "prompt"')):
@@ -246,7 +247,7 @@ class ChatTemplateTest(ShowDataTest):
         self.lines(*lines)
         right = [r for r in (self.expected(fast, line) for line in lines) if r and any(r[1])]
         shown = self.show("--skip-bad-lines", "--seq-len", 4000, model=self.path("qwen"))
-        self.assertEqual(len(shown[0]["ids"]), 33)
+        self.assertIn("You are Qwen", shown[0]["text"])  # the template adds a system turn
         self.assertEqual([(s["ids"], s["trained"]) for s in shown], right)
 
     def test_marker_strings_in_what_is_said(self):
