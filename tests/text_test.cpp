@@ -171,7 +171,7 @@ class DatasetTest : public CorpusTest {
 };
 
 TEST_F(DatasetTest, PackedSamplesCoverEveryTargetOnce) {
-  Dataset dataset(corpus_, 4, /*packing=*/true);
+  Dataset dataset(corpus_, 4, Packing::kOn);
   ASSERT_EQ(dataset.size(), 5U);
   EXPECT_EQ(show(dataset.sample(0)), "abcde");
   EXPECT_EQ(show(dataset.sample(2)), "ij|k|");
@@ -185,8 +185,43 @@ TEST_F(DatasetTest, PackedSamplesCoverEveryTargetOnce) {
   EXPECT_EQ(targets, static_cast<int64_t>(corpus_->num_tokens()) - 1);
 }
 
+TEST_F(DatasetTest, PackedDocumentsKeepApart) {
+  Dataset on(corpus_, 4, Packing::kOn);
+  Dataset dataset(corpus_, 4, Packing::kDocuments);
+  ASSERT_EQ(dataset.size(), on.size());
+  std::vector<int64_t> ends; // one past each document's last token
+  for (uint64_t i = 0; i < corpus_->num_documents(); ++i) {
+    ends.push_back(static_cast<int64_t>(corpus_->document_end(i)));
+  }
+  std::set<uint64_t> ids;
+  std::vector<int64_t> targets; // of all samples, as places in the corpus
+  for (uint64_t i = 0; i < dataset.size(); ++i) {
+    Sample sample = dataset.sample(i);
+    EXPECT_EQ(sample.length(), dataset.length(i));
+    EXPECT_GT(sample.length(), 0);
+    for (const Sequence& sequence : sample.sequences) {
+      EXPECT_TRUE(ids.insert(sequence.id).second);
+      uint64_t begin = sequence.id; // the place of its first token
+      EXPECT_EQ(
+          sequence.tokens,
+          corpus_->tokens(begin, begin + sequence.tokens.size()));
+      for (int64_t t = 1; t <= sequence.length(); ++t) {
+        targets.push_back(static_cast<int64_t>(begin) + t);
+      }
+    }
+  }
+  // Every token but the first of each document, once.
+  std::vector<int64_t> expected;
+  for (int64_t i = 1; i < static_cast<int64_t>(corpus_->num_tokens()); ++i) {
+    if (std::ranges::find(ends, i) == ends.end()) {
+      expected.push_back(i);
+    }
+  }
+  EXPECT_EQ(targets, expected);
+}
+
 TEST_F(DatasetTest, WithoutPackingNoSampleCrossesADocument) {
-  Dataset dataset(corpus_, 4, /*packing=*/false);
+  Dataset dataset(corpus_, 4, Packing::kOff);
   std::vector<std::string> samples;
   for (uint64_t i = 0; i < dataset.size(); ++i) {
     samples.push_back(show(dataset.sample(i)));
@@ -198,7 +233,7 @@ TEST_F(DatasetTest, WithoutPackingNoSampleCrossesADocument) {
 }
 
 TEST_F(DatasetTest, PartKeepsTheIds) {
-  Dataset whole(corpus_, 4, true);
+  Dataset whole(corpus_, 4, Packing::kOn);
   Dataset part(whole, 3, 5);
   EXPECT_EQ(part.size(), 2U);
   EXPECT_EQ(part.sample(1).id, 4U);
@@ -252,7 +287,7 @@ TEST_F(ExampleTest, OnlyTheAssistantIsTrainedOn) {
          {"role": "user", "content": " v "},
          {"role": "assistant", "content": "b"}]})"));
   EXPECT_EQ(corpus->kind(), ExampleKind::kChat);
-  Dataset dataset(corpus, 100, /*packing=*/true);
+  Dataset dataset(corpus, 100, Packing::kOn);
   ASSERT_EQ(dataset.size(), 2U);
   EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "ask ANSWER|");
   EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "s u A| v B|");
@@ -265,14 +300,14 @@ TEST_F(ExampleTest, TooLongIsCutDroppedOrAnError) {
       line(R"({"prompt": "a", "completion": "b"})") +
       line(R"({"prompt": "abcdefgh", "completion": "i"})");
   auto cut = open_examples(lines, 4, TooLong::kCut);
-  Dataset dataset(cut, 4, true);
+  Dataset dataset(cut, 4, Packing::kOn);
   EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "abCDE");
   EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "aB|");
   EXPECT_EQ(dataset.size(), 2U); // nothing of the third's answer is left
   EXPECT_EQ(cut->counts().cut, 1U);
   EXPECT_EQ(cut->counts().dropped, 1U);
   auto drop = open_examples(lines, 4, TooLong::kDrop);
-  EXPECT_EQ(Dataset(drop, 4, true).size(), 1U);
+  EXPECT_EQ(Dataset(drop, 4, Packing::kOn).size(), 1U);
   EXPECT_EQ(drop->counts().dropped, 2U);
   expect_contains(lines_error(lines), "line 1 of");
   expect_contains(lines_error(lines), "9 tokens, more than --seq-len 4");
@@ -288,7 +323,7 @@ TEST_F(ExampleTest, PreferencesAreTwoAnswersToOnePrompt) {
       100,
       TooLong::kCut,
       /*preference=*/true);
-  Dataset dataset(corpus, 100, true);
+  Dataset dataset(corpus, 100, Packing::kOn);
   ASSERT_EQ(dataset.size(), 2U);
   Sample first = dataset.sample(0);
   EXPECT_EQ(show(first.sequences.at(0)), "p YES|");

@@ -42,8 +42,8 @@ TEST(VerifyTest, ControlOneTensorBeyondItsGateFails) {
 
 TEST(BatchTest, SamplesAreLaidEndToEnd) {
   std::vector<Sample> samples{
-      {.id = 7, .sequences = {{{1, 2, 3}, {}}}},
-      {.id = 9, .sequences = {{{4, 5, 6}, {0, 1}}}}};
+      {.id = 7, .sequences = {{7, {1, 2, 3}, {}}}},
+      {.id = 9, .sequences = {{9, {4, 5, 6}, {0, 1}}}}};
   TokenBatch batch = make_batch(samples);
   auto list = [](const at::Tensor& tensor) {
     const auto* data = tensor.const_data_ptr<int64_t>();

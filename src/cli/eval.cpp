@@ -109,7 +109,7 @@ int run_eval(const std::vector<std::string>& arguments) {
       [&](uint64_t done, uint64_t total) {
         tick("reading text", done, total);
       }));
-  Dataset dataset(corpus, seq_len, /*packing=*/true);
+  Dataset dataset(corpus, seq_len, Packing::kOn);
   Transformer model = open_model(source, options.dtype, 0);
   Evaluation result = evaluate(model, dataset, kEvaluationTokens, tick);
   double perplexity = std::exp(result.mean());

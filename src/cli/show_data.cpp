@@ -163,7 +163,7 @@ int run_show_data(const std::vector<std::string>& arguments) {
       [&](uint64_t done, uint64_t total) {
         tick("reading text", done, total);
       }));
-  Dataset dataset(corpus, seq_len, options.packing == Packing::kOn);
+  Dataset dataset(corpus, seq_len, options.packing);
   if (!options.json) {
     if (corpus->kind() != ExampleKind::kText) {
       fmt::print("template {}\n", format.description());

@@ -23,12 +23,13 @@ int64_t Sample::length() const {
 Dataset::Dataset(
     std::shared_ptr<const Corpus> corpus,
     int64_t seq_len,
-    bool packing)
+    Packing packing)
     : corpus_(std::move(corpus)),
       seq_len_(static_cast<uint64_t>(seq_len)),
-      packed_(packing && is_text()) {
-  if (packed_) {
+      packing_(is_text() ? packing : Packing::kOff) {
+  if (packing_ != Packing::kOff) {
     end_ = divide_up(corpus_->num_tokens() - 1, seq_len_);
+    longest_ = find_longest();
     return;
   }
   if (!is_text()) {
@@ -71,9 +72,34 @@ Dataset::Span Dataset::span(uint64_t id) const {
   return {whole.begin + skipped, std::min(seq_len_, whole.length - skipped)};
 }
 
-Sequence Dataset::sequence(const Span& span) const {
+/// The parts of documents in a span, each with the token after it as its last
+/// target. Documents have two tokens or more.
+std::vector<Dataset::Span> Dataset::documents_in(const Span& span) const {
+  uint64_t low = 0; // the first document that ends after the span begins
+  uint64_t high = corpus_->num_documents();
+  while (low < high) {
+    uint64_t middle = (low + high) / 2;
+    if (corpus_->document_end(middle) > span.begin) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  std::vector<Span> parts;
+  const uint64_t end = span.begin + span.length + 1;
+  for (uint64_t begin = span.begin; begin < end; ++low) {
+    uint64_t stop = std::min(corpus_->document_end(low), end);
+    if (stop - begin > 1) {
+      parts.push_back({begin, stop - begin - 1});
+    }
+    begin = stop;
+  }
+  return parts;
+}
+
+Sequence Dataset::sequence(const Span& span, uint64_t id) const {
   uint64_t end = span.begin + span.length + 1;
-  Sequence sequence{corpus_->tokens(span.begin, end), {}};
+  Sequence sequence{id, corpus_->tokens(span.begin, end), {}};
   if (!is_text()) {
     sequence.trained = corpus_->trained(span.begin + 1, end);
   }
@@ -83,20 +109,31 @@ Sequence Dataset::sequence(const Span& span) const {
 Sample Dataset::sample(uint64_t index) const {
   Sample sample;
   sample.id = begin_ + index;
-  if (is_text()) {
-    sample.sequences = {sequence(span(sample.id))};
+  if (packing_ == Packing::kDocuments) {
+    for (const Span& part : documents_in(span(sample.id))) {
+      sample.sequences.push_back(sequence(part, part.begin));
+    }
+  } else if (is_text()) {
+    sample.sequences = {sequence(span(sample.id), sample.id)};
   } else if (is_preference()) {
-    sample.sequences = {
-        sequence(document(2 * sample.id)),
-        sequence(document(2 * sample.id + 1))};
+    for (uint64_t id : {2 * sample.id, 2 * sample.id + 1}) {
+      sample.sequences.push_back(sequence(document(id), id));
+    }
   } else {
-    sample.sequences = {sequence(document(sample.id))};
+    sample.sequences = {sequence(document(sample.id), sample.id)};
   }
   return sample;
 }
 
 int64_t Dataset::length(uint64_t index) const {
   uint64_t id = begin_ + index;
+  if (packing_ == Packing::kDocuments) {
+    uint64_t length = 0;
+    for (const Span& part : documents_in(span(id))) {
+      length += part.length;
+    }
+    return static_cast<int64_t>(length);
+  }
   uint64_t length = is_text() ? span(id).length
       : is_preference() ? document(2 * id).length + document(2 * id + 1).length
                         : document(id).length;
@@ -105,12 +142,18 @@ int64_t Dataset::length(uint64_t index) const {
 
 uint64_t Dataset::find_longest() const {
   uint64_t longest = 0;
-  for (uint64_t i = 1; !packed_ && i < size(); ++i) {
-    if (length(i) > length(longest)) {
+  if (packing_ == Packing::kOn) {
+    return longest; // all but the last are of one length
+  }
+  int64_t most = 0;
+  for (uint64_t i = 0; i < size() && most < static_cast<int64_t>(seq_len_);
+       ++i) {
+    if (int64_t length_i = length(i); length_i > most) {
       longest = i;
+      most = length_i;
     }
   }
-  return longest; // packed samples are longest first
+  return longest;
 }
 
 } // namespace accrue

@@ -8,8 +8,17 @@
 
 namespace accrue {
 
+/// How text becomes samples. Conversations and preferences are samples as they
+/// are.
+enum class Packing {
+  kOn, // cut from the documents end to end
+  kDocuments, // the same, but attention and positions end with a document
+  kOff, // no sample crosses a document; lengths differ
+};
+
 /// Tokens as the model sees them: tokens[t + 1] is the target of tokens[t].
 struct Sequence {
+  uint64_t id = 0; // in its dataset
   std::vector<int64_t> tokens; // [length + 1]
   std::vector<uint8_t> trained; // [length] of the targets; empty: all
 
@@ -18,7 +27,8 @@ struct Sequence {
   }
 };
 
-/// One training sample: a sequence, or the two of a preference, chosen first.
+/// One training sample: a sequence, the parts of documents that are packed into
+/// it, or the two of a preference, chosen first.
 struct Sample {
   uint64_t id = 0;
   std::vector<Sequence> sequences;
@@ -33,11 +43,14 @@ struct Sample {
 /// `seq_len` target tokens.
 class Dataset {
  public:
-  /// packing (text only): samples are cut from the documents end to end, all
-  /// of seq_len but the last. Without packing no sample crosses a document:
-  /// lengths differ, and a document longer than seq_len is cut into several
-  /// samples.
-  Dataset(std::shared_ptr<const Corpus> corpus, int64_t seq_len, bool packing);
+  /// Packed samples are of seq_len, but the last; those of kDocuments are
+  /// shorter by a target for each document that ends in them, and seq_len must
+  /// be 2 or more. Without packing a document longer than seq_len is cut into
+  /// several samples.
+  Dataset(
+      std::shared_ptr<const Corpus> corpus,
+      int64_t seq_len,
+      Packing packing);
 
   /// A part of another dataset: samples [begin, end), with the same ids.
   Dataset(const Dataset& whole, uint64_t begin, uint64_t end);
@@ -68,7 +81,8 @@ class Dataset {
   };
   Span span(uint64_t id) const;
   Span document(uint64_t index) const;
-  Sequence sequence(const Span& span) const;
+  Sequence sequence(const Span& span, uint64_t id) const;
+  std::vector<Span> documents_in(const Span& span) const;
   bool is_text() const {
     return corpus_->kind() == ExampleKind::kText;
   }
@@ -79,7 +93,7 @@ class Dataset {
 
   std::shared_ptr<const Corpus> corpus_;
   uint64_t seq_len_;
-  bool packed_;
+  Packing packing_;
   /// Text without packing: samples in documents 0..i.
   std::shared_ptr<const std::vector<uint64_t>> sample_ends_;
   uint64_t begin_ = 0;

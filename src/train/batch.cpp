@@ -13,11 +13,9 @@ TokenBatch make_batch(std::span<const Sample> samples) {
   TokenBatch batch;
   batch.offsets.push_back(0);
   for (const Sample& sample : samples) {
-    const uint64_t count = sample.sequences.size();
-    for (uint64_t i = 0; i < count; ++i) {
-      batch.offsets.push_back(
-          batch.offsets.back() + sample.sequences[i].length());
-      batch.sample_ids.push_back(sample.id * count + i);
+    for (const Sequence& sequence : sample.sequences) {
+      batch.offsets.push_back(batch.offsets.back() + sequence.length());
+      batch.sample_ids.push_back(sequence.id);
     }
   }
   int64_t num_tokens = batch.offsets.back();

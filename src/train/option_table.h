@@ -78,9 +78,10 @@ void visit_logical(Options& o, Visitor&& v) {
     "most 1024)");
   v("packing",
     o.packing,
-    "on|off",
-    "on: cut samples from the documents laid end to end; off: no sample "
-    "crosses a document, lengths differ");
+    "on|documents|off",
+    "on: cut samples from the documents laid end to end; documents: the same, "
+    "but attention and positions end with a document; off: no sample crosses "
+    "a document, lengths differ");
   v("valid", o.valid, "PATH", "validation text");
   v("valid-fraction",
     o.valid_fraction,

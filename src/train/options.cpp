@@ -140,6 +140,9 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
         o.warmup_steps,
         *o.steps));
   }
+  if (o.packing == Packing::kDocuments && o.seq_len == 1) {
+    problems.add("--packing documents needs --seq-len >= 2");
+  }
   if (o.global_batch_tokens && o.packing == Packing::kOff) {
     problems.add("--global-batch-tokens needs --packing on");
   }

@@ -11,6 +11,7 @@
 #include "accrue/models/transformer.h"
 #include "accrue/optim/schedule.h"
 #include "accrue/window/window.h"
+#include "text/dataset.h"
 #include "text/example.h"
 
 // Every setting of a run, once. Their names and help: train/option_table.h.
@@ -42,10 +43,9 @@ template <>
 struct EnumNames<Checkpointing> {
   static constexpr std::array values{"auto", "on", "off"};
 };
-enum class Packing { kOn, kOff };
 template <>
 struct EnumNames<Packing> {
-  static constexpr std::array values{"on", "off"};
+  static constexpr std::array values{"on", "documents", "off"};
 };
 
 enum class ObjectiveKind { kLm, kDpo };

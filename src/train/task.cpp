@@ -166,7 +166,6 @@ ChatOptions Task::chat_options(const Vocabulary& vocabulary) {
 }
 
 void Task::load_data(const report::Tick& tick) {
-  bool packing = options_.packing == Packing::kOn;
   {
     // A tokenizer takes tens of MiB, which the run can use.
     Vocabulary vocabulary = open_vocabulary(source_);
@@ -174,12 +173,12 @@ void Task::load_data(const report::Tick& tick) {
     train_set_.emplace(
         open_corpus(options_.data, vocabulary, format, tick),
         *options_.seq_len,
-        packing);
+        options_.packing);
     if (!options_.valid.empty()) {
       valid_set_.emplace(
           open_corpus({options_.valid}, vocabulary, format, tick),
           *options_.seq_len,
-          packing);
+          options_.packing);
     }
     if (train_set_->corpus().kind() != ExampleKind::kText) {
       chat_ = {

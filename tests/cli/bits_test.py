@@ -48,6 +48,9 @@ class BitsTest(Runs):
     def test_fp32_ragged(self):
         self.check("fp32", "off")
 
+    def test_fp32_documents_kept_apart(self):
+        self.check("fp32", "documents")
+
     def test_bf16_packed(self):
         self.check("bf16", "on")
 

@@ -23,7 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
            .preference = preference,
            .seq_len = 16,
            .threads = 1}));
-      for (bool packing : {false, true}) {
+      for (auto packing :
+           {accrue::Packing::kOff,
+            accrue::Packing::kDocuments,
+            accrue::Packing::kOn}) {
         accrue::Dataset dataset(corpus, 16, packing);
         for (uint64_t i = 0; i < dataset.size(); ++i) {
           if (dataset.sample(i).length() != dataset.length(i)) {
