@@ -105,9 +105,9 @@ class Lexer {
   }
 
   size_t find_tag(size_t from) const {
-    for (size_t i = source_.find('{', from); i + 1 < source_.size();
+    for (size_t i = source_.find('{', from); i != std::string::npos;
          i = source_.find('{', i + 1)) {
-      char next = source_[i + 1];
+      char next = i + 1 < source_.size() ? source_[i + 1] : '\0';
       if (next == '{' || next == '%' || next == '#') {
         return i;
       }
