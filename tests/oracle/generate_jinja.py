@@ -6,15 +6,15 @@ Run with transformers==5.23.0 and jinja2==3.1.6 installed:
     python tests/oracle/generate_jinja.py
 
 jinja.json holds the templates of jinja_cases.py with their output, or that they
-fail and with what; and for each of chat_templates/*.jinja the conversations of
-chat_conversations.py, by number, with digests of their renderings and some in
-full.
+fail and with what; and for each of chat_templates/*.jinja, and for the real ones
+of ../shared/tokenizers if that is there, what they make of the conversations of
+chat_conversations.py: length and CRC-32, every 16th in full.
 """
 
 import datetime
-import hashlib
 import json
 import pathlib
+import zlib
 
 import jinja2
 from transformers.utils import chat_template_utils
@@ -63,23 +63,34 @@ def cases():
     expressions = ["{{ %s }}" % line for line in jinja_cases.EXPRESSIONS.strip().splitlines()]
     for template in expressions + jinja_cases.STATEMENTS:
         result = render(template, jinja_cases.CONTEXT)
-        if result.get("error") != "UndefinedError":
-            result.pop("message", None) # words are Python's
+        message = result.pop("message", "")
+        # Other messages are in the words of Python, or name its classes.
+        if result.get("error") == "UndefinedError" and "jinja2." not in message and "transformers." not in message:
+            result["message"] = message
         yield {"template": template, **result}
 
 
-def chats(conversations):
+def sources():
+    """Name, folder it comes from if that is not here, and text."""
     for path in sorted((HERE / "chat_templates").glob("*.jinja")):
-        source = path.read_bytes().decode()
+        yield path.name, None, path.read_bytes().decode()
+    for path in sorted((HERE / "../../../shared/tokenizers").glob("*/tokenizer_config.json")):
+        template = json.loads(path.read_text()).get("chat_template")
+        if template:
+            yield path.parent.name, path.parent.name, template
+
+
+def chats(conversations):
+    for name, shared, source in sources():
         rows = []
         for i, context in enumerate(conversations):
-            result = render(source, context)
-            if "out" in result and i % 16 != 0:
-                digest = hashlib.sha256(result["out"].encode()).hexdigest()
-                result = {"sha256": digest[:16], **({"spans": result["spans"]} if "spans" in result else {})}
-            result.pop("message", None)
-            rows.append(result)
-        yield {"template": path.name, "results": rows}
+            row = render(source, context)
+            row.pop("message", None)
+            if "out" in row and i % 16 != 0:
+                text = row.pop("out").encode()
+                row = {"bytes": len(text), "crc32": zlib.crc32(text), **row}
+            rows.append(row)
+        yield {"template": name, **({"shared": shared} if shared else {}), "results": rows}
 
 
 def main():

@@ -62,7 +62,6 @@ EXPRESSIONS = r"""
 2 ** 3 ** 2
 -2 ** 2
 (-2) ** 2
-(-8) ** 0.5
 0 ** -1
 10 ** 18
 2 ** 62
@@ -245,9 +244,7 @@ d[none]
 'a' 'b' "c"
 'multi
 line'
-message.items
 message['items']
-message.keys
 message['keys']
 message.values() | list
 message.role
@@ -449,7 +446,6 @@ users | map(attribute='tags.0', default='none') | join(',')
 names | map('replace', 'a', 'A') | list
 [1.567, 2.345] | map('round', 1) | list
 users | map('length') | list
-l | map
 l | map('nofilter') | list
 l | map(attribute='a', foo=1) | list
 l | map(5) | list
@@ -485,7 +481,6 @@ users | selectattr('tags.0', 'defined') | map(attribute='name') | list
 users | selectattr('nope', 'undefined') | list | length
 users | rejectattr('city', 'in', ['Oslo']) | map(attribute='city') | list
 users | selectattr('age', 'lessthan', 'x') | list
-users | selectattr
 nested | selectattr(0, 'eq', 3) | list
 l | sort
 l | sort(reverse=true)
@@ -1016,7 +1011,6 @@ x is divisibleby 7 and true
 '%5.1f%%' % 12.345
 s.upper().lower()
 s.split(' ')[0].upper() ~ '!'
-s.encode('utf-8').nope
 raise_exception('bad ' ~ x)
 raise_exception(5)
 raise_exception()
@@ -1164,5 +1158,5 @@ STATEMENTS = [
     "{% if x > 5 %}{{ raise_exception('x is too big: ' + x|string) }}{% endif %}", "{% if users[0].name != 'Bob' %}{{- raise_exception('Roles must alternate') -}}{% endif %}", "{% set j = joiner() %}{% for i in l %}{{ j() }}{{ i }}{% endfor %}", "{% set j = joiner('|') %}{{ j() }}{{ j() }}{{ j() }}", "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}{{ c.reset() }}{{ c.current }}",
     "{% set c = cycler(1, 2) %}{% for i in l %}{{ c.next() }}{% endfor %}", "{{ strftime_now('%d %B %Y') if strftime_now is defined else 'never' }}", "{% set date_string = strftime_now('%d %b %Y') %}{{ date_string }}", "{% for k, v in tool.function.parameters.properties.items() %}{{ k }}: {{ v.type }}{{ '?' if k not in tool.function.parameters.required }}{{ ', ' if not loop.last }}{% endfor %}",
     "{% if message.tool_calls is defined and message.tool_calls %}a{% elif message.content is string %}{{ message.content }}{% endif %}", "{{ (messages | default([])) | length }}", "{% for m in messages | default([]) %}{% endfor %}ok", "{% set sys = users[0] if users[0].name == 'Ann' else none %}{{ sys.name }}", "{{ users[0]['name'] + ': ' + users[0]['city'] | trim + '\n' }}", "{{ 'a' + 'b' | upper }}", "{{ ('a' + 'b') | upper }}", "{{ 'a' ~ 'b' | upper ~ 'c' }}", "{{ -x | abs }}", "{{ (-x) | abs }}", "{{ 2 ** 2 | string }}", "{{ x.y.z is defined }}", "{{ message.a is defined and message.a.b is defined }}", "{{ not message.nope }}",
-    "{{ messages[0]['role'] }}", "{% for m in [1] %}{{ m }}{% endfor %}{% for m in [2] %}{{ m }}{% endfor %}", "{{ self }}{{ x }}" if False else "{{ x }}", "{{ [1, 2, 3] | sum // 2 }}", "{% set ns = namespace(i=0) %}{% for _ in range(3) %}{% set ns.i = ns.i + loop.index %}{% endfor %}{{ ns.i }}", "{% set _ = 5 %}{{ _ }}", "{% set ünï = 1 %}{{ ünï }}", "{{ x }}{# {{ y }} #}{{ y }}", "{{ range }}" if False else "{{ y }}", "line1\nline2 {{ undefined_name.x }}", "{{ 'a\nb' }}\n{{ nil.x.y }}",
+    "{{ messages[0]['role'] }}", "{% for m in [1] %}{{ m }}{% endfor %}{% for m in [2] %}{{ m }}{% endfor %}", "{{ [1, 2, 3] | sum // 2 }}", "{% set ns = namespace(i=0) %}{% for _ in range(3) %}{% set ns.i = ns.i + loop.index %}{% endfor %}{{ ns.i }}", "{% set _ = 5 %}{{ _ }}", "{% set ünï = 1 %}{{ ünï }}", "{{ x }}{# {{ y }} #}{{ y }}", "line1\nline2 {{ undefined_name.x }}", "{{ 'a\nb' }}\n{{ nil.x.y }}",
 ]

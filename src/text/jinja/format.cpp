@@ -42,6 +42,9 @@ NumberText write_integer(int64_t value, const FormatSpec& spec) {
     case 'b':
       text.digits = fmt::format("{:b}", magnitude);
       break;
+    case 'c':
+      text.digits = character_of(value);
+      return text;
     default:
       text.digits = std::to_string(magnitude);
       return text;
@@ -158,7 +161,7 @@ bool is_float_type(char type) {
 } // namespace
 
 std::string format_number(const Value& number, const FormatSpec& spec) {
-  constexpr std::string_view kIntegerTypes = "bdoxXn";
+  constexpr std::string_view kIntegerTypes = "bcdoxXn";
   check_length(static_cast<uint64_t>(spec.width));
   const bool is_float = number.is(Type::kFloat) || is_float_type(spec.type);
   if (is_float ? spec.type != 0 && spec.type != 'n' && !is_float_type(spec.type)
@@ -196,6 +199,13 @@ std::string format_text(std::string_view text, const FormatSpec& spec) {
     padding.fill = "0";
   }
   return align("", std::string(text), padding, '<');
+}
+
+std::string character_of(int64_t code) {
+  if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+    fail("format: this code is of no character");
+  }
+  return encode(std::u32string(1, static_cast<char32_t>(code)));
 }
 
 std::string repr_ascii(const Value& value) {

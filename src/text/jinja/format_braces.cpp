@@ -177,6 +177,9 @@ class BraceFormatter {
   }
 
   Value look_up(std::string_view path) {
+    if (path.empty() || is_digits(path)) {
+      return numbered_argument(path);
+    }
     std::string_view first = path.substr(0, path.find_first_of(".["));
     path.remove_prefix(first.size());
     Value value = argument(first);
@@ -204,20 +207,28 @@ class BraceFormatter {
   }
 
   Value argument(std::string_view name) {
-    if (!name.empty() && !is_digits(name)) {
-      for (const auto& [key, value] : arguments_.named) {
-        if (key == name) {
-          return value;
-        }
-      }
-      fail(fmt::format("format: no argument '{}'", name));
+    if (is_digits(name)) {
+      return positional_argument(static_cast<size_t>(read_digits(name)));
     }
-    const bool automatic = name.empty();
+    for (const auto& [key, value] : arguments_.named) {
+      if (key == name) {
+        return value;
+      }
+    }
+    fail(fmt::format("format: no argument '{}'", name));
+  }
+
+  Value numbered_argument(std::string_view number) {
+    const bool automatic = number.empty();
     if (numbering_.value_or(automatic) != automatic) {
       fail("format: numbered and unnumbered fields don't mix");
     }
     numbering_ = automatic;
-    auto i = static_cast<size_t>(automatic ? next_++ : read_digits(name));
+    return positional_argument(
+        static_cast<size_t>(automatic ? next_++ : read_digits(number)));
+  }
+
+  Value positional_argument(size_t i) const {
     if (i >= arguments_.positional.size()) {
       fail(fmt::format("format: no argument {}", i));
     }
@@ -232,7 +243,7 @@ class BraceFormatter {
 } // namespace
 
 std::string format_braces(std::string_view text, const Arguments& arguments) {
-  return BraceFormatter(arguments).run(text, 2);
+  return BraceFormatter(arguments).run(text, 3);
 }
 
 } // namespace accrue::jinja

@@ -228,12 +228,10 @@ class PercentFormatter {
     if (value.is_string() && count_characters(value.text()) == 1) {
       return value.text();
     }
-    if (!value.is_integral() || value.integer() < 0 ||
-        value.integer() > 0x10FFFF ||
-        (value.integer() >= 0xD800 && value.integer() < 0xE000)) {
+    if (!value.is_integral()) {
       fail("%c: must be one character or its code");
     }
-    return encode(std::u32string(1, static_cast<char32_t>(value.integer())));
+    return character_of(value.integer());
   }
 
   static int64_t truncate(double value) {

@@ -68,25 +68,25 @@ Value list_items(Runtime& runtime, const Value& self, const Bound&) {
 Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
   const Value size = given[0];
   const Value fill = given.get(1, Value());
-  Next next = [&runtime, self, size, fill, source = Next()]() mutable
-      -> std::optional<Value> {
+  Next next = [&runtime, self, size, fill, source = Next(),
+               batch = std::vector<Value>()]() mutable -> std::optional<Value> {
     if (!source) {
       source = iterate(runtime, self);
     }
-    std::vector<Value> batch;
-    const bool endless = !size.is_number();
-    while (endless || batch.empty() ||
-           static_cast<double>(batch.size()) != size.number()) {
-      auto item = source();
-      if (!item) {
-        break;
-      }
+    while (auto item = source()) {
+      bool full = equal(static_cast<int64_t>(batch.size()), size);
+      std::vector<Value> ready = full ? std::exchange(batch, {})
+                                      : std::vector<Value>();
       batch.push_back(std::move(*item));
+      if (full) {
+        return make_list(std::move(ready));
+      }
     }
     if (batch.empty()) {
       return std::nullopt;
     }
-    if (!fill.is_none()) {
+    if (!fill.is_none() &&
+        less(static_cast<int64_t>(batch.size()), size)) {
       if (!size.is_integral()) {
         fail("batch: the size must be an integer");
       }
@@ -95,7 +95,7 @@ Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
         batch.push_back(fill);
       }
     }
-    return make_list(std::move(batch));
+    return make_list(std::exchange(batch, {}));
   };
   return std::make_shared<Iterator>(self, std::move(next));
 }

@@ -195,7 +195,9 @@ class Lexer {
       }
     }
     i_ = begin;
-    fail("the raw block is not closed");
+    if (begin < source_.size()) { // Jinja takes an empty one
+      fail("the raw block is not closed");
+    }
   }
 
   void read_comment() {

@@ -190,7 +190,7 @@ Next iterate(Runtime& runtime, const Value& value) {
         return element(value, i++);
       };
     case Type::kIterator:
-      return value.as<Iterator>().next;
+      return [value] { return value.as<Iterator>().next(); };
     default:
       fail(fmt::format("'{}' object is not iterable", value.type_name()));
   }

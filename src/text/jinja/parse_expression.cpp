@@ -223,7 +223,7 @@ ExpressionPtr Parser::parse_primary() {
       break;
   }
   if (skip_operator("(")) {
-    ExpressionPtr inner = parse_tuple(true, "", true);
+    ExpressionPtr inner = parse_tuple(true, true);
     expect_operator(")");
     return inner;
   }
@@ -300,14 +300,10 @@ ExpressionPtr Parser::parse_dict() {
   return make(line, depth, std::move(dict));
 }
 
-ExpressionPtr Parser::parse_tuple(
-    bool with_conditions,
-    std::string_view end,
-    bool may_be_empty) {
+ExpressionPtr Parser::parse_tuple(bool with_conditions, bool may_be_empty) {
   auto at_end = [&] {
     return current().kind == Kind::kOutputEnd ||
-        current().kind == Kind::kBlockEnd || is_operator(")") ||
-        (!end.empty() && is_name(end));
+        current().kind == Kind::kBlockEnd || is_operator(")");
   };
   int line = current().line;
   ListLiteral tuple{.is_tuple = true};

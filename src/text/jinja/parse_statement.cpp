@@ -215,10 +215,10 @@ Statement Parser::parse_for() {
   next();
   For loop;
   ++loops_;
-  loop.target = parse_target(false, "in");
+  loop.target = parse_target(false);
   expect_name("in");
   --loops_;
-  loop.iterable = parse_tuple(false, "recursive");
+  loop.iterable = parse_tuple(false);
   ++loops_;
   const size_t unknown = unknown_.size();
   if (skip_name("if")) {
@@ -408,7 +408,7 @@ void Parser::parse_print(Block& block) {
 
 // ---- targets ----------------------------------------------------------------
 
-Target Parser::parse_target(bool with_attributes, std::string_view end) {
+Target Parser::parse_target(bool with_attributes) {
   Target first = parse_target_part(with_attributes);
   if (!is_operator(",")) {
     return first;
@@ -416,8 +416,7 @@ Target Parser::parse_target(bool with_attributes, std::string_view end) {
   Target tuple{.is_tuple = true};
   tuple.parts.push_back(std::move(first));
   while (skip_operator(",")) {
-    if (current().kind == Kind::kBlockEnd || is_operator(")") ||
-        is_operator("=") || (!end.empty() && is_name(end))) {
+    if (current().kind == Kind::kBlockEnd || is_operator(")")) {
       break;
     }
     tuple.parts.push_back(parse_target_part(with_attributes));
