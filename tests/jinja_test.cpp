@@ -83,8 +83,8 @@ void expect_agree(
     const OrderedJson& want,
     const OrderedJson& got,
     const std::string& what) {
-  EXPECT_TRUE(agree(want, got)) << what << "\nwant " << want.dump() << "\ngot  "
-                                << got.dump();
+  EXPECT_TRUE(agree(want, got))
+      << what << "\nwant " << want.dump() << "\ngot  " << got.dump();
 }
 
 TEST(JinjaTest, EveryConstructDoesWhatTransformersSandboxDoes) {
@@ -123,9 +123,7 @@ void expect_conversations(const OrderedJson& chat, const std::string& source) {
         results[i],
         render(source, conversations[i]),
         fmt::format(
-            "{}, conversation {}",
-            chat.at("template").get<std::string>(),
-            i));
+            "{}, conversation {}", chat.at("template").get<std::string>(), i));
   }
 }
 
@@ -237,7 +235,8 @@ TEST(JinjaTest, HostileTemplatesEndInAnError) {
   expect_contains(render_error("{{ range(100001) }}"), "range too big");
   const std::string ten_billion =
       "{% for i in range(100000) %}{% for j in range(100000) %}";
-  expect_contains(render_error(ten_billion + "{% endfor %}{% endfor %}"), "steps");
+  expect_contains(
+      render_error(ten_billion + "{% endfor %}{% endfor %}"), "steps");
   expect_contains(
       render_error(
           "{% for i in range(100000) %}{{ range(100000) | reject | list }}"
@@ -248,19 +247,16 @@ TEST(JinjaTest, HostileTemplatesEndInAnError) {
   expect_contains(render_error("{{ 'x' | center(2 ** 40) }}"), "MiB");
   expect_contains(render_error("{{ [1] * 2 ** 40 }}"), "values");
   expect_contains(
-      render_error(
-          "{% set a = 'x' * 2 ** 20 %}{% for i in range(100) %}{{ a }}"
-          "{% endfor %}"),
+      render_error("{% set a = 'x' * 2 ** 20 %}{% for i in range(100) %}{{ a }}"
+                   "{% endfor %}"),
       "MiB");
   expect_contains(
-      render_error(
-          "{% set n = namespace(a=[1]) %}{% for i in range(1000) %}"
-          "{% set n.a = [n.a] %}{% endfor %}"),
+      render_error("{% set n = namespace(a=[1]) %}{% for i in range(1000) %}"
+                   "{% set n.a = [n.a] %}{% endfor %}"),
       "levels");
   expect_contains(
-      render_error(
-          "{% set n = namespace(a=[1]) %}{% for i in range(100) %}"
-          "{% set n.a = [n.a, n.a] %}{% endfor %}"),
+      render_error("{% set n = namespace(a=[1]) %}{% for i in range(100) %}"
+                   "{% set n.a = [n.a, n.a] %}{% endfor %}"),
       "values");
   expect_contains(
       render_error("{{ 9223372036854775807 + 1 }}"), "beyond 64 bits");

@@ -56,9 +56,12 @@ NumberText write_integer(int64_t value, const FormatSpec& spec) {
 }
 
 /// `type` is one of printf's.
-std::string print_float(double value, char type, int precision, bool alternate) {
-  const std::string format =
-      std::string(alternate ? "%#.*" : "%.*") + type;
+std::string print_float(
+    double value,
+    char type,
+    int precision,
+    bool alternate) {
+  const std::string format = std::string(alternate ? "%#.*" : "%.*") + type;
   auto print = [&](char* buffer, size_t size) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -109,9 +112,8 @@ std::string group(
     const std::string& digits,
     const FormatSpec& spec,
     size_t least_width) {
-  const size_t every =
-      spec.type == 'x' || spec.type == 'X' || spec.type == 'o' ||
-          spec.type == 'b'
+  const size_t every = spec.type == 'x' || spec.type == 'X' ||
+          spec.type == 'o' || spec.type == 'b'
       ? 4
       : 3;
   std::string text; // backwards
@@ -154,8 +156,8 @@ std::string align(
 }
 
 bool is_float_type(char type) {
-  return type != 0 && std::string_view("eEfFgG%").find(type) !=
-      std::string_view::npos;
+  return type != 0 &&
+      std::string_view("eEfFgG%").find(type) != std::string_view::npos;
 }
 
 } // namespace
@@ -215,7 +217,7 @@ std::string repr_ascii(const Value& value) {
     if (code < 0x80) {
       out += static_cast<char>(code);
     } else {
-      out += code <= 0xFF ? fmt::format("\\x{:02x}", number)
+      out += code <= 0xFF  ? fmt::format("\\x{:02x}", number)
           : code <= 0xFFFF ? fmt::format("\\u{:04x}", number)
                            : fmt::format("\\U{:08x}", number);
     }

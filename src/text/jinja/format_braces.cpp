@@ -37,8 +37,8 @@ FormatSpec parse_spec(std::string_view text) {
   };
   if (!text.empty()) {
     size_t length = unicode::first_character(text).length;
-    if (length < text.size() && kAlignments.find(text[length]) !=
-            std::string_view::npos) {
+    if (length < text.size() &&
+        kAlignments.find(text[length]) != std::string_view::npos) {
       spec.fill = text.substr(0, length);
       spec.alignment = text[length];
       text.remove_prefix(length + 1);
@@ -47,8 +47,7 @@ FormatSpec parse_spec(std::string_view text) {
       text.remove_prefix(1);
     }
   }
-  if (text.starts_with('+') || text.starts_with('-') ||
-      text.starts_with(' ')) {
+  if (text.starts_with('+') || text.starts_with('-') || text.starts_with(' ')) {
     spec.sign = text[0];
     text.remove_prefix(1);
   }
@@ -99,8 +98,7 @@ std::string format_value(const Value& value, std::string_view text) {
 /// Python's string.Formatter, as the sandbox uses it.
 class BraceFormatter {
  public:
-  explicit BraceFormatter(const Arguments& arguments)
-      : arguments_(arguments) {}
+  explicit BraceFormatter(const Arguments& arguments) : arguments_(arguments) {}
 
   std::string run(std::string_view text, int levels) {
     if (levels == 0) {

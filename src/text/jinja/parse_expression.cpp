@@ -85,8 +85,7 @@ ExpressionPtr Parser::parse_not() {
   Nesting nesting(*this);
   ExpressionPtr operand = parse_not();
   int depth = deepest(operand);
-  return make(
-      line, depth, Unary{Unary::Operation::kNot, std::move(operand)});
+  return make(line, depth, Unary{Unary::Operation::kNot, std::move(operand)});
 }
 
 bool Parser::comparison_operation(Comparison::Operation& operation) {
@@ -138,8 +137,8 @@ ExpressionPtr Parser::parse_sum() {
                                         : Binary::Operation::kSubtract;
     ExpressionPtr right = parse_concatenation();
     int depth = deepest(left, right);
-    left = make(
-        line, depth, Binary{operation, std::move(left), std::move(right)});
+    left =
+        make(line, depth, Binary{operation, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -170,8 +169,8 @@ ExpressionPtr Parser::parse_product() {
                                  : Operation::kModulo;
     ExpressionPtr right = parse_power();
     int depth = deepest(left, right);
-    left = make(
-        line, depth, Binary{operation, std::move(left), std::move(right)});
+    left =
+        make(line, depth, Binary{operation, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -195,8 +194,8 @@ ExpressionPtr Parser::parse_unary(bool with_filters) {
   int line = current().line;
   ExpressionPtr node;
   if (is_operator("-") || is_operator("+")) {
-    auto operation = next().text == "-" ? Unary::Operation::kMinus
-                                        : Unary::Operation::kPlus;
+    auto operation =
+        next().text == "-" ? Unary::Operation::kMinus : Unary::Operation::kPlus;
     ExpressionPtr operand = parse_unary(false);
     int depth = deepest(operand);
     node = make(line, depth, Unary{operation, std::move(operand)});

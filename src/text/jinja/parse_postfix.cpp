@@ -191,10 +191,7 @@ ExpressionPtr Parser::parse_test(ExpressionPtr operand) {
   }
   ExpressionPtr result = make(line, depth, std::move(test));
   return negated
-      ? make(
-            line,
-            depth + 1,
-            Unary{Unary::Operation::kNot, std::move(result)})
+      ? make(line, depth + 1, Unary{Unary::Operation::kNot, std::move(result)})
       : std::move(result);
 }
 
