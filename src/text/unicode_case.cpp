@@ -269,8 +269,7 @@ std::string lower_case_of_words(std::string_view text) {
 
 std::string capitalize(std::string_view text) {
   return map_characters(
-      text,
-      [](std::string& out, char32_t code, auto before, auto after) {
+      text, [](std::string& out, char32_t code, auto before, auto after) {
         before.empty() ? append_title(out, code)
                        : append_lower(out, code, before, after);
       });
@@ -279,8 +278,7 @@ std::string capitalize(std::string_view text) {
 std::string title_case(std::string_view text) {
   bool in_word = false;
   return map_characters(
-      text,
-      [&](std::string& out, char32_t code, auto before, auto after) {
+      text, [&](std::string& out, char32_t code, auto before, auto after) {
         in_word ? append_lower(out, code, before, after)
                 : append_title(out, code);
         in_word = is_cased(code);
@@ -289,8 +287,7 @@ std::string title_case(std::string_view text) {
 
 std::string swap_case(std::string_view text) {
   return map_characters(
-      text,
-      [](std::string& out, char32_t code, auto before, auto after) {
+      text, [](std::string& out, char32_t code, auto before, auto after) {
         if (is_upper(code)) {
           append_lower(out, code, before, after);
         } else if (is_lower(code)) {

@@ -37,10 +37,7 @@ Signature parse(std::string_view text) {
 
 } // namespace
 
-Bound::Bound(
-    std::string_view function,
-    std::string_view text,
-    Arguments given)
+Bound::Bound(std::string_view function, std::string_view text, Arguments given)
     : function_(function) {
   const Signature signature = parse(text);
   const auto& parameters = signature.parameters;

@@ -33,8 +33,7 @@ constexpr const char* kOverflow = "an integer beyond 64 bits";
 Value raise(int64_t base, int64_t exponent) {
   int64_t result = 1;
   while (true) {
-    if ((exponent & 1) != 0 &&
-        __builtin_mul_overflow(result, base, &result)) {
+    if ((exponent & 1) != 0 && __builtin_mul_overflow(result, base, &result)) {
       fail(kOverflow);
     }
     exponent >>= 1;
@@ -130,10 +129,9 @@ Value calculate_integers(Operation operation, int64_t left, int64_t right) {
       // The remainder exists even where the quotient overflows.
       return right == -1 ? int64_t{0} : divide_down(left, right).remainder;
     case Operation::kPower:
-      return right < 0 ? raise_float(
-                             static_cast<double>(left),
-                             static_cast<double>(right))
-                       : raise(left, right);
+      return right < 0
+          ? raise_float(static_cast<double>(left), static_cast<double>(right))
+          : raise(left, right);
   }
   if (overflow) {
     fail(kOverflow);
@@ -216,10 +214,7 @@ Value add(const Value& left, const Value& right) {
   fail_operands("+", left, right);
 }
 
-Value calculate(
-    Operation operation,
-    const Value& left,
-    const Value& right) {
+Value calculate(Operation operation, const Value& left, const Value& right) {
   static constexpr const char* kSigns[] = {"+", "-", "*", "/", "//", "%", "**"};
   if (left.is_integral() && right.is_integral()) {
     return calculate_integers(operation, left.integer(), right.integer());
@@ -248,13 +243,17 @@ Value negate(const Value& value) {
   if (value.is(Type::kFloat)) {
     return -value.number();
   }
-  if (value.is_integral()) {
-    return calculate(Operation::kSubtract, 0, value);
-  }
+  return calculate(Operation::kSubtract, 0, affirm(value));
+}
+
+Value affirm(const Value& value) {
   if (value.is_undefined()) {
     fail(value.as<Undefined>().message);
   }
-  fail(fmt::format("bad operand type for unary -: '{}'", value.type_name()));
+  if (!value.is_number()) {
+    fail(fmt::format("bad operand type for a sign: '{}'", value.type_name()));
+  }
+  return value.is_integral() ? Value(value.integer()) : value;
 }
 
 } // namespace accrue::jinja

@@ -27,8 +27,9 @@ std::partial_ordering compare_integer(int64_t left, double right) {
 
 std::partial_ordering compare_numbers(const Value& left, const Value& right) {
   if (left.is_integral()) {
-    return right.is_integral() ? left.integer() <=> right.integer()
-                               : compare_integer(left.integer(), right.number());
+    return right.is_integral()
+        ? left.integer() <=> right.integer()
+        : compare_integer(left.integer(), right.number());
   }
   return right.is_integral()
       ? 0 <=> compare_integer(right.integer(), left.number())

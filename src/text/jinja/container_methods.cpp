@@ -26,15 +26,11 @@ Value find_index(Runtime& runtime, const Value& self, const Bound& arguments) {
   fail(fmt::format("index: {} is not in the list", repr(arguments[0])));
 }
 
-Value count_equal(
-    Runtime& runtime,
-    const Value& self,
-    const Bound& arguments) {
+Value count_equal(Runtime& runtime, const Value& self, const Bound& arguments) {
   int64_t count = 0;
   Next next = iterate(runtime, self);
   while (auto item = next()) {
-    count +=
-        item->is_same(arguments[0]) || equal(*item, arguments[0]) ? 1 : 0;
+    count += item->is_same(arguments[0]) || equal(*item, arguments[0]) ? 1 : 0;
   }
   return count;
 }

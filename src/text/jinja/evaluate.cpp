@@ -72,9 +72,7 @@ Value Evaluator::evaluate_node(const Unary& node) {
     case Unary::Operation::kMinus:
       return negate(operand);
     default:
-      // What has a sign can be added to.
-      return negate(operand), operand.is(Type::kBool) ? Value(operand.integer())
-                                                      : operand;
+      return affirm(operand);
   }
 }
 
@@ -161,8 +159,7 @@ Arguments Evaluator::evaluate_arguments(const CallArguments& given) {
     arguments.named.emplace_back(name, evaluate(*value));
   }
   if (given.more_positional) {
-    for (Value& value :
-         to_vector(runtime_, evaluate(*given.more_positional))) {
+    for (Value& value : to_vector(runtime_, evaluate(*given.more_positional))) {
       arguments.positional.push_back(std::move(value));
     }
   }
@@ -196,8 +193,7 @@ Value Evaluator::call(const Call& node, Arguments more) {
     case Type::kUndefined:
       fail(callee.as<Undefined>().message);
     case Type::kObject: {
-      Value result =
-          callee.as<Object>().call(runtime_, std::move(arguments));
+      Value result = callee.as<Object>().call(runtime_, std::move(arguments));
       runtime_.spend_on(result);
       return result;
     }

@@ -94,8 +94,10 @@ Evaluator::Flow Evaluator::execute_node(const For& node) {
 
 /// The items that pass the test of a loop, tested when they are asked for.
 Next Evaluator::select_items(const For& node, Next all) {
-  return [this, &node, all = std::move(all), parent = scope_]()
-             -> std::optional<Value> {
+  return [this,
+          &node,
+          all = std::move(all),
+          parent = scope_]() -> std::optional<Value> {
     while (auto item = all()) {
       InnerScope inner(*this, parent);
       assign(node.target, *item);

@@ -42,6 +42,9 @@ NumberText write_integer(int64_t value, const FormatSpec& spec) {
     case 'b':
       text.digits = fmt::format("{:b}", magnitude);
       break;
+    case 'c':
+      text.digits = character_of(value);
+      return text;
     default:
       text.digits = std::to_string(magnitude);
       return text;
@@ -53,9 +56,12 @@ NumberText write_integer(int64_t value, const FormatSpec& spec) {
 }
 
 /// `type` is one of printf's.
-std::string print_float(double value, char type, int precision, bool alternate) {
-  const std::string format =
-      std::string(alternate ? "%#.*" : "%.*") + type;
+std::string print_float(
+    double value,
+    char type,
+    int precision,
+    bool alternate) {
+  const std::string format = std::string(alternate ? "%#.*" : "%.*") + type;
   auto print = [&](char* buffer, size_t size) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -106,9 +112,8 @@ std::string group(
     const std::string& digits,
     const FormatSpec& spec,
     size_t least_width) {
-  const size_t every =
-      spec.type == 'x' || spec.type == 'X' || spec.type == 'o' ||
-          spec.type == 'b'
+  const size_t every = spec.type == 'x' || spec.type == 'X' ||
+          spec.type == 'o' || spec.type == 'b'
       ? 4
       : 3;
   std::string text; // backwards
@@ -151,14 +156,14 @@ std::string align(
 }
 
 bool is_float_type(char type) {
-  return type != 0 && std::string_view("eEfFgG%").find(type) !=
-      std::string_view::npos;
+  return type != 0 &&
+      std::string_view("eEfFgG%").find(type) != std::string_view::npos;
 }
 
 } // namespace
 
 std::string format_number(const Value& number, const FormatSpec& spec) {
-  constexpr std::string_view kIntegerTypes = "bdoxXn";
+  constexpr std::string_view kIntegerTypes = "bcdoxXn";
   check_length(static_cast<uint64_t>(spec.width));
   const bool is_float = number.is(Type::kFloat) || is_float_type(spec.type);
   if (is_float ? spec.type != 0 && spec.type != 'n' && !is_float_type(spec.type)
@@ -198,6 +203,13 @@ std::string format_text(std::string_view text, const FormatSpec& spec) {
   return align("", std::string(text), padding, '<');
 }
 
+std::string character_of(int64_t code) {
+  if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+    fail("format: this code is of no character");
+  }
+  return encode(std::u32string(1, static_cast<char32_t>(code)));
+}
+
 std::string repr_ascii(const Value& value) {
   std::string out;
   for (char32_t code : decode(repr(value))) {
@@ -205,7 +217,7 @@ std::string repr_ascii(const Value& value) {
     if (code < 0x80) {
       out += static_cast<char>(code);
     } else {
-      out += code <= 0xFF ? fmt::format("\\x{:02x}", number)
+      out += code <= 0xFF  ? fmt::format("\\x{:02x}", number)
           : code <= 0xFFFF ? fmt::format("\\u{:04x}", number)
                            : fmt::format("\\U{:08x}", number);
     }

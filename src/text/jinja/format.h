@@ -32,6 +32,8 @@ struct FormatSpec {
 std::string format_number(const Value& number, const FormatSpec& spec);
 /// Cut to the precision and padded.
 std::string format_text(std::string_view text, const FormatSpec& spec);
+/// Fails if there is none of that code.
+std::string character_of(int64_t code);
 /// Python's ascii().
 std::string repr_ascii(const Value& value);
 

@@ -37,8 +37,8 @@ FormatSpec parse_spec(std::string_view text) {
   };
   if (!text.empty()) {
     size_t length = unicode::first_character(text).length;
-    if (length < text.size() && kAlignments.find(text[length]) !=
-            std::string_view::npos) {
+    if (length < text.size() &&
+        kAlignments.find(text[length]) != std::string_view::npos) {
       spec.fill = text.substr(0, length);
       spec.alignment = text[length];
       text.remove_prefix(length + 1);
@@ -47,8 +47,7 @@ FormatSpec parse_spec(std::string_view text) {
       text.remove_prefix(1);
     }
   }
-  if (text.starts_with('+') || text.starts_with('-') ||
-      text.starts_with(' ')) {
+  if (text.starts_with('+') || text.starts_with('-') || text.starts_with(' ')) {
     spec.sign = text[0];
     text.remove_prefix(1);
   }
@@ -99,8 +98,7 @@ std::string format_value(const Value& value, std::string_view text) {
 /// Python's string.Formatter, as the sandbox uses it.
 class BraceFormatter {
  public:
-  explicit BraceFormatter(const Arguments& arguments)
-      : arguments_(arguments) {}
+  explicit BraceFormatter(const Arguments& arguments) : arguments_(arguments) {}
 
   std::string run(std::string_view text, int levels) {
     if (levels == 0) {
@@ -177,6 +175,9 @@ class BraceFormatter {
   }
 
   Value look_up(std::string_view path) {
+    if (path.empty() || is_digits(path)) {
+      return numbered_argument(path);
+    }
     std::string_view first = path.substr(0, path.find_first_of(".["));
     path.remove_prefix(first.size());
     Value value = argument(first);
@@ -204,20 +205,28 @@ class BraceFormatter {
   }
 
   Value argument(std::string_view name) {
-    if (!name.empty() && !is_digits(name)) {
-      for (const auto& [key, value] : arguments_.named) {
-        if (key == name) {
-          return value;
-        }
-      }
-      fail(fmt::format("format: no argument '{}'", name));
+    if (is_digits(name)) {
+      return positional_argument(static_cast<size_t>(read_digits(name)));
     }
-    const bool automatic = name.empty();
+    for (const auto& [key, value] : arguments_.named) {
+      if (key == name) {
+        return value;
+      }
+    }
+    fail(fmt::format("format: no argument '{}'", name));
+  }
+
+  Value numbered_argument(std::string_view number) {
+    const bool automatic = number.empty();
     if (numbering_.value_or(automatic) != automatic) {
       fail("format: numbered and unnumbered fields don't mix");
     }
     numbering_ = automatic;
-    auto i = static_cast<size_t>(automatic ? next_++ : read_digits(name));
+    return positional_argument(
+        static_cast<size_t>(automatic ? next_++ : read_digits(number)));
+  }
+
+  Value positional_argument(size_t i) const {
     if (i >= arguments_.positional.size()) {
       fail(fmt::format("format: no argument {}", i));
     }
@@ -232,7 +241,7 @@ class BraceFormatter {
 } // namespace
 
 std::string format_braces(std::string_view text, const Arguments& arguments) {
-  return BraceFormatter(arguments).run(text, 2);
+  return BraceFormatter(arguments).run(text, 3);
 }
 
 } // namespace accrue::jinja

@@ -196,8 +196,8 @@ class PercentFormatter {
           "%{}: must be a number, not '{}'", type, value.type_name()));
     }
     spec.type = decimal ? 'd' : type;
-    int64_t number = value.is(Type::kFloat) ? truncate(value.number())
-                                            : value.integer();
+    int64_t number =
+        value.is(Type::kFloat) ? truncate(value.number()) : value.integer();
     // The precision is the least number of digits.
     if (spec.precision) {
       FormatSpec digits = spec;
@@ -207,18 +207,19 @@ class PercentFormatter {
       digits.alternate = false;
       digits.width = *spec.precision + (number < 0 ? 1 : 0);
       std::string text = format_number(number, digits);
-      std::string before =
-          number < 0 ? "-" : spec.sign == '-' ? "" : std::string(1, spec.sign);
+      std::string before = number < 0 ? "-"
+          : spec.sign == '-'          ? ""
+                                      : std::string(1, spec.sign);
       before += spec.alternate && !decimal ? std::string("0") + type : "";
       text.erase(0, number < 0 ? 1 : 0);
       auto taken = static_cast<int64_t>(before.size());
       if (spec.zeros && spec.alignment == 0) {
         text = pad(text, spec.width - taken, Alignment::kRight, "0");
       }
-      out_ += pad(
-          before + text,
-          spec.width,
-          spec.alignment == '<' ? Alignment::kLeft : Alignment::kRight);
+      out_ +=
+          pad(before + text,
+              spec.width,
+              spec.alignment == '<' ? Alignment::kLeft : Alignment::kRight);
       return;
     }
     out_ += format_number(number, spec);
@@ -228,12 +229,10 @@ class PercentFormatter {
     if (value.is_string() && count_characters(value.text()) == 1) {
       return value.text();
     }
-    if (!value.is_integral() || value.integer() < 0 ||
-        value.integer() > 0x10FFFF ||
-        (value.integer() >= 0xD800 && value.integer() < 0xE000)) {
+    if (!value.is_integral()) {
       fail("%c: must be one character or its code");
     }
-    return encode(std::u32string(1, static_cast<char32_t>(value.integer())));
+    return character_of(value.integer());
   }
 
   static int64_t truncate(double value) {

@@ -86,7 +86,8 @@ Value make_range(Runtime&, const Value&, const Bound& arguments) {
 
 Value make_namespace(Runtime& runtime, const Value&, const Bound& arguments) {
   auto space = runtime.make_namespace();
-  for (const auto& [key, value] : make_dict(runtime, arguments)->entries()) {
+  auto attributes = make_dict(runtime, arguments);
+  for (const auto& [key, value] : attributes->entries()) {
     space->set(key.is_string() ? key.text() : repr(key), value);
   }
   return space;

@@ -20,15 +20,14 @@ Value get_length(Runtime&, const Value& self, const Bound&) {
 }
 
 Value get_default(Runtime&, const Value& self, const Bound& arguments) {
-  bool absent = self.is_undefined() ||
-      (arguments.truth(1, false) && !self.truth());
+  bool absent =
+      self.is_undefined() || (arguments.truth(1, false) && !self.truth());
   return absent ? arguments.get(0, "") : self;
 }
 
 Value get_first(Runtime& runtime, const Value& self, const Bound&) {
   auto item = iterate(runtime, self)();
-  return item ? *item
-              : Value::undefined("No first item, sequence was empty.");
+  return item ? *item : Value::undefined("No first item, sequence was empty.");
 }
 
 Value get_last(Runtime& runtime, const Value& self, const Bound&) {
@@ -68,25 +67,28 @@ Value list_items(Runtime& runtime, const Value& self, const Bound&) {
 Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
   const Value size = given[0];
   const Value fill = given.get(1, Value());
-  Next next = [&runtime, self, size, fill, source = Next()]() mutable
-      -> std::optional<Value> {
+  Next next = [&runtime,
+               self,
+               size,
+               fill,
+               source = Next(),
+               batch = std::vector<Value>()]() mutable -> std::optional<Value> {
     if (!source) {
       source = iterate(runtime, self);
     }
-    std::vector<Value> batch;
-    const bool endless = !size.is_number();
-    while (endless || batch.empty() ||
-           static_cast<double>(batch.size()) != size.number()) {
-      auto item = source();
-      if (!item) {
-        break;
-      }
+    while (auto item = source()) {
+      bool full = equal(static_cast<int64_t>(batch.size()), size);
+      std::vector<Value> ready =
+          full ? std::exchange(batch, {}) : std::vector<Value>();
       batch.push_back(std::move(*item));
+      if (full) {
+        return make_list(std::move(ready));
+      }
     }
     if (batch.empty()) {
       return std::nullopt;
     }
-    if (!fill.is_none()) {
+    if (!fill.is_none() && less(static_cast<int64_t>(batch.size()), size)) {
       if (!size.is_integral()) {
         fail("batch: the size must be an integer");
       }
@@ -95,7 +97,7 @@ Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
         batch.push_back(fill);
       }
     }
-    return make_list(std::move(batch));
+    return make_list(std::exchange(batch, {}));
   };
   return std::make_shared<Iterator>(self, std::move(next));
 }
@@ -125,8 +127,7 @@ Value make_slices(Runtime& runtime, const Value& self, const Bound& given) {
     auto size = static_cast<int64_t>(state.items.size());
     bool longer = state.i++ < size % state.count;
     auto length = static_cast<size_t>(size / state.count + (longer ? 1 : 0));
-    auto begin =
-        state.items.begin() + static_cast<std::ptrdiff_t>(state.begin);
+    auto begin = state.items.begin() + static_cast<std::ptrdiff_t>(state.begin);
     std::vector<Value> part(begin, begin + static_cast<std::ptrdiff_t>(length));
     state.begin += length;
     if (!longer && !fill.is_none()) {

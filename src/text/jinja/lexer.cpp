@@ -77,7 +77,8 @@ class Lexer {
   }
 
   void skip_space() {
-    i_ = source_.size() - strip_left(std::string_view(source_).substr(i_)).size();
+    i_ = source_.size() -
+        strip_left(std::string_view(source_).substr(i_)).size();
   }
 
   /// Up to the next tag, and the tag itself.
@@ -105,9 +106,9 @@ class Lexer {
   }
 
   size_t find_tag(size_t from) const {
-    for (size_t i = source_.find('{', from); i + 1 < source_.size();
+    for (size_t i = source_.find('{', from); i != std::string::npos;
          i = source_.find('{', i + 1)) {
-      char next = source_[i + 1];
+      char next = i + 1 < source_.size() ? source_[i + 1] : '\0';
       if (next == '{' || next == '%' || next == '#') {
         return i;
       }
@@ -122,10 +123,8 @@ class Lexer {
   }
 
   /// What a "-" in the tag, or lstrip_blocks, leaves of the text before it.
-  std::string_view strip_before_tag(
-      std::string_view data,
-      char kind,
-      char sign) const {
+  std::string_view strip_before_tag(std::string_view data, char kind, char sign)
+      const {
     if (sign == '-') {
       return strip_right(data);
     }
@@ -195,7 +194,9 @@ class Lexer {
       }
     }
     i_ = begin;
-    fail("the raw block is not closed");
+    if (begin < source_.size()) { // Jinja takes an empty one
+      fail("the raw block is not closed");
+    }
   }
 
   void read_comment() {
@@ -229,8 +230,8 @@ class Lexer {
     while (i_ < source_.size()) {
       size_t begin = i_;
       if (open.empty()) {
-        bool ends = is_output ? take_stripping("-}}") || take("}}")
-                              : take_block_end();
+        bool ends =
+            is_output ? take_stripping("-}}") || take("}}") : take_block_end();
         if (ends) {
           std::swap(i_, begin);
           add(is_output ? Kind::kOutputEnd : Kind::kBlockEnd);
@@ -316,7 +317,7 @@ class Lexer {
     digits += base == 10 ? 0 : 2;
     auto fits = [&](size_t k) {
       const char c = k < source_.size() ? source_[k] : '\0';
-      int digit = is_digit(c) ? c - '0'
+      int digit = is_digit(c)                      ? c - '0'
           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
                                                    : 99;
       // Only a zero may follow a zero: 007 is 00 and 7.
@@ -365,18 +366,17 @@ class Lexer {
 
   void read_operator(std::string& open) {
     static constexpr std::string_view kOperators[] = {
-        "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%",
-        "~",  "[",  "]",  "(",  ")",  "{",  "}", ">", "<", "=", ".",
-        ":",  "|",  ",",  ";"};
-    const auto* found =
-        std::find_if(
-            std::begin(kOperators),
-            std::end(kOperators),
-            [this](std::string_view text) { return starts(text); });
+        "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+        "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
+    const auto* found = std::find_if(
+        std::begin(kOperators),
+        std::end(kOperators),
+        [this](std::string_view text) { return starts(text); });
     if (found == std::end(kOperators)) {
       size_t length =
           unicode::first_character(std::string_view(source_).substr(i_)).length;
-      fail(fmt::format("unexpected character '{}'", source_.substr(i_, length)));
+      fail(
+          fmt::format("unexpected character '{}'", source_.substr(i_, length)));
     }
     const char c = (*found)[0];
     if (c == '(' || c == '[' || c == '{') {

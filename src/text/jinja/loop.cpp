@@ -140,9 +140,8 @@ Value LoopObject::call(Runtime&, Arguments arguments) {
       evaluator.scope_ = scope;
     }
   } restore{evaluator_, outer};
-  return evaluator_.capture([&] {
-    evaluator_.run_loop(node_, bound[0], depth0_ + 1);
-  });
+  return evaluator_.capture(
+      [&] { evaluator_.run_loop(node_, bound[0], depth0_ + 1); });
 }
 
 Value LoopObject::cycle(const std::vector<Value>& values) const {

@@ -81,7 +81,8 @@ MacroObject::Values MacroObject::take_parameters(Arguments& arguments) const {
       given.begin(),
       given.begin() + static_cast<std::ptrdiff_t>(count),
       values.begin());
-  given.erase(given.begin(), given.begin() + static_cast<std::ptrdiff_t>(count));
+  given.erase(
+      given.begin(), given.begin() + static_cast<std::ptrdiff_t>(count));
   for (size_t i = count; i < names.size(); ++i) {
     values[i] = take_named(arguments, names[i]);
   }

@@ -85,7 +85,8 @@ double round_float(double value, int64_t precision) {
     return std::copysign(0.0, value);
   }
   if (precision >= 0) { // exact: printed and read back
-    return std::strtod(fmt::format("{:.{}f}", value, precision).c_str(), nullptr);
+    return std::strtod(
+        fmt::format("{:.{}f}", value, precision).c_str(), nullptr);
   }
   double unit = std::pow(10.0, static_cast<double>(-precision));
   double scaled = value / unit;

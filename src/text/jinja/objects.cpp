@@ -190,7 +190,7 @@ Next iterate(Runtime& runtime, const Value& value) {
         return element(value, i++);
       };
     case Type::kIterator:
-      return value.as<Iterator>().next;
+      return [value] { return value.as<Iterator>().next(); };
     default:
       fail(fmt::format("'{}' object is not iterable", value.type_name()));
   }
@@ -229,13 +229,10 @@ Next iterate_back(Runtime& runtime, const Value& value) {
     case Type::kRange:
     case Type::kView: {
       auto items = to_vector(runtime, value);
-      return [items = std::move(items)]() mutable -> std::optional<Value> {
-        if (items.empty()) {
-          return std::nullopt;
-        }
-        std::optional<Value> last = std::move(items.back());
-        items.pop_back();
-        return last;
+      size_t left = items.size();
+      return [items = std::move(items), left]() mutable
+                 -> std::optional<Value> {
+        return left == 0 ? std::nullopt : std::optional(items[--left]);
       };
     }
     default:

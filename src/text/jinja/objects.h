@@ -1,9 +1,9 @@
 #pragma once
 
 #include <ctime>
-#include <unordered_set>
+#include <functional>
 
-#include "text/jinja/value.h"
+#include "text/jinja/containers.h"
 
 namespace accrue::jinja {
 

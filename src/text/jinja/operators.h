@@ -25,7 +25,9 @@ Value calculate(
     Binary::Operation operation,
     const Value& left,
     const Value& right);
+/// -value, +value.
 Value negate(const Value& value);
+Value affirm(const Value& value);
 Value add(const Value& left, const Value& right);
 
 /// len(); nullopt for what has none. Of a string: characters.

@@ -85,8 +85,7 @@ ExpressionPtr Parser::parse_not() {
   Nesting nesting(*this);
   ExpressionPtr operand = parse_not();
   int depth = deepest(operand);
-  return make(
-      line, depth, Unary{Unary::Operation::kNot, std::move(operand)});
+  return make(line, depth, Unary{Unary::Operation::kNot, std::move(operand)});
 }
 
 bool Parser::comparison_operation(Comparison::Operation& operation) {
@@ -138,8 +137,8 @@ ExpressionPtr Parser::parse_sum() {
                                         : Binary::Operation::kSubtract;
     ExpressionPtr right = parse_concatenation();
     int depth = deepest(left, right);
-    left = make(
-        line, depth, Binary{operation, std::move(left), std::move(right)});
+    left =
+        make(line, depth, Binary{operation, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -170,8 +169,8 @@ ExpressionPtr Parser::parse_product() {
                                  : Operation::kModulo;
     ExpressionPtr right = parse_power();
     int depth = deepest(left, right);
-    left = make(
-        line, depth, Binary{operation, std::move(left), std::move(right)});
+    left =
+        make(line, depth, Binary{operation, std::move(left), std::move(right)});
   }
   return left;
 }
@@ -195,8 +194,8 @@ ExpressionPtr Parser::parse_unary(bool with_filters) {
   int line = current().line;
   ExpressionPtr node;
   if (is_operator("-") || is_operator("+")) {
-    auto operation = next().text == "-" ? Unary::Operation::kMinus
-                                        : Unary::Operation::kPlus;
+    auto operation =
+        next().text == "-" ? Unary::Operation::kMinus : Unary::Operation::kPlus;
     ExpressionPtr operand = parse_unary(false);
     int depth = deepest(operand);
     node = make(line, depth, Unary{operation, std::move(operand)});
@@ -223,7 +222,7 @@ ExpressionPtr Parser::parse_primary() {
       break;
   }
   if (skip_operator("(")) {
-    ExpressionPtr inner = parse_tuple(true, "", true);
+    ExpressionPtr inner = parse_tuple(true, true);
     expect_operator(")");
     return inner;
   }
@@ -300,14 +299,10 @@ ExpressionPtr Parser::parse_dict() {
   return make(line, depth, std::move(dict));
 }
 
-ExpressionPtr Parser::parse_tuple(
-    bool with_conditions,
-    std::string_view end,
-    bool may_be_empty) {
+ExpressionPtr Parser::parse_tuple(bool with_conditions, bool may_be_empty) {
   auto at_end = [&] {
     return current().kind == Kind::kOutputEnd ||
-        current().kind == Kind::kBlockEnd || is_operator(")") ||
-        (!end.empty() && is_name(end));
+        current().kind == Kind::kBlockEnd || is_operator(")");
   };
   int line = current().line;
   ListLiteral tuple{.is_tuple = true};

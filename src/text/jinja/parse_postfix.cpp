@@ -60,7 +60,7 @@ ExpressionPtr Parser::parse_subscript(ExpressionPtr object) {
   };
   ExpressionPtr first = bound();
   if (first == nullptr && is_operator("]")) {
-    fail("expected an expression between the brackets");
+    first = make(line, 0, ListLiteral{.is_tuple = true});
   }
   int depth = std::max(object->depth, first ? first->depth : 0);
   if (skip_operator(":")) {
@@ -191,10 +191,7 @@ ExpressionPtr Parser::parse_test(ExpressionPtr operand) {
   }
   ExpressionPtr result = make(line, depth, std::move(test));
   return negated
-      ? make(
-            line,
-            depth + 1,
-            Unary{Unary::Operation::kNot, std::move(result)})
+      ? make(line, depth + 1, Unary{Unary::Operation::kNot, std::move(result)})
       : std::move(result);
 }
 

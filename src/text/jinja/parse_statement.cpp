@@ -7,68 +7,6 @@
 
 namespace accrue::jinja {
 
-// ---- tokens -----------------------------------------------------------------
-
-const Token& Parser::next() {
-  const Token& token = tokens_[i_];
-  i_ = std::min(i_ + 1, tokens_.size() - 1);
-  return token;
-}
-
-bool Parser::is_operator(std::string_view text) const {
-  return current().kind == Kind::kOperator && current().text == text;
-}
-
-bool Parser::is_name(std::string_view text) const {
-  return current().kind == Kind::kName && current().text == text;
-}
-
-bool Parser::skip_operator(std::string_view text) {
-  bool found = is_operator(text);
-  i_ += found ? 1 : 0;
-  return found;
-}
-
-bool Parser::skip_name(std::string_view text) {
-  bool found = is_name(text);
-  i_ += found ? 1 : 0;
-  return found;
-}
-
-void Parser::expect_operator(std::string_view text) {
-  if (!skip_operator(text)) {
-    fail(fmt::format("expected '{}', got {}", text, describe(current())));
-  }
-}
-
-void Parser::expect_name(std::string_view text) {
-  if (!skip_name(text)) {
-    fail(fmt::format("expected '{}', got {}", text, describe(current())));
-  }
-}
-
-std::string Parser::expect_any_name() {
-  if (current().kind != Kind::kName) {
-    fail(fmt::format("expected a name, got {}", describe(current())));
-  }
-  return next().text;
-}
-
-void Parser::expect(Kind kind, const char* what) {
-  if (current().kind != kind) {
-    fail(fmt::format("expected '{}', got {}", what, describe(current())));
-  }
-  next();
-}
-
-void Parser::fail(std::string message) const {
-  fail(std::move(message), current().line);
-}
-
-void Parser::fail(std::string message, int line) const {
-  throw SyntaxError{std::move(message), line};
-}
-
 // ---- blocks -----------------------------------------------------------------
 
 Body Parser::parse() {
@@ -215,10 +153,10 @@ Statement Parser::parse_for() {
   next();
   For loop;
   ++loops_;
-  loop.target = parse_target(false, "in");
+  loop.target = parse_target(false);
   expect_name("in");
   --loops_;
-  loop.iterable = parse_tuple(false, "recursive");
+  loop.iterable = parse_tuple(false);
   ++loops_;
   const size_t unknown = unknown_.size();
   if (skip_name("if")) {
@@ -408,7 +346,7 @@ void Parser::parse_print(Block& block) {
 
 // ---- targets ----------------------------------------------------------------
 
-Target Parser::parse_target(bool with_attributes, std::string_view end) {
+Target Parser::parse_target(bool with_attributes) {
   Target first = parse_target_part(with_attributes);
   if (!is_operator(",")) {
     return first;
@@ -416,8 +354,7 @@ Target Parser::parse_target(bool with_attributes, std::string_view end) {
   Target tuple{.is_tuple = true};
   tuple.parts.push_back(std::move(first));
   while (skip_operator(",")) {
-    if (current().kind == Kind::kBlockEnd || is_operator(")") ||
-        is_operator("=") || (!end.empty() && is_name(end))) {
+    if (current().kind == Kind::kBlockEnd || is_operator(")")) {
       break;
     }
     tuple.parts.push_back(parse_target_part(with_attributes));

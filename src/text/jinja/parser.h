@@ -70,11 +70,9 @@ class Parser {
   ExpressionPtr parse_test(ExpressionPtr operand);
   ExpressionPtr parse_list();
   ExpressionPtr parse_dict();
-  /// One expression, or several with commas between them. The tuple ends at
-  /// the end of the tag, at ")" or at `end`.
+  /// One expression, or several with commas between them.
   ExpressionPtr parse_tuple(
       bool with_conditions = true,
-      std::string_view end = "",
       bool may_be_empty = false);
   CallArguments parse_arguments(int& depth);
   std::string parse_dotted_name();
@@ -101,7 +99,7 @@ class Parser {
   void parse_parameters(MacroDefinition& macro);
   /// Body of a macro whose block of names the caller began.
   void parse_macro_body(MacroDefinition& macro, std::string_view end);
-  Target parse_target(bool with_attributes, std::string_view end = "");
+  Target parse_target(bool with_attributes);
   Target parse_target_part(bool with_attributes);
   void set_names(const Target& target, bool as_parameters);
 

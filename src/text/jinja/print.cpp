@@ -15,7 +15,7 @@ namespace {
 
 void append_code(std::string& out, char32_t code) {
   auto number = static_cast<uint32_t>(code);
-  out += code <= 0xFF ? fmt::format("\\x{:02x}", number)
+  out += code <= 0xFF  ? fmt::format("\\x{:02x}", number)
       : code <= 0xFFFF ? fmt::format("\\u{:04x}", number)
                        : fmt::format("\\U{:08x}", number);
 }

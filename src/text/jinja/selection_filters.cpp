@@ -105,9 +105,7 @@ Value group(Runtime& runtime, const Value& self, const Bound& arguments) {
   const Value attribute = arguments[0];
   const Value fallback = arguments.get(1, Value());
   auto keyed = sort_by(
-      runtime,
-      self,
-      make_key(attribute, arguments.truth(2, false), fallback));
+      runtime, self, make_key(attribute, arguments.truth(2, false), fallback));
   std::vector<Value> groups;
   for (size_t begin = 0; begin < keyed.size();) {
     size_t end = begin;
@@ -121,8 +119,7 @@ Value group(Runtime& runtime, const Value& self, const Bound& arguments) {
     // The name is that of the first member, in its own case.
     Value name = make_getter(attribute, fallback)(members[0]);
     auto made = std::make_shared<Sequence>(
-        Type::kTuple,
-        std::vector<Value>{name, make_list(std::move(members))});
+        Type::kTuple, std::vector<Value>{name, make_list(std::move(members))});
     made->is_group = true;
     groups.emplace_back(made);
     begin = end;
@@ -133,7 +130,10 @@ Value group(Runtime& runtime, const Value& self, const Bound& arguments) {
 Value unique(Runtime& runtime, const Value& self, const Bound& arguments) {
   Function1 key =
       make_key(arguments.get(1, Value()), arguments.truth(0, false));
-  Next next = [&runtime, self, key, seen = std::make_shared<Dict>(),
+  Next next = [&runtime,
+               self,
+               key,
+               seen = std::make_shared<Dict>(),
                source = Next()]() mutable -> std::optional<Value> {
     if (!source) {
       source = iterate(runtime, self);
@@ -218,8 +218,7 @@ Function1 make_call(
     const Builtin* (*find)(std::string_view),
     const Value& name,
     Arguments arguments) {
-  const Builtin* builtin =
-      name.is_string() ? find(name.text()) : nullptr;
+  const Builtin* builtin = name.is_string() ? find(name.text()) : nullptr;
   if (builtin == nullptr) {
     fail(fmt::format("there is no {} {}", kind, repr(name)));
   }
@@ -263,7 +262,10 @@ Function1 make_mapping(Runtime& runtime, const Arguments& given) {
 }
 
 Value map(Runtime& runtime, const Value& self, const Bound& arguments) {
-  Next next = [&runtime, self, given = arguments.rest(), source = Next(),
+  Next next = [&runtime,
+               self,
+               given = arguments.rest(),
+               source = Next(),
                function = Function1()]() mutable -> std::optional<Value> {
     if (!self.truth()) {
       return std::nullopt;
@@ -286,8 +288,8 @@ Value choose(Runtime& runtime, const Value& self, const Bound& arguments) {
     if (given.positional.size() < kOffset) {
       fail("the name of an attribute is missing");
     }
-    Function1 get = of_attribute ? make_getter(given.positional[0])
-                                 : make_getter(Value());
+    Function1 get =
+        of_attribute ? make_getter(given.positional[0]) : make_getter(Value());
     Function1 test = [](const Value& value) { return value; };
     if (given.positional.size() > kOffset) {
       test = make_call(
@@ -299,9 +301,12 @@ Value choose(Runtime& runtime, const Value& self, const Bound& arguments) {
     }
     return [get, test](const Value& item) { return test(get(item)); };
   };
-  Next next = [self, make_test, &runtime, given = arguments.rest(),
-               source = Next(), test = Function1()]() mutable
-      -> std::optional<Value> {
+  Next next = [self,
+               make_test,
+               &runtime,
+               given = arguments.rest(),
+               source = Next(),
+               test = Function1()]() mutable -> std::optional<Value> {
     if (!self.truth()) {
       return std::nullopt;
     }

@@ -60,8 +60,8 @@ class Unescaper {
 
   void read_octal() {
     char32_t code = 0;
-    for (int k = 0; k < 3 && i_ < body_.size() && body_[i_] >= '0' &&
-         body_[i_] <= '7';
+    for (int k = 0;
+         k < 3 && i_ < body_.size() && body_[i_] >= '0' && body_[i_] <= '7';
          ++k) {
       code = code * 8 + static_cast<char32_t>(body_[i_++] - '0');
     }

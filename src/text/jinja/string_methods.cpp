@@ -120,8 +120,7 @@ Value count(Runtime&, const Value& self, const Bound& arguments) {
   if (wanted.empty()) {
     return static_cast<int64_t>(count_characters(part.text)) + 1;
   }
-  return static_cast<int64_t>(
-             split_at(part.text, wanted, -1, false).size()) -
+  return static_cast<int64_t>(split_at(part.text, wanted, -1, false).size()) -
       1;
 }
 
@@ -193,8 +192,9 @@ Value fill_zeros(Runtime&, const Value& self, const Bound& arguments) {
 
 Value remove_prefix(Runtime&, const Value& self, const Bound& arguments) {
   const std::string& affix = arguments.text(0);
-  return self.text().starts_with(affix) ? Value(self.text().substr(affix.size()))
-                                        : self;
+  return self.text().starts_with(affix)
+      ? Value(self.text().substr(affix.size()))
+      : self;
 }
 
 Value remove_suffix(Runtime&, const Value& self, const Bound& arguments) {

@@ -150,8 +150,8 @@ std::vector<std::string_view> split_words(
     auto in_word = [](char32_t code, std::string_view) {
       return !is_space(code);
     };
-    std::string_view rest = from_right ? drop_right(text, in_word)
-                                       : drop_left(text, in_word);
+    std::string_view rest =
+        from_right ? drop_right(text, in_word) : drop_left(text, in_word);
     size_t length = text.size() - rest.size();
     words.push_back(
         from_right ? text.substr(rest.size()) : text.substr(0, length));
@@ -232,7 +232,7 @@ std::string pad(
   int64_t missing = width - length;
   int64_t before = alignment == Alignment::kLeft ? 0
       : alignment == Alignment::kRight           ? missing
-                                    : missing / 2 + (missing & width & 1);
+                                       : missing / 2 + (missing & width & 1);
   std::string result;
   for (int64_t i = 0; i < before; ++i) {
     result += fill;

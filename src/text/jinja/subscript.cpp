@@ -24,7 +24,13 @@ void check_defined(const Value& object) {
 /// Methods that would change what they are called on: the sandbox has none.
 bool changes_object(Type type, const std::string& name) {
   static constexpr std::string_view kOfLists[] = {
-      "append", "clear", "pop", "reverse", "insert", "sort", "extend",
+      "append",
+      "clear",
+      "pop",
+      "reverse",
+      "insert",
+      "sort",
+      "extend",
       "remove"};
   static constexpr std::string_view kOfDicts[] = {
       "clear", "pop", "popitem", "setdefault", "update"};
@@ -43,8 +49,7 @@ bool is_hashable(const Value& key) {
     case Type::kView:
       return false;
     case Type::kTuple:
-      return std::all_of(
-          key.items().begin(), key.items().end(), is_hashable);
+      return std::all_of(key.items().begin(), key.items().end(), is_hashable);
     default:
       return true;
   }
@@ -131,9 +136,9 @@ Indices find_indices(
 
 Value slice_range(const Range& range, const Indices& indices) {
   auto at = [&](int64_t i) {
-    return add(
-        range.start,
-        calculate(Binary::Operation::kMultiply, i, range.step)).integer();
+    return add(range.start,
+               calculate(Binary::Operation::kMultiply, i, range.step))
+        .integer();
   };
   Value step =
       calculate(Binary::Operation::kMultiply, range.step, indices.step);

@@ -36,9 +36,8 @@ Template::Template(std::string_view source, std::string name)
   }
 }
 
-std::string Template::render(
-    const io::OrderedJson& context,
-    const std::tm& now) const {
+std::string Template::render(const io::OrderedJson& context, const std::tm& now)
+    const {
   return render_marked(context, now).text;
 }
 

@@ -92,8 +92,7 @@ constexpr Builtin kTests[] = {
     {"filter",
      "",
      [](Runtime&, const Value& self, const Bound&) {
-       return Value(
-           self.is_string() && find_filter(self.text()) != nullptr);
+       return Value(self.is_string() && find_filter(self.text()) != nullptr);
      }},
     {"float", "", test_type<Type::kFloat>},
     {"ge", "other", test_order<Operation::kGreaterEqual>},

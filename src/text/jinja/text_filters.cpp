@@ -17,7 +17,8 @@ const std::string& need_text(const Value& value, const char* filter) {
     fail(value.as<Undefined>().message);
   }
   if (!value.is_string()) {
-    fail(fmt::format("{}: needs a string, not '{}'", filter, value.type_name()));
+    fail(
+        fmt::format("{}: needs a string, not '{}'", filter, value.type_name()));
   }
   return value.text();
 }
@@ -105,8 +106,8 @@ Value count_words(Runtime&, const Value& self, const Bound&) {
   int64_t count = 0;
   bool in_word = false;
   for (char32_t code : decode(to_text(self))) {
-    bool is_word = unicode::is_letter(code) || unicode::is_numeric(code) ||
-        code == '_';
+    bool is_word =
+        unicode::is_letter(code) || unicode::is_numeric(code) || code == '_';
     count += is_word && !in_word ? 1 : 0;
     in_word = is_word;
   }
@@ -134,8 +135,7 @@ Value quote_url(Runtime& runtime, const Value& self, const Bound&) {
     return quote(self, false);
   }
   Value pairs = self.is(Type::kDict)
-      ? Value(std::make_shared<View>(
-            self.share<Dict>(), View::Part::kItems))
+      ? Value(std::make_shared<View>(self.share<Dict>(), View::Part::kItems))
       : self;
   std::string out;
   Next next = iterate(runtime, pairs);
@@ -159,8 +159,7 @@ Value strip_tags(Runtime&, const Value& self, const Bound&) {
     size_t i = 0;
     while (true) {
       size_t from = text.find(begin, i);
-      size_t to =
-          from == std::string::npos ? from : text.find(end, from + 1);
+      size_t to = from == std::string::npos ? from : text.find(end, from + 1);
       if (to == std::string::npos) {
         text = kept.append(text, i);
         return;
@@ -231,10 +230,7 @@ Value replace_text(Runtime&, const Value& self, const Bound& arguments) {
       arguments.is_none_or_absent(2) ? -1 : arguments.integer(2));
 }
 
-Value format_text_filter(
-    Runtime&,
-    const Value& self,
-    const Bound& arguments) {
+Value format_text_filter(Runtime&, const Value& self, const Bound& arguments) {
   const Arguments& given = arguments.rest();
   if (given.named.empty()) {
     return format_percent(to_text(self), make_tuple(given.positional));
