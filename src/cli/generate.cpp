@@ -271,6 +271,7 @@ int run_generate(const std::vector<std::string>& arguments) {
   set_threads(options.threads);
   const Waiting waiting;
   ModelSource source = find_model(options.model);
+  print_warnings(source);
   if (!source.has_weights()) {
     throw DataError(fmt::format(
         "[model] {} holds no weights. Give the folder of a trained model.",

@@ -72,14 +72,11 @@ void load_safetensors(
     const std::filesystem::path& path,
     const TensorMap& into) {
   io::SafetensorsFile file(path);
-  io::Shapes shapes;
+  io::FileTensors tensors;
   for (const auto& [name, entry] : file.entries()) {
-    shapes[name] = entry.shape;
+    tensors[name] = {&file, &entry};
   }
-  io::check_match(shapes, into);
-  for (const auto& [name, tensor] : into) {
-    file.copy(file.entries().at(name), tensor);
-  }
+  io::copy(tensors, into);
 }
 
 void copy_tensors(const TensorMap& from, const TensorMap& into) {

@@ -42,11 +42,7 @@ class Checkpoint {
     }
   }
 
-  struct Tensor {
-    const io::SafetensorsFile* file = nullptr;
-    const io::SafetensorsFile::Entry* entry = nullptr;
-  };
-  const std::map<std::string, Tensor>& tensors() const {
+  const io::FileTensors& tensors() const {
     return tensors_;
   }
   const std::vector<fs::path>& paths() const {
@@ -97,7 +93,7 @@ class Checkpoint {
 
   std::vector<fs::path> paths_;
   std::vector<std::unique_ptr<io::SafetensorsFile>> files_;
-  std::map<std::string, Tensor> tensors_;
+  io::FileTensors tensors_;
 };
 
 /// Buffers that no parameter stands for.
@@ -106,39 +102,30 @@ bool is_buffer(const std::string& name) {
       name.ends_with(".rotary_emb.inv_freq");
 }
 
-/// The names of a model's weights for those of a checkpoint.
-std::map<std::string, Checkpoint::Tensor> match_names(
-    const Checkpoint& checkpoint,
-    const ModelConfig& config) {
+constexpr const char* kHead = "lm_head.weight";
+
+const char* embedding_name(Family family) {
+  return family == Family::kGpt2 ? "transformer.wte.weight"
+                                 : "model.embed_tokens.weight";
+}
+
+/// The names of a model's weights for those of a checkpoint, a head of its own
+/// among them if the file has one.
+io::FileTensors match_names(const Checkpoint& checkpoint, Family family) {
   const std::string prefix =
-      config.family == Family::kGpt2 ? "transformer." : "model.";
+      family == Family::kGpt2 ? "transformer." : "model.";
   // GPT-2's first checkpoints have the names of the model without its head.
   const bool bare = std::none_of(
       checkpoint.tensors().begin(),
       checkpoint.tensors().end(),
       [&](const auto& named) { return named.first.starts_with(prefix); });
-  std::map<std::string, Checkpoint::Tensor> named;
+  io::FileTensors named;
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    if (is_buffer(name) || (name == "lm_head.weight" && config.tied_head)) {
-      continue; // a tied head is the embedding
+    if (!is_buffer(name)) {
+      named[bare && name != kHead ? prefix + name : name] = tensor;
     }
-    named[bare && name != "lm_head.weight" ? prefix + name : name] = tensor;
   }
   return named;
-}
-
-void copy(
-    const std::map<std::string, Checkpoint::Tensor>& from,
-    const TensorMap& into) {
-  io::Shapes shapes;
-  for (const auto& [name, tensor] : from) {
-    shapes[name] = tensor.entry->shape;
-  }
-  io::check_match(shapes, into);
-  for (const auto& [name, tensor] : into) {
-    const auto& source = from.at(name);
-    source.file->copy(*source.entry, tensor);
-  }
 }
 
 const char* dtype_name(at::ScalarType dtype) {
@@ -183,6 +170,35 @@ bool is_bf16_checkpoint(const fs::path& folder) {
   return true;
 }
 
+std::vector<std::string> fit_to_weights(
+    const fs::path& folder,
+    ModelConfig& config) {
+  std::vector<std::string> notes;
+  if (!config.tied_head) {
+    return notes;
+  }
+  Checkpoint checkpoint(folder);
+  auto named = match_names(checkpoint, config.family);
+  const char* embedding = embedding_name(config.family);
+  if (named.contains(kHead) && named.contains(embedding) &&
+      !io::equal(named.at(kHead), named.at(embedding))) {
+    notes.push_back(fmt::format(
+        "[model] the config of {} ties {} to {}, and the weights hold both "
+        "with different values. They are not tied, as in transformers. Set "
+        "\"tie_word_embeddings\" to false if they are meant to differ, else "
+        "remove {} from the weights.",
+        folder.string(),
+        kHead,
+        embedding,
+        kHead));
+    config.tied_head = false;
+    io::OrderedJson json = io::OrderedJson::parse(config.json);
+    json["tie_word_embeddings"] = false;
+    config.json = json.dump(2) + "\n";
+  }
+  return notes;
+}
+
 std::string digest_checkpoint(const fs::path& folder) {
   std::string text;
   Checkpoint checkpoint(folder);
@@ -194,7 +210,15 @@ std::string digest_checkpoint(const fs::path& folder) {
 
 void load_checkpoint(const fs::path& folder, const Transformer& model) {
   Checkpoint checkpoint(folder);
-  copy(match_names(checkpoint, model.config()), model.state());
+  auto named = match_names(checkpoint, model.config().family);
+  if (model.config().tied_head) {
+    // Where there is no embedding, the head that is the same stands for it.
+    if (auto head = named.extract(kHead)) {
+      head.key() = embedding_name(model.config().family);
+      named.insert(std::move(head));
+    }
+  }
+  io::copy(named, model.state());
 }
 
 void save_checkpoint(const fs::path& folder, const Transformer& model) {
@@ -304,14 +328,14 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
 
 void load_adapter(const fs::path& folder, const Transformer& model) {
   io::SafetensorsFile file(folder / kAdapterWeights);
-  std::map<std::string, Checkpoint::Tensor> named;
+  io::FileTensors named;
   for (const auto& [name, entry] : file.entries()) {
     std::string own = name.starts_with(kPeftPrefix)
         ? name.substr(std::string(kPeftPrefix).size())
         : name;
     named[own] = {&file, &entry};
   }
-  copy(named, model.adapters());
+  io::copy(named, model.adapters());
 }
 
 } // namespace accrue

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "accrue/models/transformer.h"
 
@@ -14,6 +15,13 @@ bool has_weights(const std::filesystem::path& folder);
 
 /// True if every matrix of the folder's weights is in bf16.
 bool is_bf16_checkpoint(const std::filesystem::path& folder);
+
+/// Gives `config` a head of its own if the folder's weights hold one that
+/// differs from the embedding it is tied to, as transformers 5 does. Returns
+/// what people should know of how the folder is read.
+std::vector<std::string> fit_to_weights(
+    const std::filesystem::path& folder,
+    ModelConfig& config);
 
 /// Digest of all files that hold a folder's weights.
 std::string digest_checkpoint(const std::filesystem::path& folder);

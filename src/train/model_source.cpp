@@ -83,7 +83,9 @@ ModelSource find_model(const std::string& model) {
     source.base = find_base(model, adapter.base);
   }
   source.config = read_model_config(source.base);
-  if (fs::is_directory(source.base) && !source.has_weights()) {
+  if (source.has_weights()) {
+    source.warnings = fit_to_weights(source.base, source.config);
+  } else if (fs::is_directory(source.base)) {
     check_no_other_weights(source.base);
   }
   return source;

@@ -4,6 +4,7 @@ Needs torch, transformers and peft; skips without them.
 """
 
 import json
+import pathlib
 import random
 import tempfile
 import unittest
@@ -14,6 +15,7 @@ try:
     import torch
     import torch.nn.functional as F
     from peft import LoraConfig, PeftModel, get_peft_model
+    from safetensors.torch import load_file, save_file
     from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
     from transformers.utils import logging
 except ImportError as error:
@@ -45,10 +47,13 @@ class HuggingFaceTest(CliTest):
         self.corpus = (self.folder / "text.txt").read_bytes()[:SEQ_LEN * 16 + 1]
         self.write("text.txt", self.corpus)
 
-    def make_model(self, family, **kwargs):
+    def make_model(self, family, tie_word_embeddings=None, **kwargs):
         """A random model, with weights large enough to tell it from others."""
         torch.manual_seed(3)
-        config = AutoConfig.for_model(family, **FAMILIES[family], eos_token_id=0, bos_token_id=None)
+        settings = dict(FAMILIES[family], eos_token_id=0, bos_token_id=None)
+        if tie_word_embeddings is not None:
+            settings["tie_word_embeddings"] = tie_word_embeddings
+        config = AutoConfig.for_model(family, **settings)
         model = AutoModelForCausalLM.from_config(config).eval()
         with torch.no_grad():
             for parameter in model.parameters():
@@ -103,6 +108,47 @@ class HuggingFaceTest(CliTest):
                 model.save_pretrained(self.path(name + "-back"))
                 again = self.same_weights(name + "-2", "--model", self.path(name + "-back"))
                 self.assertEqual(first, again, name)
+
+    def loaded(self, folder):
+        """The model as transformers reads it, and what it says of that."""
+        logging.set_verbosity_warning()
+        self.addCleanup(logging.set_verbosity_error)
+        with self.assertLogs("transformers.modeling_utils", "WARNING") as said:
+            # assertLogs wants at least one.
+            logging.get_logger("transformers.modeling_utils").warning("reading")
+            model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        return model, "\n".join(said.output)
+
+    def test_a_head_beside_the_embedding_it_is_tied_to(self):
+        head = "lm_head.weight"
+        for family in FAMILIES:
+            embedding = "transformer.wte.weight" if family == "gpt2" else "model.embed_tokens.weight"
+            folder, _ = self.make_model(family, tie_word_embeddings=True)
+            path = pathlib.Path(folder) / "model.safetensors"
+            rest = load_file(path)
+            values = rest.pop(embedding)
+            self.assertNotIn(head, rest)
+            losses = {}
+            for case, tensors in (("equal", {embedding: values, head: values.clone()}),
+                                  ("alone", {head: values}),
+                                  ("differs", {embedding: values, head: values.flip(0)})):
+                save_file(rest | tensors, path, metadata={"format": "pt"})
+                model, said = self.loaded(folder)
+                losses[case] = self.loss(model)
+                done = self.run_accrue("eval", "--model", folder, "--valid", self.text,
+                                       "--seq-len", SEQ_LEN, "--quiet", "--json")
+                self.assertAlmostEqual(json.loads(done.stdout)["loss"], losses[case], delta=2e-5,
+                                       msg=f"{family} {case}")
+                self.assertEqual("we will NOT tie them" in said, case == "differs", said)
+                self.assertEqual("warning: " in done.stderr, case == "differs", done.stderr)
+            self.assertIn(f"ties {head} to {embedding}", done.stderr)
+            self.assertGreater(abs(losses["differs"] - losses["equal"]), 1e-3)
+            # What is written says so, and nobody has to warn again.
+            self.train(f"{family}-run", "--model", folder, "--lr", 0, "--steps", 1)
+            model, said = self.loaded(self.path(f"{family}-run/model"))
+            self.assertIs(model.config.tie_word_embeddings, False)
+            self.assertNotIn("tie", said)
+            self.assertAlmostEqual(self.loss(model), losses["differs"], delta=2e-5)
 
     def check_twenty_steps(self, family):
         samples = self.samples()
