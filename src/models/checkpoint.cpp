@@ -28,10 +28,10 @@ constexpr const char* kPeftPrefix = "base_model.model.";
 class Checkpoint {
  public:
   explicit Checkpoint(const fs::path& folder) {
-    if (fs::exists(folder / kIndex)) {
-      open_index(folder);
-    } else if (fs::exists(folder / kWeights)) {
+    if (fs::exists(folder / kWeights)) {
       add_file(folder / kWeights, nullptr);
+    } else if (fs::exists(folder / kIndex)) {
+      open_index(folder);
     } else {
       throw DataError(fmt::format(
           "[model] {} holds neither {} nor {}, the weights that accrue reads. "
@@ -174,6 +174,15 @@ std::vector<std::string> fit_to_weights(
     const fs::path& folder,
     ModelConfig& config) {
   std::vector<std::string> notes;
+  if (fs::exists(folder / kWeights) && fs::exists(folder / kIndex)) {
+    notes.push_back(fmt::format(
+        "[model] {} holds both {} and {}. The former is read, as in "
+        "transformers; the index and its files are not. Remove what is out of "
+        "date.",
+        folder.string(),
+        kWeights,
+        kIndex));
+  }
   if (!config.tied_head) {
     return notes;
   }

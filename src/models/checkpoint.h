@@ -26,11 +26,11 @@ std::vector<std::string> fit_to_weights(
 /// Digest of all files that hold a folder's weights.
 std::string digest_checkpoint(const std::filesystem::path& folder);
 
-/// Copies model.safetensors, or the files of model.safetensors.index.json, into
-/// the model's weights, a few MiB at a time. A name without its
-/// "transformer." and buffers that old versions wrote are understood. Throws
-/// DataError naming every tensor that is missing, not expected or of another
-/// shape; nothing has changed then.
+/// Copies model.safetensors or, where there is none, the files of
+/// model.safetensors.index.json into the model's weights, a few MiB at a time.
+/// A name without its "transformer." and buffers that old versions wrote are
+/// understood. Throws DataError naming every tensor that is missing, not
+/// expected or of another shape; nothing has changed then.
 void load_checkpoint(
     const std::filesystem::path& folder,
     const Transformer& model);

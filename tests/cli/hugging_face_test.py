@@ -6,6 +6,7 @@ Needs torch, transformers and peft; skips without them.
 import json
 import pathlib
 import random
+import shutil
 import tempfile
 import unittest
 
@@ -47,9 +48,9 @@ class HuggingFaceTest(CliTest):
         self.corpus = (self.folder / "text.txt").read_bytes()[:SEQ_LEN * 16 + 1]
         self.write("text.txt", self.corpus)
 
-    def make_model(self, family, tie_word_embeddings=None, **kwargs):
+    def make_model(self, family, tie_word_embeddings=None, seed=3, **kwargs):
         """A random model, with weights large enough to tell it from others."""
-        torch.manual_seed(3)
+        torch.manual_seed(seed)
         settings = dict(FAMILIES[family], eos_token_id=0, bos_token_id=None)
         if tie_word_embeddings is not None:
             settings["tie_word_embeddings"] = tie_word_embeddings
@@ -149,6 +150,25 @@ class HuggingFaceTest(CliTest):
             self.assertIs(model.config.tie_word_embeddings, False)
             self.assertNotIn("tie", said)
             self.assertAlmostEqual(self.loss(model), losses["differs"], delta=2e-5)
+
+    def test_an_index_beside_the_weights_is_not_used(self):
+        folder, model = self.make_model("llama")
+        shards, _ = self.make_model("llama", seed=4, max_shard_size="20KB")
+        want = self.loss(model)
+        self.assertGreater(abs(self.evaluate(shards) - want), 0.01)
+        folder = pathlib.Path(folder)
+        for file in pathlib.Path(shards).glob("model*"):
+            shutil.copy(file, folder)
+        for stale in (False, True):
+            if stale:
+                for file in folder.glob("model-*"):
+                    file.unlink()
+            done = self.run_accrue("eval", "--model", folder, "--valid", self.text, "--seq-len",
+                                   SEQ_LEN, "--quiet", "--json")
+            self.assertIn("holds both model.safetensors and model.safetensors.index.json",
+                          done.stderr)
+            self.assertAlmostEqual(json.loads(done.stdout)["loss"], want, delta=2e-5)
+            self.assertAlmostEqual(self.loss(self.loaded(folder)[0]), want, delta=1e-6)
 
     def check_twenty_steps(self, family):
         samples = self.samples()
