@@ -162,6 +162,7 @@ std::vector<uint32_t> prompt_ids(
   if (ids.empty()) {
     ids.push_back(vocabulary.end_of_text());
   }
+  vocabulary.check_embedded(ids, [] { return "the prompt"; });
   return ids;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "accrue/core/error.h"
@@ -94,15 +95,19 @@ ModelSource find_model(const std::string& model) {
 Vocabulary open_vocabulary(const ModelSource& source) {
   Vocabulary vocabulary =
       Vocabulary::open(source.folder(), source.config.eos_token);
-  if (source.config.vocab_size < vocabulary.size()) {
+  if (vocabulary.is_bytes() && source.config.vocab_size < vocabulary.size()) {
     throw DataError(fmt::format(
-        "[model] {} has a vocabulary of {}, {} {}. Give a model that was made "
-        "for it.",
+        "[model] {} has a vocabulary of {}, bytes need {}. Give a model that "
+        "was made for bytes, or put its tokenizer.json beside it.",
         source.base.string(),
         source.config.vocab_size,
-        vocabulary.is_bytes() ? "bytes need" : "its tokenizer has",
         vocabulary.size()));
   }
+  // Tokenizers may have more tokens, as long as nobody uses them.
+  vocabulary.set_embedding(
+      static_cast<uint32_t>(
+          std::min<int64_t>(source.config.vocab_size, vocabulary.size())),
+      source.folder());
   return vocabulary;
 }
 

@@ -32,7 +32,8 @@ struct ModelSource {
 /// fresh ones instead would surprise.
 ModelSource find_model(const std::string& model);
 
-/// Throws DataError if ids of `vocabulary` are too many for the model.
+/// Knows how many embeddings the model has. Throws DataError if it has none for
+/// some bytes.
 Vocabulary open_vocabulary(const ModelSource& source);
 
 /// Makes the model and loads what there is: weights, or fresh ones from

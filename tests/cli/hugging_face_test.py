@@ -6,11 +6,14 @@ Needs torch, transformers and peft; skips without them.
 import json
 import pathlib
 import random
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 import unittest
 
-from support import CliTest, prose
+from support import SOURCE, CliTest, prose
 
 try:
     import torch
@@ -48,12 +51,10 @@ class HuggingFaceTest(CliTest):
         self.corpus = (self.folder / "text.txt").read_bytes()[:SEQ_LEN * 16 + 1]
         self.write("text.txt", self.corpus)
 
-    def make_model(self, family, tie_word_embeddings=None, seed=3, **kwargs):
+    def make_model(self, family, seed=3, settings=None, **kwargs):
         """A random model, with weights large enough to tell it from others."""
         torch.manual_seed(seed)
-        settings = dict(FAMILIES[family], eos_token_id=0, bos_token_id=None)
-        if tie_word_embeddings is not None:
-            settings["tie_word_embeddings"] = tie_word_embeddings
+        settings = FAMILIES[family] | {"eos_token_id": 0, "bos_token_id": None} | (settings or {})
         config = AutoConfig.for_model(family, **settings)
         model = AutoModelForCausalLM.from_config(config).eval()
         with torch.no_grad():
@@ -124,7 +125,7 @@ class HuggingFaceTest(CliTest):
         head = "lm_head.weight"
         for family in FAMILIES:
             embedding = "transformer.wte.weight" if family == "gpt2" else "model.embed_tokens.weight"
-            folder, _ = self.make_model(family, tie_word_embeddings=True)
+            folder, _ = self.make_model(family, settings={"tie_word_embeddings": True})
             path = pathlib.Path(folder) / "model.safetensors"
             rest = load_file(path)
             values = rest.pop(embedding)
@@ -169,6 +170,22 @@ class HuggingFaceTest(CliTest):
                           done.stderr)
             self.assertAlmostEqual(json.loads(done.stdout)["loss"], want, delta=2e-5)
             self.assertAlmostEqual(self.loss(self.loaded(folder)[0]), want, delta=1e-6)
+
+    def test_embeddings_are_added_as_the_message_says(self):
+        folder, _ = self.make_model("llama", settings={"vocab_size": 424})
+        shutil.copy(SOURCE / "tests/oracle/tokenizers/llama3.json",
+                    pathlib.Path(folder) / "tokenizer.json")
+        self.write(f"{folder}/tokenizer_config.json",
+                   json.dumps({"eos_token": "<|end_of_text|>"}))
+        text = self.write("marked.txt", "a sea of men<|eot_id|> " * 200)
+        args = ("--model", folder, "--data", text, "--seq-len", SEQ_LEN, "--steps", 1)
+        done = self.train("run", *args, expect=3)
+        command = done.stderr[done.stderr.index("python -c ") + len("python -c "):]
+        subprocess.run([sys.executable, "-c", *shlex.split(command)], check=True,
+                       capture_output=True)
+        self.train("run", *args)
+        config = json.loads((self.folder / "run/model/config.json").read_text())
+        self.assertEqual(config["vocab_size"], 425)
 
     def check_twenty_steps(self, family):
         samples = self.samples()
