@@ -86,7 +86,7 @@ void Vocabulary::check_embedded(
     std::span<const uint32_t> ids,
     const std::function<std::string()>& user) const {
   auto id = std::find_if(
-      ids.begin(), ids.end(), [&](uint32_t id) { return id >= embeddings_; });
+      ids.begin(), ids.end(), [&](uint32_t i) { return i >= embeddings_; });
   if (id != ids.end()) {
     throw DataError(fmt::format(
         "[tokenizer] {} uses the token \"{}\" (id {}), and the model in {} has "

@@ -187,6 +187,42 @@ class HuggingFaceTest(CliTest):
         config = json.loads((self.folder / "run/model/config.json").read_text())
         self.assertEqual(config["vocab_size"], 425)
 
+    def test_fields_that_tools_leave_in_configs_change_nothing(self):
+        left = {"unsloth_fixed": True, "unsloth_version": "2025.12.5", "_name_or_path": "x/y",
+                "_commit_hash": "a", "attn_implementation": "sdpa", "torch_dtype": "float32",
+                "use_cache": False, "do_sample": True, "temperature": 0.6, "max_length": 2048,
+                "tokenizer_model_max_length": 512, "num_labels": 2,
+                "auto_map": {"AutoModelForCausalLM": "modeling_x.X"}}
+        for family in FAMILIES:
+            folder, model = self.make_model(family)
+            path = pathlib.Path(folder) / "config.json"
+            config = json.loads(path.read_text())
+            path.write_text(json.dumps(config | left))
+            # They are nothing to transformers either.
+            read = AutoModelForCausalLM.from_pretrained(folder).eval()
+            self.assertAlmostEqual(self.loss(read), self.loss(model), delta=1e-6)
+            self.assertAlmostEqual(self.evaluate(folder), self.loss(model), delta=2e-5)
+            path.write_text(json.dumps(config | {"logit_scale": 0.5}))
+            done = self.run_accrue("eval", "--model", folder, "--valid", self.text, expect=3)
+            self.assertIn('"logit_scale" is not supported', done.stderr)
+
+    def test_rotary_settings_in_either_spelling(self):
+        folder, model = self.make_model("llama")
+        path = pathlib.Path(folder) / "config.json"
+        config = json.loads(path.read_text())
+        newer = config.pop("rope_parameters")
+        older = {"rope_theta": newer["rope_theta"], "rope_scaling": {
+            key: value for key, value in newer.items() if key != "rope_theta"}}
+        for spelling in (older, {"rope_parameters": newer}, older | {"rope_parameters": newer}):
+            path.write_text(json.dumps(config | spelling))
+            read = AutoModelForCausalLM.from_pretrained(folder).eval()
+            self.assertAlmostEqual(self.loss(read), self.loss(model), delta=1e-6)
+            self.assertAlmostEqual(self.evaluate(folder), self.loss(model), delta=2e-5)
+        path.write_text(json.dumps(
+            config | older | {"rope_parameters": newer | {"factor": 2.0}}))
+        done = self.run_accrue("eval", "--model", folder, "--valid", self.text, expect=3)
+        self.assertIn('"factor" is 8 by "rope_theta" and "rope_scaling", 2 by', done.stderr)
+
     def check_twenty_steps(self, family):
         samples = self.samples()
         folder, model = self.make_model(family)
