@@ -20,9 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
-constexpr const char* kAdapterConfig = "adapter_config.json";
-constexpr const char* kAdapterWeights = "adapter_model.safetensors";
-constexpr const char* kPeftPrefix = "base_model.model.";
 
 /// The weights of a folder, in one file or several.
 class Checkpoint {
@@ -235,116 +232,6 @@ void save_checkpoint(const fs::path& folder, const Transformer& model) {
   io::write_file(folder / "config.json", config_text(model));
   save_safetensors(folder / kWeights, model.state());
   io::sync_directory(folder);
-}
-
-bool has_adapter(const fs::path& folder) {
-  return fs::exists(folder / kAdapterConfig);
-}
-
-void save_adapter(
-    const fs::path& folder,
-    const Transformer& model,
-    const std::string& base) {
-  io::make_directory(folder);
-  const LoraOptions& lora = *model.lora();
-  io::OrderedJson json;
-  json["peft_type"] = "LORA";
-  json["task_type"] = "CAUSAL_LM";
-  json["base_model_name_or_path"] = base;
-  json["r"] = lora.rank;
-  json["lora_alpha"] = lora.alpha;
-  json["lora_dropout"] = 0.0;
-  std::set<std::string> targets(lora.targets.begin(), lora.targets.end());
-  // Spelled out: PEFT's "all-linear" is not the same for every model.
-  const bool all = targets.erase("all-linear") > 0;
-  TensorMap tensors;
-  for (const auto& [name, tensor] : model.adapters()) {
-    if (std::string layer = name.substr(0, name.rfind(".lora_")); all) {
-      targets.insert(layer.substr(layer.rfind('.') + 1));
-    }
-    tensors[kPeftPrefix + name] = tensor;
-  }
-  json["target_modules"] = targets;
-  json["bias"] = "none";
-  json["fan_in_fan_out"] = model.config().family == Family::kGpt2;
-  json["inference_mode"] = true;
-  io::write_file(folder / kAdapterConfig, json.dump(2) + "\n");
-  save_safetensors(folder / kAdapterWeights, tensors);
-  io::sync_directory(folder);
-}
-
-AdapterConfig read_adapter_config(const fs::path& folder) {
-  io::Json json = io::read_json(folder / kAdapterConfig);
-  io::Node node(json, (folder / kAdapterConfig).string());
-  AdapterConfig config;
-  if (node.at("peft_type").text() != "LORA") {
-    node.at("peft_type").fail("must be LORA");
-  }
-  config.base = node.text("base_model_name_or_path", "");
-  config.lora.rank = node.at("r").integer();
-  if (config.lora.rank < 1) {
-    node.at("r").fail("must be >= 1");
-  }
-  io::Node alpha = node.at("lora_alpha");
-  if (!alpha.json().is_number()) {
-    alpha.fail("must be a number");
-  }
-  config.lora.alpha = alpha.json().get<double>();
-  io::Node targets = node.at("target_modules");
-  config.lora.targets.clear();
-  if (targets.json().is_string()) {
-    if (targets.text() != "all-linear") {
-      targets.fail("must be a list of names or all-linear");
-    }
-    config.lora.targets.push_back(targets.text());
-  } else {
-    for (const io::Node& target : targets.elements()) {
-      config.lora.targets.push_back(target.text());
-    }
-  }
-  if (node.text("bias", "none") != "none") {
-    node.at("bias").fail("must be none");
-  }
-  // Anything else that changes what an adapter does.
-  for (const char* key :
-       {"use_dora", "use_rslora", "use_qalora", "use_bdlora", "lora_bias"}) {
-    if (node.boolean(key, false)) {
-      node.at(key).fail("is not supported");
-    }
-  }
-  for (const char* key :
-       {"modules_to_save",
-        "layers_to_transform",
-        "rank_pattern",
-        "alpha_pattern",
-        "exclude_modules",
-        "layer_replication",
-        "alora_invocation_tokens",
-        "target_parameters",
-        "trainable_token_indices"}) {
-    if (auto field = node.find(key); field && !field->json().empty()) {
-      field->fail("is not supported");
-    }
-  }
-  // Of the others some change the base's weights when they are loaded.
-  if (auto field = node.find("init_lora_weights"); field &&
-      !field->json().is_boolean() && field->json() != "gaussian" &&
-      field->json() != "eva") {
-    field->fail("must be true, false, \"gaussian\" or \"eva\"");
-  }
-  return config;
-}
-
-void load_adapter(const fs::path& folder, const Transformer& model) {
-  io::SafetensorsFile file(folder / kAdapterWeights);
-  io::FileTensors named;
-  for (const auto& [name, entry] : file.entries()) {
-    std::string own = name.starts_with(kPeftPrefix)
-        ? name.substr(std::string(kPeftPrefix).size())
-        : name;
-    named[own] = {&file, &entry};
-  }
-  io::copy(named, model.adapters());
 }
 
 } // namespace accrue

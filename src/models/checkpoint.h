@@ -6,7 +6,7 @@
 
 #include "accrue/models/transformer.h"
 
-// Folders as transformers' save_pretrained and PEFT's write and read them.
+// Folders as transformers' save_pretrained writes and reads them.
 
 namespace accrue {
 
@@ -38,24 +38,6 @@ void load_checkpoint(
 /// Writes config.json and model.safetensors. The config is the one that the
 /// model was made from, with the dtype of what is written.
 void save_checkpoint(
-    const std::filesystem::path& folder,
-    const Transformer& model);
-
-/// adapter_config.json and adapter_model.safetensors, in PEFT's format.
-bool has_adapter(const std::filesystem::path& folder);
-void save_adapter(
-    const std::filesystem::path& folder,
-    const Transformer& model,
-    const std::string& base);
-
-/// What an adapter folder was made with. Throws DataError for what accrue
-/// can't do (other kinds than LoRA, biases, DoRA, …).
-struct AdapterConfig {
-  LoraOptions lora;
-  std::string base; // model folder or name; may be empty
-};
-AdapterConfig read_adapter_config(const std::filesystem::path& folder);
-void load_adapter(
     const std::filesystem::path& folder,
     const Transformer& model);
 

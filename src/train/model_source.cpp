@@ -7,6 +7,7 @@
 
 #include "accrue/core/error.h"
 #include "io/files.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 
 namespace accrue {
@@ -35,8 +36,10 @@ fs::path find_base(const fs::path& adapter, const std::string& name) {
   throw DataError(fmt::format(
       "[model] the adapter {} was made for \"{}\", which is no model folder "
       "here. Set \"base_model_name_or_path\" in its adapter_config.json to the "
-      "folder of that model.",
+      "folder of that model, which may be given from the adapter's own; a "
+      "model of the hub comes with: hf download {} --local-dir DIR",
       adapter.string(),
+      name,
       name));
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "io/files.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 
 namespace accrue {

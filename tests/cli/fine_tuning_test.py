@@ -1,6 +1,7 @@
 """Conversations, adapters and preferences, from the command line."""
 
 import json
+import shutil
 import unittest
 
 from support import SOURCE, CliTest, prose
@@ -128,6 +129,26 @@ class FineTuningTest(CliTest):
         self.run_accrue(*resume, "--merge")
         self.assertFalse((self.folder / "run/model/adapter_config.json").exists())
         self.assertTrue((self.folder / "run/adapter/adapter_config.json").exists())
+
+    def test_an_adapter_moves_with_its_base(self):
+        self.run_accrue(*self.chat_args("run", "--lora-rank", 2))
+        before = self.run_accrue("eval", "--model", self.path("run/model"), "--valid",
+                                 self.chats, "--json").stdout
+        pair = self.folder / "pair"
+        shutil.copytree(self.folder / "run/model", pair / "adapter")
+        shutil.move(self.base, pair / "base")
+        path = pair / "adapter/adapter_config.json"
+        config = json.loads(path.read_text())
+        for name, code in (("../base", 0), (config["base_model_name_or_path"], 3),
+                           ("meta/no-such-model", 3)):
+            path.write_text(json.dumps(config | {"base_model_name_or_path": name}))
+            done = self.run_accrue("eval", "--model", "pair/adapter", "--valid", self.chats,
+                                   "--json", cwd=self.folder, expect=code)
+            if code == 0:
+                self.assertEqual(done.stdout, before)
+            else:
+                self.assert_error(done, f'was made for "{name}"', "adapter_config.json",
+                                  f"hf download {name}")
 
     def test_weights_that_are_not_there(self):
         (self.folder / "config").mkdir()

@@ -308,6 +308,31 @@ class HuggingFaceTest(CliTest):
         peft.save_pretrained(self.path("theirs"))
         self.assertAlmostEqual(self.evaluate(self.path("theirs")), self.loss(peft), delta=2e-5)
 
+    def test_adapters_with_more_than_lora_are_refused_until_merged(self):
+        folder, _ = self.make_model("llama")
+        for name, options, saving, what in (
+                ("modules", {"modules_to_save": ["lm_head"]}, {},
+                 '"modules_to_save" is not supported (["lm_head"])'),
+                ("embeddings", {}, {"save_embedding_layers": True},
+                 "speak of: lm_head.weight, model.embed_tokens.weight")):
+            peft = get_peft_model(
+                AutoModelForCausalLM.from_pretrained(folder),
+                LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False, **options))
+            if options:
+                with torch.no_grad():
+                    head = peft.base_model.model.lm_head.modules_to_save.default.weight
+                    head.add_(torch.randn_like(head) * 0.1)
+            adapter = self.path(name)
+            peft.save_pretrained(adapter, **saving)
+            done = self.run_accrue("eval", "--model", adapter, "--valid", self.text, expect=3)
+            self.assert_error(done, f"[adapter] {adapter}", "merge_and_unload")
+            self.assertIn(what, done.stderr)
+            command = done.stderr[done.stderr.index("python -c ") + len("python -c "):]
+            subprocess.run([sys.executable, "-c", *shlex.split(command)], check=True,
+                           capture_output=True)
+            self.assertAlmostEqual(
+                self.evaluate(adapter + "-merged"), self.loss(peft.eval()), delta=2e-5)
+
     def test_preferences_are_those_of_a_plain_loop(self):
         folder, model = self.make_model("llama")
         pick = random.Random(4)
