@@ -36,8 +36,6 @@ constexpr std::array<DtypeName, 8> kDtypes{{
     {at::kBool, "BOOL"},
 }};
 
-constexpr int64_t kPieceElements = int64_t{1} << 19;
-
 } // namespace
 
 void check_match(const Shapes& found, const TensorMap& into) {

@@ -15,6 +15,9 @@
 
 namespace accrue::io {
 
+/// Tensors are converted in pieces of so many.
+constexpr int64_t kPieceElements = int64_t{1} << 19;
+
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 /// Throws DataError naming every tensor of `into` that is missing or of another

@@ -122,7 +122,8 @@ bool has_adapter(const fs::path& folder) {
 void save_adapter(
     const fs::path& folder,
     const Transformer& model,
-    const std::string& base) {
+    const std::string& base,
+    std::optional<at::ScalarType> dtype) {
   io::make_directory(folder);
   const LoraOptions& lora = *model.lora();
   io::OrderedJson json;
@@ -147,7 +148,7 @@ void save_adapter(
   json["fan_in_fan_out"] = model.config().family == Family::kGpt2;
   json["inference_mode"] = true;
   io::write_file(folder / kAdapterConfig, json.dump(2) + "\n");
-  save_safetensors(folder / kAdapterWeights, tensors);
+  save_safetensors(folder / kAdapterWeights, tensors, dtype);
   io::sync_directory(folder);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "accrue/models/transformer.h"
@@ -9,12 +10,16 @@
 
 namespace accrue {
 
-/// adapter_config.json and adapter_model.safetensors, in PEFT's format.
+/// True if `folder` has an adapter_config.json.
 bool has_adapter(const std::filesystem::path& folder);
+
+/// Writes adapter_config.json and adapter_model.safetensors, in `dtype` if
+/// given.
 void save_adapter(
     const std::filesystem::path& folder,
     const Transformer& model,
-    const std::string& base);
+    const std::string& base,
+    std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// What an adapter folder was made with. Throws DataError naming every field
 /// that asks for what accrue can't do (other kinds than LoRA, biases, DoRA, …).
@@ -23,6 +28,7 @@ struct AdapterConfig {
   std::string base; // model folder or name; may be empty
 };
 AdapterConfig read_adapter_config(const std::filesystem::path& folder);
+
 /// Throws DataError naming every tensor that is missing or not expected.
 void load_adapter(
     const std::filesystem::path& folder,

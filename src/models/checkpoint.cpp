@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "accrue/core/error.h"
@@ -128,20 +129,26 @@ io::FileTensors match_names(const Checkpoint& checkpoint, Family family) {
 const char* dtype_name(at::ScalarType dtype) {
   return dtype == at::kDouble ? "float64"
       : dtype == at::kFloat   ? "float32"
+      : dtype == at::kHalf    ? "float16"
                               : "bfloat16";
 }
 
-/// The config with the dtype that the weights have now: transformers loads them
-/// as it says.
-std::string config_text(const Transformer& model) {
+/// The config with the dtype that the weights are written in: transformers
+/// loads them as it says.
+std::string config_text(
+    const Transformer& model,
+    std::optional<at::ScalarType> dtype) {
   const std::string& text = model.config().json;
   io::OrderedJson json = io::OrderedJson::parse(text);
-  const char* dtype =
-      dtype_name(model.named_parameters().front().second.scalar_type());
+  const char* name = dtype_name(
+      dtype.value_or(model.named_parameters().front().second.scalar_type()));
   bool changed = false;
   for (const char* key : {"dtype", "torch_dtype"}) {
-    if (json.contains(key) && json[key] != dtype) {
-      json[key] = dtype;
+    // One that was asked for is named whether another was or not.
+    const bool add = dtype && key == std::string_view("dtype") &&
+        !json.contains("torch_dtype");
+    if ((json.contains(key) || add) && json[key] != name) {
+      json[key] = name;
       changed = true;
     }
   }
@@ -227,10 +234,13 @@ void load_checkpoint(const fs::path& folder, const Transformer& model) {
   io::copy(named, model.state());
 }
 
-void save_checkpoint(const fs::path& folder, const Transformer& model) {
+void save_checkpoint(
+    const fs::path& folder,
+    const Transformer& model,
+    std::optional<at::ScalarType> dtype) {
   io::make_directory(folder);
-  io::write_file(folder / "config.json", config_text(model));
-  save_safetensors(folder / kWeights, model.state());
+  io::write_file(folder / "config.json", config_text(model, dtype));
+  save_safetensors(folder / kWeights, model.state(), dtype);
   io::sync_directory(folder);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,10 +36,11 @@ void load_checkpoint(
     const std::filesystem::path& folder,
     const Transformer& model);
 
-/// Writes config.json and model.safetensors. The config is the one that the
-/// model was made from, with the dtype of what is written.
+/// Writes config.json and model.safetensors, in `dtype` if given. The config is
+/// the one that the model was made from, with the dtype of what is written.
 void save_checkpoint(
     const std::filesystem::path& folder,
-    const Transformer& model);
+    const Transformer& model,
+    std::optional<at::ScalarType> dtype = std::nullopt);
 
 } // namespace accrue

@@ -159,10 +159,11 @@ void visit_physical(Options& o, Visitor&& v) {
     o.eval_every,
     "N",
     "optimizer steps between evaluations; 0 = at the end only");
-  v("merge",
-    o.merge,
-    "",
-    "write the model with its adapters merged in, not the adapters alone");
+  v("merge", o.merge, "", "write the model with its adapters merged in");
+  v("save-dtype",
+    o.save_dtype,
+    "fp32|bf16|fp16",
+    "round what goes into out/model to this (default: as it was trained)");
 }
 
 template <class Options, class Visitor>

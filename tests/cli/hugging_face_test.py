@@ -333,6 +333,79 @@ class HuggingFaceTest(CliTest):
             self.assertAlmostEqual(
                 self.evaluate(adapter + "-merged"), self.loss(peft.eval()), delta=2e-5)
 
+    def test_what_is_saved_is_rounded_as_torch_rounds(self):
+        names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        for family in ("gpt2", "llama"):
+            folder, _ = self.make_model(family)
+            args = ("--model", folder, "--seq-len", SEQ_LEN, "--steps", 2)
+            self.train(f"{family}-run", *args)
+            trained = load_file(self.path(f"{family}-run/model/model.safetensors"))
+            for name, dtype in names.items():
+                self.run_accrue("train", "--out", self.path(f"{family}-run"), "--resume",
+                                "--save-dtype", name)
+                saved = load_file(self.path(f"{family}-run/model/model.safetensors"))
+                self.assertEqual(saved.keys(), trained.keys())
+                for key, tensor in trained.items():
+                    want = tensor.to(dtype)
+                    self.assertEqual(saved[key].dtype, dtype)
+                    self.assertTrue(torch.equal(saved[key], want), f"{family} {name} {key}")
+                model, info = AutoModelForCausalLM.from_pretrained(
+                    self.path(f"{family}-run/model"), output_loading_info=True)
+                self.assertFalse(any(info.values()), info)
+                self.assertEqual((model.dtype, model.config.dtype), (dtype, dtype))
+            self.assertFalse(torch.equal(trained[key], trained[key].to(dtype).float()))
+            # A run says it from its start, too, and its checkpoints stay as they were trained.
+            self.train(f"{family}-half", *args, "--save-dtype", "fp16")
+            self.assertEqual(self.model_bytes(f"{family}-half"), self.model_bytes(f"{family}-run"))
+            kept = load_file(self.path(f"{family}-half/checkpoints/step-2/model.safetensors"))
+            self.assertEqual({t.dtype for t in kept.values()}, {torch.float32})
+
+    def test_values_between_two_go_to_the_even_one(self):
+        folder, _ = self.make_model("gpt2")
+        path = pathlib.Path(folder) / "model.safetensors"
+        tensors = load_file(path)
+        positions = tensors["transformer.wpe.weight"]
+        # bf16 keeps 7 bits behind the first, fp16 10.
+        positions[-1, :4] = torch.tensor([1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-11, 1 + 3 * 2**-11])
+        save_file(tensors, path, metadata={"format": "pt"})
+        for name, want in (("bf16", [1, 1 + 2**-6, 1, 1]),
+                           ("fp16", [1 + 2**-8, 1 + 3 * 2**-8, 1, 1 + 2**-9])):
+            self.train(name, "--model", folder, "--seq-len", SEQ_LEN, "--steps", 1, "--lr", 0,
+                       "--save-dtype", name)
+            saved = load_file(self.path(f"{name}/model/model.safetensors"))
+            self.assertEqual(saved["transformer.wpe.weight"][-1, :4].tolist(), want)
+
+    def test_values_too_large_for_fp16_are_named(self):
+        folder, _ = self.make_model("gpt2")
+        path = pathlib.Path(folder) / "model.safetensors"
+        tensors = load_file(path)
+        for value, code in ((65519.0, 0), (65520.0, 3)):  # rounds to 65504, and to infinity
+            tensors["transformer.wpe.weight"][-1, 0] = value
+            save_file(tensors, path, metadata={"format": "pt"})
+            out = f"run{code}"
+            done = self.train(out, "--model", folder, "--seq-len", SEQ_LEN, "--steps", 1, "--lr",
+                              0, "--save-dtype", "fp16", expect=code)
+        self.assert_error(done, '"transformer.wpe.weight" holds values up to 65520', "F16",
+                          "--resume --save-dtype bf16")
+        self.assertEqual(sorted(p.name for p in (self.folder / "run3").glob("*model*")), [])
+        self.run_accrue("train", "--out", self.path("run3"), "--resume", "--save-dtype", "bf16")
+        saved = load_file(self.path("run3/model/model.safetensors"))
+        self.assertEqual(saved["transformer.wpe.weight"][-1, 0].item(), 65536)
+
+    def test_an_adapter_is_saved_in_the_dtype_that_is_asked_for(self):
+        folder, _ = self.make_model("llama")
+        args = ("--model", folder, "--seq-len", SEQ_LEN, "--steps", 2, "--lora-rank", 2, "--lr",
+                "1e-2")
+        for name, extra in (("adapter", ()), ("merged", ("--merge",))):
+            self.train(name, *args, *extra)
+            file = f"{name}/model/" + ("adapter_" * (not extra)) + "model.safetensors"
+            want = load_file(self.path(file))
+            self.run_accrue("train", "--out", self.path(name), "--resume", "--save-dtype", "bf16")
+            for key, tensor in load_file(self.path(file)).items():
+                self.assertTrue(torch.equal(tensor, want[key].to(torch.bfloat16)), key)
+        kept = load_file(self.path("merged/adapter/adapter_model.safetensors"))
+        self.assertEqual({t.dtype for t in kept.values()}, {torch.float32})
+
     def test_preferences_are_those_of_a_plain_loop(self):
         folder, model = self.make_model("llama")
         pick = random.Random(4)
