@@ -182,7 +182,7 @@ void visit_invocation(Options& o, Visitor&& v) {
   v("resume",
     o.resume,
     "",
-    "go on from the newest good checkpoint in --out, with its settings");
+    "go on from the newest good checkpoint in --out, or begin the run there");
   v("max-time",
     o.max_time,
     "90s|30m|8h",
