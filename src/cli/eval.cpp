@@ -94,12 +94,17 @@ int run_eval(const std::vector<std::string>& arguments) {
         options.model));
   }
   auto tick = progress.ticker();
+  Vocabulary vocabulary = open_vocabulary(source);
+  ChatFormat format(
+      vocabulary,
+      source.folder(),
+      {.which = options.chat_template, .train_on = options.train_on});
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = options.data,
        .skip_bad_lines = options.skip_bad_lines,
        .cache = default_cache(),
-       .vocabulary = open_vocabulary(source),
-       .chat_template = options.chat_template,
+       .vocabulary = vocabulary,
+       .format = &format,
        .seq_len = seq_len,
        .threads = at::get_num_threads()},
       [&](uint64_t done, uint64_t total) {

@@ -32,6 +32,7 @@ int run_plan(const std::vector<std::string>& arguments);
 int run_verify(const std::vector<std::string>& arguments);
 int run_generate(const std::vector<std::string>& arguments);
 int run_eval(const std::vector<std::string>& arguments);
+int run_show_data(const std::vector<std::string>& arguments);
 int run_tokenize(const std::vector<std::string>& arguments);
 int run_version();
 int run_report(const std::vector<std::string>& arguments);

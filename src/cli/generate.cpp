@@ -146,12 +146,17 @@ std::vector<uint32_t> prompt_ids(
   Vocabulary::Encoder encoder(vocabulary);
   std::vector<uint32_t> ids;
   if (options.chat) {
-    ids =
-        format
-            .tokenize(
-                format.render({{"user", options.prompt}}, /*answer_next=*/true),
-                encoder)
-            .tokens;
+    Conversation conversation;
+    conversation.append(
+        {{{"role", "user"}, {"content", options.prompt}}}, "messages");
+    try {
+      ids = format.tokenize_prompt(conversation, encoder);
+    } catch (const LineProblem& problem) {
+      throw DataError(fmt::format(
+          "[chat template] the prompt {}. Pass another --chat-template, or "
+          "leave --chat out.",
+          problem.what()));
+    }
   } else {
     ids = encoder(options.prompt, {.special_tokens = false});
     vocabulary.begin_document(ids);
@@ -169,8 +174,9 @@ std::vector<uint32_t> prompt_ids(
 std::string generate(
     const Transformer& model,
     const Vocabulary& vocabulary,
+    const std::filesystem::path& folder,
     const GenerateOptions& options) {
-  ChatFormat format(vocabulary, options.chat_template);
+  ChatFormat format(vocabulary, folder, {.which = options.chat_template});
   std::vector<uint32_t> prompt = prompt_ids(options, vocabulary, format);
   std::vector<int64_t> next(prompt.begin(), prompt.end());
   int64_t positions = model.config().max_positions;
@@ -284,7 +290,7 @@ int run_generate(const std::vector<std::string>& arguments) {
     fmt::print("{}", options.prompt);
     std::fflush(stdout);
   }
-  std::string text = generate(model, vocabulary, options);
+  std::string text = generate(model, vocabulary, source.folder(), options);
   if (options.json) {
     // Bytes of a half-trained model need not be UTF-8.
     io::OrderedJson json{{"prompt", options.prompt}, {"text", text}};

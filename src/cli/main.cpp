@@ -32,6 +32,7 @@ usage: accrue COMMAND [FLAGS]
   eval       loss and perplexity of a model
   generate   continue a prompt
                accrue generate --model runs/first/model --prompt "Once"
+  show-data  samples as the model sees them, and what of them is trained on
   tokenize   token ids of text, by a tokenizer.json
   report     rebuild report.html of a run directory
 
@@ -49,6 +50,7 @@ int dispatch(const std::vector<std::string>& arguments) {
       {"verify", cli::run_verify},
       {"generate", cli::run_generate},
       {"eval", cli::run_eval},
+      {"show-data", cli::run_show_data},
       {"tokenize", cli::run_tokenize},
       {"report", cli::run_report},
   };

@@ -42,8 +42,10 @@ Json read_json(const std::filesystem::path& path) {
   }
 }
 
-std::string_view type_name(const Json& value) {
-  switch (value.type()) {
+namespace {
+
+std::string_view name_of(Json::value_t type) {
+  switch (type) {
     case Json::value_t::null:
       return "null";
     case Json::value_t::object:
@@ -57,6 +59,16 @@ std::string_view type_name(const Json& value) {
     default:
       return "a number";
   }
+}
+
+} // namespace
+
+std::string_view type_name(const Json& value) {
+  return name_of(value.type());
+}
+
+std::string_view type_name(const OrderedJson& value) {
+  return name_of(value.type());
 }
 
 Node Node::at(const std::string& key) const {

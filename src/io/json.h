@@ -19,6 +19,7 @@ Json read_json(const std::filesystem::path& path);
 
 /// "an array", "a string", … for messages.
 std::string_view type_name(const Json& value);
+std::string_view type_name(const OrderedJson& value);
 
 /// A value of a JSON file and where it stands there. What is read from it must
 /// have the type asked for; else DataError names the file and the field.

@@ -1,168 +1,408 @@
 #include "text/chat.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
-#include <utility>
+#include <charconv>
 
 #include "accrue/core/error.h"
+#include "accrue/core/random.h"
+#include "text/unicode.h"
 
 namespace accrue {
 namespace {
 
-struct Marks {
-  const char* name;
-  std::vector<const char*> needed; // tokens
-  const char* end; // of an answer; nullptr: the end of text
-};
+/// Put before a special token that is only spelled, while a template works with
+/// the text around it. Unicode reserves it: no text has it.
+constexpr std::string_view kMark = "\xEF\xB7\x90"; // U+FDD0
 
-const Marks& marks_of(ChatTemplate which) {
-  static const std::array<Marks, 5> kMarks{{
-      {"auto", {}, nullptr},
-      {"chatml", {"<|im_start|>", "<|im_end|>"}, "<|im_end|>"},
-      {"llama3",
-       {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"},
-       "<|eot_id|>"},
-      {"mistral", {}, nullptr},
-      {"plain", {}, nullptr},
-  }};
-  return kMarks[static_cast<size_t>(which)];
+/// Marks special tokens in all text of a value.
+void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
+  if (value.is_structured()) {
+    for (auto& item : value) {
+      mark_special(item, tokens);
+    }
+  } else if (value.is_string()) {
+    auto& text = value.get_ref<std::string&>();
+    if (text.find(kMark) != std::string::npos) {
+      throw LineProblem("contains U+FDD0, which is no character");
+    }
+    std::vector<size_t> found = tokens.find_special(text);
+    for (auto it = found.rbegin(); it != found.rend(); ++it) {
+      text.insert(*it, kMark);
+    }
+  }
 }
 
-bool has_all(const Vocabulary& vocabulary, ChatTemplate which) {
-  for (const char* token : marks_of(which).needed) {
-    if (vocabulary.is_bytes() || !vocabulary.tokenizer()->id_of(token)) {
+bool starts_with(const std::string& text, const std::string& start) {
+  return text.compare(0, start.size(), start) == 0;
+}
+
+bool is_blank(std::string_view text) {
+  while (!text.empty()) {
+    auto c = unicode::first_character(text);
+    if (!unicode::is_space(c.code)) {
       return false;
     }
+    text.remove_prefix(c.length);
   }
   return true;
 }
 
-ChatTemplate choose(const Vocabulary& vocabulary) {
-  for (ChatTemplate which : {ChatTemplate::kLlama3, ChatTemplate::kChatml}) {
-    if (has_all(vocabulary, which)) {
-      return which;
+/// Noon of "2026-11-26".
+std::tm parse_date(const std::string& date) {
+  std::tm time{};
+  int* parts[] = {&time.tm_year, &time.tm_mon, &time.tm_mday};
+  const char* at = date.data();
+  const char* end = at + date.size();
+  for (int i = 0; i < 3; ++i) {
+    auto read = std::from_chars(at, end, *parts[i]);
+    if (read.ec != std::errc() || (i < 2) != (read.ptr < end) ||
+        (i < 2 && *read.ptr != '-')) {
+      throw ConfigError(fmt::format(
+          "[config] --chat-date must be like 2026-11-26, got \"{}\".", date));
     }
+    at = read.ptr + 1;
   }
-  bool mistral =
-      !vocabulary.is_bytes() && vocabulary.tokenizer()->id_of("[INST]");
-  return mistral ? ChatTemplate::kMistral : ChatTemplate::kPlain;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr const char* kSpaces = " \t\r\n";
-  size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == std::string_view::npos) {
-    return "";
-  }
-  return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+  time.tm_year -= 1900;
+  time.tm_mon -= 1;
+  time.tm_hour = 12;
+  timegm(&time); // weekday and day of the year
+  return time;
 }
 
 } // namespace
 
-ChatFormat::ChatFormat(const Vocabulary& vocabulary, ChatTemplate which)
+ChatFormat::ChatFormat(
+    const Vocabulary& vocabulary,
+    const std::filesystem::path& folder,
+    const ChatOptions& options)
     : vocabulary_(vocabulary),
-      which_(which == ChatTemplate::kAuto ? choose(vocabulary) : which) {
-  if (!has_all(vocabulary, which_)) {
-    throw ConfigError(fmt::format(
-        "[chat] the template {} needs the tokens {} and the tokenizer does not "
-        "have them all. Pass --chat-template plain, or auto.",
-        marks_of(which_).name,
-        fmt::join(marks_of(which_).needed, ", ")));
+      options_(options),
+      source_(find_chat_source(folder, vocabulary, options.which)),
+      now_(
+          options.date.empty() ? jinja::local_time()
+                               : parse_date(options.date)) {
+  for (const auto& [name, text] : source_.templates) {
+    templates_.emplace(
+        name,
+        jinja::Template(
+            text,
+            name == "default" ? source_.file
+                              : fmt::format("{} ({})", source_.file, name)));
   }
 }
 
-std::vector<ChatPart> ChatFormat::render(
-    const std::vector<Message>& messages,
+bool ChatFormat::uses_date() const {
+  return std::any_of(
+      source_.templates.begin(), source_.templates.end(), [](const auto& item) {
+        return item.second.find("strftime_now") != std::string::npos;
+      });
+}
+
+uint64_t ChatFormat::digest() const {
+  uint64_t digest =
+      mix(static_cast<uint64_t>(options_.train_on),
+          options_.special_tokens_in_text ? 1 : 0);
+  auto add = [&](const std::string& text) {
+    for (char c : text) {
+      digest = mix(digest, static_cast<unsigned char>(c));
+    }
+  };
+  for (const auto& [name, text] : source_.templates) {
+    add(name);
+    add(text);
+  }
+  add(source_.tokens.dump());
+  add(uses_date() ? options_.date : "");
+  return mix(digest, source_.of_folder ? 1 : 0);
+}
+
+ChatFormat::Written ChatFormat::write(
+    const Conversation& conversation,
+    size_t messages,
     bool answer_next) const {
-  std::vector<ChatPart> parts;
-  auto add = [&](std::string text, bool trained) {
-    if (!parts.empty() && parts.back().trained == trained) {
-      parts.back().text += text;
-    } else if (!text.empty()) {
-      parts.push_back({std::move(text), trained});
+  io::OrderedJson names = source_.tokens;
+  names["tools"] = nullptr;
+  names["documents"] = nullptr;
+  auto first = conversation.messages.begin();
+  io::OrderedJson said{
+      {"messages",
+       io::OrderedJson(
+           std::vector(first, first + static_cast<std::ptrdiff_t>(messages)))}};
+  said.update(conversation.names);
+  if (!options_.special_tokens_in_text && !vocabulary_.is_bytes()) {
+    mark_special(said, vocabulary_.tokenizer()->added_tokens());
+  }
+  names.update(said);
+  names["add_generation_prompt"] = answer_next;
+  bool tool_use = !names["tools"].is_null() && templates_.contains("tool_use");
+  jinja::Rendered rendered;
+  try {
+    rendered = templates_.at(tool_use ? "tool_use" : "default")
+                   .render_marked(names, now_);
+  } catch (const jinja::RefusedError& error) {
+    throw LineProblem(fmt::format(
+        "is refused by the chat template {}: {}",
+        source_.file,
+        error.reason()));
+  } catch (const jinja::RenderError& error) {
+    throw LineProblem(
+        fmt::format("can't be written in the chat template: {}", error.what()));
+  }
+  // Marks out, and offsets to where they are without them.
+  Written written;
+  std::vector<size_t> marks;
+  std::string_view text = rendered.text;
+  for (size_t at = 0; at < text.size();) {
+    size_t mark = std::min(text.find(kMark, at), text.size());
+    written.text += text.substr(at, mark - at);
+    if (mark < text.size()) {
+      marks.push_back(mark);
+      written.plain.push_back(written.text.size());
     }
+    at = mark + kMark.size();
+  }
+  auto moved = [&](size_t offset) {
+    auto before = std::lower_bound(marks.begin(), marks.end(), offset);
+    return offset - kMark.size() * static_cast<size_t>(before - marks.begin());
   };
-  auto header = [&](const std::string& role) {
-    if (which_ == ChatTemplate::kChatml) {
-      add("<|im_start|>" + role + "\n", false);
-    } else if (which_ == ChatTemplate::kLlama3) {
-      add("<|start_header_id|>" + role + "<|end_header_id|>\n\n", false);
-    }
-  };
-  std::string system; // waits for the first user, in Mistral's
-  for (const Message& message : messages) {
-    const bool answer = message.role == "assistant";
-    header(message.role);
-    switch (which_) {
-      case ChatTemplate::kChatml:
-        add(message.content + "<|im_end|>", answer);
-        add("\n", false);
-        break;
-      case ChatTemplate::kLlama3:
-        add(std::string(trimmed(message.content)) + "<|eot_id|>", answer);
-        break;
-      case ChatTemplate::kMistral:
-        if (message.role == "system") {
-          system = message.content + "\n\n";
-        } else if (answer) {
-          // The end of text is added as an id: it may have no spelling.
-          parts.push_back({" " + message.content, true});
-        } else {
-          add("[INST] " + std::exchange(system, "") + message.content +
-                  " [/INST]",
-              false);
-        }
-        break;
-      default:
-        if (answer) {
-          parts.push_back({message.content, true});
-        } else {
-          add(message.content, false);
-        }
+  for (const auto& [begin, end] : rendered.generated) {
+    written.marked.push_back({moved(begin), moved(end)});
+  }
+  return written;
+}
+
+/// Messages that are trained on.
+std::vector<size_t> ChatFormat::wanted_answers(
+    const Conversation& conversation) const {
+  const bool all = options_.train_on == TrainOn::kAssistant;
+  std::vector<size_t> wanted;
+  for (size_t i = all ? 0 : conversation.prompt_messages;
+       i < conversation.messages.size();
+       ++i) {
+    if (conversation.messages[i].at("role") == "assistant") {
+      wanted.push_back(i);
     }
   }
-  if (answer_next) {
-    header("assistant");
+  if (wanted.empty()) {
+    throw LineProblem(
+        "holds no message of the assistant, so nothing to train on");
   }
-  return parts;
+  if (options_.train_on == TrainOn::kLast) {
+    wanted = {wanted.back()};
+  }
+  std::erase_if(wanted, [&](size_t i) {
+    return !conversation.left_out.empty() && conversation.left_out[i] != 0;
+  });
+  return wanted;
+}
+
+std::vector<ChatFormat::Span> ChatFormat::find_answers(
+    const Conversation& conversation,
+    const Written& whole) const {
+  std::vector<size_t> wanted = wanted_answers(conversation);
+  std::vector<Span> answers;
+  if (whole.marked.empty()) {
+    for (size_t message : wanted) {
+      answers.push_back(find_answer(conversation, message, whole));
+    }
+    return answers;
+  }
+  auto all = std::count_if(
+      conversation.messages.begin(),
+      conversation.messages.end(),
+      [](const io::OrderedJson& m) { return m.at("role") == "assistant"; });
+  if (wanted.size() == static_cast<size_t>(all)) {
+    return whole.marked;
+  }
+  if (whole.marked.size() != static_cast<size_t>(all)) {
+    throw LineProblem(fmt::format(
+        "has {} answers of which not all are trained on, and the chat template "
+        "marks {} parts as generated; pass --train-on assistant",
+        all,
+        whole.marked.size()));
+  }
+  size_t answer = 0;
+  for (size_t i = 0; i < conversation.messages.size(); ++i) {
+    if (conversation.messages[i].at("role") == "assistant") {
+      if (std::binary_search(wanted.begin(), wanted.end(), i)) {
+        answers.push_back(whole.marked[answer]);
+      }
+      ++answer;
+    }
+  }
+  return answers;
+}
+
+/// What the template writes after a prompt for the answer, up to where it goes
+/// on with the next message.
+ChatFormat::Span ChatFormat::find_answer(
+    const Conversation& conversation,
+    size_t message,
+    const Written& whole) const {
+  std::string before = write(conversation, message, true).text;
+  if (!starts_with(whole.text, before)) {
+    throw LineProblem(fmt::format(
+        "has an answer (message {}) that the chat template does not write "
+        "after its own prompt for an answer, so where it begins is not known; "
+        "pass --train-on all, or another --chat-template",
+        message + 1));
+  }
+  if (message + 1 == conversation.messages.size()) {
+    return {before.size(), whole.text.size()};
+  }
+  std::string through = write(conversation, message + 1, false).text;
+  if (!starts_with(whole.text, through) || through.size() < before.size()) {
+    throw LineProblem(fmt::format(
+        "has an answer (message {}) that the chat template writes otherwise "
+        "once more follows; pass --train-on last",
+        message + 1));
+  }
+  return {before.size(), through.size()};
 }
 
 TokenizedChat ChatFormat::tokenize(
-    const std::vector<ChatPart>& parts,
+    const Conversation& conversation,
+    Vocabulary::Encoder& encoder) const {
+  Written whole = write(conversation, conversation.messages.size(), false);
+  std::vector<Span> answers;
+  if (options_.train_on == TrainOn::kAll) {
+    if (std::ranges::count(conversation.left_out, uint8_t{1}) > 0) {
+      throw LineProblem(
+          "leaves out a message, which --train-on all can't honour");
+    }
+    answers = {{0, whole.text.size()}};
+  } else {
+    answers = find_answers(conversation, whole);
+  }
+  return source_.of_folder ? encode_whole(whole, answers, encoder)
+                           : encode_pieces(whole, answers, encoder);
+}
+
+/// As transformers does.
+TokenizedChat ChatFormat::encode_whole(
+    const Written& written,
+    const std::vector<Span>& answers,
+    Vocabulary::Encoder& encoder) const {
+  std::vector<size_t> offsets;
+  for (const Span& answer : answers) {
+    offsets.insert(offsets.end(), {answer.begin, answer.end});
+  }
+  std::vector<Tokenizer::Seam> seams;
+  TokenizedChat chat;
+  chat.tokens = encoder(
+      written.text,
+      {.special_tokens = false, .plain = written.plain},
+      offsets,
+      seams);
+  chat.trained.resize(chat.tokens.size(), 0);
+  for (size_t i = 0; i < answers.size(); ++i) {
+    Span tokens{seams[2 * i].ended, seams[2 * i + 1].begun};
+    if (answers[i].begin == answers[i].end) {
+      continue;
+    }
+    if (written.marked.empty() && options_.train_on != TrainOn::kAll) {
+      tokens.end = end_of_answer(chat.tokens, tokens);
+    }
+    for (size_t t = tokens.begin; t < tokens.end; ++t) {
+      chat.trained[t] = 1;
+    }
+  }
+  return chat;
+}
+
+/// What a template writes after the special token that ends an answer, a line
+/// break for most, no model comes to.
+size_t ChatFormat::end_of_answer(
+    const std::vector<uint32_t>& tokens,
+    Span answer) const {
+  for (size_t end = answer.end; end > answer.begin; --end) {
+    if (vocabulary_.is_special(tokens[end - 1])) {
+      auto rest = std::span(tokens).subspan(end, answer.end - end);
+      return is_blank(vocabulary_.decode(rest)) ? end : answer.end;
+    }
+  }
+  return answer.end;
+}
+
+/// Answers and what is between them by themselves, so that a prompt has the
+/// same ids in training as in generation.
+TokenizedChat ChatFormat::encode_pieces(
+    const Written& written,
+    const std::vector<Span>& answers,
     Vocabulary::Encoder& encoder) const {
   TokenizedChat chat;
   vocabulary_.begin_document(chat.tokens);
-  const bool closed_by_id = marks_of(which_).end == nullptr;
-  bool first = true;
-  for (const ChatPart& part : parts) {
-    auto ids =
-        encoder(part.text, {.special_tokens = false, .continued = !first});
+  auto add = [&](Span piece, bool trained, bool closed) {
+    std::vector<size_t> plain;
+    for (size_t offset : written.plain) {
+      if (offset >= piece.begin && offset < piece.end) {
+        plain.push_back(offset - piece.begin);
+      }
+    }
+    auto ids = encoder(
+        std::string_view(written.text)
+            .substr(piece.begin, piece.end - piece.begin),
+        {.special_tokens = false,
+         .continued = piece.begin > 0,
+         .plain = plain});
+    chat.trained.resize(chat.tokens.size(), 0);
     chat.tokens.insert(chat.tokens.end(), ids.begin(), ids.end());
-    if (part.trained && closed_by_id) {
+    if (closed) {
       chat.tokens.push_back(vocabulary_.end_of_text());
     }
-    // What was not marked before: untrained.
-    chat.trained.resize(chat.tokens.size(), 0);
-    if (part.trained) {
-      size_t count = ids.size() + (closed_by_id ? 1 : 0);
-      std::fill(
-          chat.trained.end() - static_cast<std::ptrdiff_t>(count),
-          chat.trained.end(),
-          uint8_t{1});
+    chat.trained.resize(chat.tokens.size(), trained ? 1 : 0);
+  };
+  // Answers that are not trained on are apart all the same.
+  size_t done = 0;
+  for (const Span& mark : written.marked) {
+    if (mark.begin > done) {
+      add({done, mark.begin}, options_.train_on == TrainOn::kAll, false);
     }
-    first = false;
+    bool trained =
+        options_.train_on == TrainOn::kAll ||
+        std::any_of(answers.begin(), answers.end(), [&](const Span& answer) {
+          return answer.begin == mark.begin && answer.end == mark.end;
+        });
+    add(mark, trained, source_.closed_by_id);
+    done = mark.end;
+  }
+  if (done < written.text.size()) {
+    add({done, written.text.size()}, options_.train_on == TrainOn::kAll, false);
   }
   chat.trained.resize(chat.tokens.size(), 0);
   return chat;
 }
 
+std::vector<uint32_t> ChatFormat::tokenize_prompt(
+    const Conversation& conversation,
+    Vocabulary::Encoder& encoder) const {
+  Written written = write(conversation, conversation.messages.size(), true);
+  return (source_.of_folder ? encode_whole(written, {}, encoder)
+                            : encode_pieces(written, {}, encoder))
+      .tokens;
+}
+
 std::vector<uint32_t> ChatFormat::stop_tokens() const {
   std::vector<uint32_t> stops{vocabulary_.end_of_text()};
-  if (const char* end = marks_of(which_).end) {
-    stops.push_back(*vocabulary_.tokenizer()->id_of(end));
+  Conversation example;
+  example.messages = {
+      {{"role", "user"}, {"content", "a"}},
+      {{"role", "assistant"}, {"content", "b"}}};
+  Vocabulary::Encoder encoder(vocabulary_);
+  try {
+    TokenizedChat chat = tokenize(example, encoder);
+    for (size_t i = chat.tokens.size(); i-- > 0;) {
+      if (chat.trained[i] != 0 && vocabulary_.is_special(chat.tokens[i])) {
+        if (chat.tokens[i] != stops[0]) {
+          stops.push_back(chat.tokens[i]);
+        }
+        break;
+      }
+    }
+  } catch (const LineProblem&) {
+    // A template for other conversations only; the end of text ends answers.
   }
   return stops;
 }

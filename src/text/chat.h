@@ -1,38 +1,32 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "text/chat_source.h"
+#include "text/conversation.h"
+#include "text/jinja/template.h"
 #include "text/vocabulary.h"
 
 namespace accrue {
 
-/// How a conversation is written down for a model.
-enum class ChatTemplate {
-  /// By the special tokens of the tokenizer: <|start_header_id|> llama3,
-  /// <|im_start|> chatml, [INST] mistral, else plain.
-  kAuto,
-  /// <|im_start|>role\ncontent<|im_end|>\n
-  kChatml,
-  /// <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>
-  kLlama3,
-  /// [INST] content [/INST] answer</s>; a system message goes before the first
-  /// content.
-  kMistral,
-  /// Contents end to end, each answer closed by the end of text.
-  kPlain,
-};
-
-struct Message {
-  std::string role; // system, user or assistant
-  std::string content;
-};
-
-/// A piece of a conversation as text, and whether it is trained on.
-struct ChatPart {
-  std::string text;
-  bool trained = false;
+/// What of a conversation is trained on.
+enum class TrainOn {
+  /// Every answer, of "prompt" and "completion" those of the completion.
+  kCompletion,
+  /// Every answer, those in the prompt too.
+  kAssistant,
+  /// The last answer.
+  kLast,
+  /// Everything, what the template writes too.
+  kAll,
 };
 
 /// Ids, and which of them are trained on.
@@ -41,36 +35,92 @@ struct TokenizedChat {
   std::vector<uint8_t> trained; // of each token, 0 or 1
 };
 
-/// Writes conversations in one of the templates. Only what the assistant says,
-/// and what ends it, is trained on. Parts are tokenized one by one, so that a
-/// prompt has the same ids in training and in generation.
+struct ChatOptions {
+  ChatTemplate which = ChatTemplate::kAuto;
+  TrainOn train_on = TrainOn::kCompletion;
+  /// Special tokens spelled in what is said become those tokens.
+  bool special_tokens_in_text = false;
+  /// "2026-11-26", for templates that write the date.
+  std::string date;
+};
+
+/// Writes conversations down in a template, and finds what is trained on.
+/// Thread-safe.
 class ChatFormat {
  public:
-  /// Throws ConfigError if the template needs tokens that `vocabulary` does not
-  /// have.
-  ChatFormat(const Vocabulary& vocabulary, ChatTemplate which);
+  /// Of the model in `folder`. Throws DataError or ConfigError if its template
+  /// can't be read, or one of accrue's own needs tokens that `vocabulary` does
+  /// not have.
+  ChatFormat(
+      const Vocabulary& vocabulary,
+      const std::filesystem::path& folder,
+      const ChatOptions& options);
 
-  /// The template in use, never kAuto.
-  ChatTemplate which() const {
-    return which_;
+  /// For people: "chatml, which the tokenizer's tokens suggest".
+  const std::string& description() const {
+    return source_.description;
   }
+  /// Whether a template asks for the date.
+  bool uses_date() const;
+  /// Of all that decides the ids and what is trained on.
+  uint64_t digest() const;
 
-  /// `answer_next`: closes with what an answer begins with, for generation.
-  std::vector<ChatPart> render(
-      const std::vector<Message>& messages,
-      bool answer_next = false) const;
-
-  /// With what the tokenizer puts before a text (BOS).
+  /// Ids as transformers' apply_chat_template gives them. An answer is what the
+  /// template marks as {% generation %}, else what it writes from where a
+  /// prompt for it ends. Throws LineProblem.
   TokenizedChat tokenize(
-      const std::vector<ChatPart>& parts,
+      const Conversation& conversation,
       Vocabulary::Encoder& encoder) const;
 
-  /// Ids that end an answer.
+  /// Ids of a conversation that is to be answered. Throws LineProblem.
+  std::vector<uint32_t> tokenize_prompt(
+      const Conversation& conversation,
+      Vocabulary::Encoder& encoder) const;
+
+  /// Ids that end an answer: the end of text, and the special token that the
+  /// template writes last.
   std::vector<uint32_t> stop_tokens() const;
 
  private:
+  struct Span { // bytes of a text, or tokens
+    size_t begin = 0;
+    size_t end = 0;
+  };
+  /// What a template makes of a conversation.
+  struct Written {
+    std::string text;
+    std::vector<size_t> plain; // offsets where a token is only spelled
+    std::vector<Span> marked; // {% generation %}
+  };
+
+  Written write(
+      const Conversation& conversation,
+      size_t messages,
+      bool answer_next) const;
+  std::vector<size_t> wanted_answers(const Conversation& conversation) const;
+  std::vector<Span> find_answers(
+      const Conversation& conversation,
+      const Written& whole) const;
+  Span find_answer(
+      const Conversation& conversation,
+      size_t message,
+      const Written& whole) const;
+  TokenizedChat encode_whole(
+      const Written& written,
+      const std::vector<Span>& answers,
+      Vocabulary::Encoder& encoder) const;
+  TokenizedChat encode_pieces(
+      const Written& written,
+      const std::vector<Span>& answers,
+      Vocabulary::Encoder& encoder) const;
+  /// Where the token is that ends an answer of these tokens.
+  size_t end_of_answer(const std::vector<uint32_t>& tokens, Span answer) const;
+
   const Vocabulary& vocabulary_;
-  ChatTemplate which_;
+  ChatOptions options_;
+  ChatSource source_;
+  std::map<std::string, jinja::Template> templates_; // by name
+  std::tm now_{};
 };
 
 } // namespace accrue

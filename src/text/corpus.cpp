@@ -24,13 +24,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kFormat = 3; // part of the cache key
+constexpr uint64_t kFormat = 4; // part of the cache key
 constexpr size_t kBatchBytes = size_t{1} << 20; // text in memory at once
 
 std::string cache_key(
     const std::vector<fs::path>& files,
-    const CorpusOptions& options,
-    ChatTemplate chat_template) {
+    const CorpusOptions& options) {
   uint64_t a = kFormat;
   uint64_t b = ~a;
   auto add = [&](uint64_t word) {
@@ -39,9 +38,9 @@ std::string cache_key(
   };
   add(options.skip_bad_lines ? 1 : 0);
   add(options.vocabulary.digest());
-  add(static_cast<uint64_t>(chat_template));
   add(options.preference ? 1 : 0);
   if (std::any_of(files.begin(), files.end(), is_json_lines)) {
+    add(options.format->digest());
     add(static_cast<uint64_t>(options.seq_len)); // examples are cut to it
     add(static_cast<uint64_t>(options.too_long));
   }
@@ -71,14 +70,13 @@ class Tokenizing {
  public:
   Tokenizing(
       const CorpusOptions& options,
-      const ChatFormat& format,
       const fs::path& entry,
       const CorpusProgress& progress)
       : options_(options),
         progress_(progress),
         example_options_{
             .vocabulary = &options.vocabulary,
-            .format = &format,
+            .format = options.format,
             .preference = options.preference,
             .seq_len = options.seq_len,
             .too_long = options.too_long},
@@ -256,17 +254,21 @@ class Tokenizing {
 } // namespace
 
 Corpus Corpus::open(
-    const CorpusOptions& options,
+    const CorpusOptions& given,
     const CorpusProgress& progress) {
+  CorpusOptions options = given;
+  std::optional<ChatFormat> suggested;
+  if (options.format == nullptr) {
+    options.format = &suggested.emplace(options.vocabulary, "", ChatOptions{});
+  }
   std::vector<fs::path> files = list_data_files(options.paths);
-  ChatFormat format(options.vocabulary, options.chat_template);
   Corpus corpus;
-  fs::path entry = options.cache / cache_key(files, options, format.which());
+  fs::path entry = options.cache / cache_key(files, options);
   auto part = [&](const char* suffix) { return fs::path(entry) += suffix; };
   // The note is written last: where it is, the entry is whole.
   if (!fs::exists(part(".json"))) {
     io::make_directory(options.cache);
-    Tokenizing work(options, format, entry, progress);
+    Tokenizing work(options, entry, progress);
     work.run(files);
     io::OrderedJson note;
     std::string digest;

@@ -22,7 +22,8 @@ struct CorpusOptions {
   /// Where tokenized corpora are kept.
   std::filesystem::path cache;
   Vocabulary vocabulary;
-  ChatTemplate chat_template = ChatTemplate::kAuto;
+  /// How conversations are written; nullptr: as the vocabulary suggests.
+  const ChatFormat* format = nullptr;
   /// Expect preference pairs.
   bool preference = false;
   /// Of examples, not of text: see ExampleOptions.

@@ -10,16 +10,13 @@
 namespace accrue {
 namespace {
 
-/// Thrown and caught in this file.
-struct Problem {
-  std::string what;
-};
+using io::OrderedJson;
 
-[[noreturn]] void fail(std::string what) {
-  throw Problem{std::move(what)};
+[[noreturn]] void fail(const std::string& what) {
+  throw LineProblem(what);
 }
 
-const std::string& text_of(const io::Json& object, const char* key) {
+const std::string& text_of(const OrderedJson& object, const char* key) {
   auto it = object.find(key);
   if (it == object.end()) {
     fail(fmt::format("has no \"{}\"", key));
@@ -31,54 +28,31 @@ const std::string& text_of(const io::Json& object, const char* key) {
   return it->get_ref<const std::string&>();
 }
 
-std::vector<Message> read_messages(const io::Json& json, const char* key) {
-  const io::Json& list = json.at(key);
-  if (!list.is_array()) {
-    fail(fmt::format(
-        "\"{}\" must be an array, got {}", key, io::type_name(list)));
-  }
-  std::vector<Message> messages;
-  for (const io::Json& item : list) {
-    if (!item.is_object()) {
-      fail(fmt::format(
-          "a message in \"{}\" must be an object, got {}",
-          key,
-          io::type_name(item)));
-    }
-    Message message{text_of(item, "role"), text_of(item, "content")};
-    if (message.role != "system" && message.role != "user" &&
-        message.role != "assistant") {
-      fail(fmt::format(
-          "a message's \"role\" must be system, user or assistant, got \"{}\"",
-          message.role));
-    }
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
-
-/// A turn as a string, or as the messages it consists of.
-std::vector<Message> read_turn(
-    const io::Json& json,
+/// A turn as a string, or as the messages that it consists of.
+OrderedJson read_turn(
+    const OrderedJson& json,
     const char* key,
     const char* role) {
-  if (json.contains(key) && json.at(key).is_array()) {
-    return read_messages(json, key);
+  if (auto it = json.find(key); it != json.end() && it->is_array()) {
+    return *it;
   }
-  return {{role, text_of(json, key)}};
+  return OrderedJson::array(
+      {{{"role", role}, {"content", text_of(json, key)}}});
 }
 
-std::vector<Message> joined(
-    std::vector<Message> messages,
-    const std::vector<Message>& more) {
-  messages.insert(messages.end(), more.begin(), more.end());
-  return messages;
+/// Messages that two lists have in common at their start.
+size_t common_start(const OrderedJson& a, const OrderedJson& b) {
+  size_t count = 0;
+  while (count < std::min(a.size(), b.size()) && a[count] == b[count]) {
+    ++count;
+  }
+  return count;
 }
 
 class LineReader {
  public:
   LineReader(
-      const io::Json& json,
+      const OrderedJson& json,
       const ExampleOptions& options,
       Vocabulary::Encoder& encoder)
       : json_(json), options_(options), encoder_(encoder) {}
@@ -94,12 +68,17 @@ class LineReader {
       fail("is a preference pair, which only --objective dpo trains on");
     } else if (json_.contains("messages")) {
       example_.kind = ExampleKind::kChat;
-      add_chat(read_messages(json_, "messages"));
+      Conversation conversation = begin_conversation();
+      conversation.append(json_["messages"], "messages");
+      add_chat(conversation);
     } else if (json_.contains("prompt") || json_.contains("completion")) {
       example_.kind = ExampleKind::kChat;
-      add_chat(joined(
-          read_turn(json_, "prompt", "user"),
-          read_turn(json_, "completion", "assistant")));
+      Conversation conversation = begin_conversation();
+      conversation.append(read_turn(json_, "prompt", "user"), "prompt");
+      conversation.prompt_messages = conversation.messages.size();
+      conversation.append(
+          read_turn(json_, "completion", "assistant"), "completion");
+      add_chat(conversation);
     } else if (json_.contains("text")) {
       read_text();
     } else {
@@ -121,50 +100,109 @@ class LineReader {
     if (text.empty()) {
       return;
     }
-    TrainingSequence sequence;
-    auto& tokens = sequence.tokens;
-    tokens = encoder_(text, {.special_tokens = false});
+    example_.sequences.push_back({document(text), {}});
+  }
+
+  std::vector<uint32_t> document(const std::string& text) {
+    std::vector<uint32_t> tokens = encoder_(text, {.special_tokens = false});
     options_.vocabulary->begin_document(tokens);
     options_.vocabulary->end_document(tokens);
-    example_.sequences.push_back(std::move(sequence));
+    return tokens;
+  }
+
+  /// With what a template may name besides the messages.
+  Conversation begin_conversation() const {
+    Conversation conversation;
+    for (const char* key : {"tools", "documents"}) {
+      if (auto it = json_.find(key); it != json_.end()) {
+        conversation.names[key] = *it;
+      }
+    }
+    if (auto it = json_.find("chat_template_kwargs"); it != json_.end()) {
+      if (!it->is_object()) {
+        fail(fmt::format(
+            "\"chat_template_kwargs\" must be an object, got {}",
+            io::type_name(*it)));
+      }
+      conversation.names.update(*it);
+    }
+    return conversation;
   }
 
   void read_preference() {
     example_.kind = ExampleKind::kPreference;
-    if (!json_.contains("chosen") || !json_.contains("rejected") ||
-        !json_.contains("prompt")) {
-      fail("has no \"prompt\", \"chosen\" and \"rejected\"");
+    for (const char* key : {"chosen", "rejected"}) {
+      if (!json_.contains(key)) {
+        fail("has no \"chosen\" and \"rejected\"");
+      }
+      const OrderedJson& answer = json_[key];
+      if (answer.empty() || (answer.is_string() && answer == "")) {
+        fail(fmt::format("has an empty \"{}\"", key));
+      }
     }
-    std::vector<Message> prompt = read_turn(json_, "prompt", "user");
-    // Nothing in the prompt is part of what is preferred.
-    size_t shared = prompt.size();
-    add_chat(joined(prompt, read_turn(json_, "chosen", "assistant")), shared);
-    add_chat(joined(prompt, read_turn(json_, "rejected", "assistant")), shared);
+    if (json_["chosen"] == json_["rejected"]) {
+      example_.dropped = true; // nothing to prefer
+      return;
+    }
+    if (!json_.contains("prompt") && json_["chosen"].is_string()) {
+      read_text_pair();
+      return;
+    }
+    OrderedJson chosen = read_turn(json_, "chosen", "assistant");
+    OrderedJson rejected = read_turn(json_, "rejected", "assistant");
+    OrderedJson prompt;
+    if (json_.contains("prompt")) {
+      prompt = read_turn(json_, "prompt", "user");
+    } else {
+      size_t shared = common_start(chosen, rejected);
+      if (shared == 0) {
+        fail(
+            "has no \"prompt\", and \"chosen\" and \"rejected\" don't begin "
+            "with the same message");
+      }
+      auto first = chosen.begin();
+      prompt = std::vector(first, first + static_cast<std::ptrdiff_t>(shared));
+    }
+    add_preferred("chosen", prompt, chosen);
+    add_preferred("rejected", prompt, rejected);
   }
 
-  /// Answers among the first `prompt` messages are not trained on.
-  void add_chat(std::vector<Message> messages, size_t prompt = 0) {
-    bool answered = std::any_of(
-        messages.begin() + static_cast<std::ptrdiff_t>(prompt),
-        messages.end(),
-        [](const Message& m) { return m.role == "assistant"; });
-    if (!answered) {
-      fail("holds no message of the assistant, so nothing to train on");
+  /// Of the prompt, which `answer` may repeat, nothing is trained on.
+  void add_preferred(
+      const char* key,
+      const OrderedJson& prompt,
+      const OrderedJson& answer) {
+    const bool repeats = common_start(prompt, answer) == prompt.size();
+    auto begin = answer.begin() +
+        (repeats ? static_cast<std::ptrdiff_t>(prompt.size()) : 0);
+    Conversation conversation = begin_conversation();
+    conversation.append(prompt, "prompt");
+    conversation.prompt_messages = conversation.messages.size();
+    conversation.append(OrderedJson(std::vector(begin, answer.end())), key);
+    add_chat(conversation);
+  }
+
+  /// Two texts without a prompt: what they begin with is the prompt.
+  void read_text_pair() {
+    std::vector<TrainingSequence> pair;
+    for (const char* key : {"chosen", "rejected"}) {
+      TrainingSequence sequence;
+      sequence.tokens = document(text_of(json_, key));
+      sequence.trained.assign(sequence.tokens.size(), 1);
+      pair.push_back(std::move(sequence));
     }
-    auto sequence =
-        options_.format->tokenize(options_.format->render(messages), encoder_);
-    if (prompt > 0) {
-      std::vector<Message> before(
-          messages.begin(),
-          messages.begin() + static_cast<std::ptrdiff_t>(prompt));
-      size_t length =
-          options_.format->tokenize(options_.format->render(before), encoder_)
-              .tokens.size();
-      std::fill_n(
-          sequence.trained.begin(),
-          std::min(length, sequence.trained.size()),
-          uint8_t{0});
+    auto [first, second] =
+        std::ranges::mismatch(pair[0].tokens, pair[1].tokens);
+    auto shared = first - pair[0].tokens.begin();
+    for (TrainingSequence& sequence : pair) {
+      std::fill_n(sequence.trained.begin(), shared, uint8_t{0});
+      limit(sequence);
+      example_.sequences.push_back(std::move(sequence));
     }
+  }
+
+  void add_chat(const Conversation& conversation) {
+    auto sequence = options_.format->tokenize(conversation, encoder_);
     limit(sequence);
     example_.sequences.push_back(std::move(sequence));
   }
@@ -192,7 +230,7 @@ class LineReader {
     example_.dropped |= !trains;
   }
 
-  const io::Json& json_;
+  const OrderedJson& json_;
   const ExampleOptions& options_;
   Vocabulary::Encoder& encoder_;
   Example example_;
@@ -204,15 +242,15 @@ Example read_example(
     std::string_view line,
     const ExampleOptions& options,
     Vocabulary::Encoder& encoder) {
-  io::Json json = io::Json::parse(line, nullptr, /*exceptions=*/false);
+  OrderedJson json = OrderedJson::parse(line, nullptr, /*exceptions=*/false);
   Example example;
   try {
     if (json.is_discarded()) {
       fail("is not valid JSON");
     }
     example = LineReader(json, options, encoder).read();
-  } catch (const Problem& problem) {
-    example.problem = problem.what;
+  } catch (const LineProblem& problem) {
+    example.problem = problem.what();
   }
   return example;
 }

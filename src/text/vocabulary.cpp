@@ -108,14 +108,21 @@ void Vocabulary::check_embedded(
 void Vocabulary::begin_document(std::vector<uint32_t>& ids) const {
   if (tokenizer_) {
     const auto& prefix = tokenizer_->prefix();
-    ids.insert(ids.begin(), prefix.begin(), prefix.end());
+    if (!std::ranges::equal(
+            prefix,
+            std::span(ids).first(std::min(prefix.size(), ids.size())))) {
+      ids.insert(ids.begin(), prefix.begin(), prefix.end());
+    }
   }
 }
 
 void Vocabulary::end_document(std::vector<uint32_t>& ids) const {
   if (tokenizer_) {
     const auto& suffix = tokenizer_->suffix();
-    ids.insert(ids.end(), suffix.begin(), suffix.end());
+    if (!std::ranges::equal(
+            suffix, std::span(ids).last(std::min(suffix.size(), ids.size())))) {
+      ids.insert(ids.end(), suffix.begin(), suffix.end());
+    }
   }
   if (ids.empty() || ids.back() != end_of_text_) {
     ids.push_back(end_of_text_);
@@ -144,13 +151,25 @@ Vocabulary::Encoder::Encoder(const Vocabulary& vocabulary) {
 std::vector<uint32_t> Vocabulary::Encoder::operator()(
     std::string_view text,
     const Tokenizer::Place& place) {
+  std::vector<Tokenizer::Seam> none;
+  return (*this)(text, place, {}, none);
+}
+
+std::vector<uint32_t> Vocabulary::Encoder::operator()(
+    std::string_view text,
+    const Tokenizer::Place& place,
+    std::span<const size_t> offsets,
+    std::vector<Tokenizer::Seam>& seams) {
   if (tokenizer_) {
-    return (*tokenizer_)(text, place);
+    return (*tokenizer_)(text, place, offsets, seams);
   }
   std::vector<uint32_t> ids;
   ids.reserve(text.size());
   for (char c : text) {
     ids.push_back(static_cast<unsigned char>(c));
+  }
+  for (size_t offset : offsets) { // one token per byte
+    seams.push_back({offset, offset});
   }
   return ids;
 }

@@ -54,13 +54,19 @@ class Vocabulary {
       std::span<const uint32_t> ids,
       const std::function<std::string()>& user) const;
 
-  /// Puts before a document what the tokenizer puts before a text.
+  /// Puts before a document what the tokenizer puts before a text, unless it
+  /// is there.
   void begin_document(std::vector<uint32_t>& ids) const;
   /// Appends what ends a document: what the tokenizer puts after a text, then
-  /// the end of text unless that is it.
+  /// the end of text, each unless it is there.
   void end_document(std::vector<uint32_t>& ids) const;
 
   std::string decode(std::span<const uint32_t> ids) const;
+
+  /// True for a control token of the tokenizer.
+  bool is_special(uint32_t id) const {
+    return tokenizer_ && tokenizer_->is_special(id);
+  }
 
   /// Encodes texts one after the other; one per thread.
   class Encoder {
@@ -71,6 +77,11 @@ class Vocabulary {
     std::vector<uint32_t> operator()(
         std::string_view text,
         const Tokenizer::Place& place);
+    std::vector<uint32_t> operator()(
+        std::string_view text,
+        const Tokenizer::Place& place,
+        std::span<const size_t> offsets,
+        std::vector<Tokenizer::Seam>& seams);
 
    private:
     std::optional<Tokenizer::Encoder> tokenizer_;

@@ -37,7 +37,23 @@ void visit_logical(Options& o, Visitor&& v) {
   v("chat-template",
     o.chat_template,
     "auto|chatml|llama3|mistral|plain",
-    "how conversations are written; auto: by the tokenizer's special tokens");
+    "how conversations are written; auto: in the model folder's own template, "
+    "without one by the tokenizer's special tokens");
+  v("chat-date",
+    o.chat_date,
+    "YYYY-MM-DD",
+    "the date for templates that write one (default: today, at the start of a "
+    "run)");
+  v("train-on",
+    o.train_on,
+    "completion|assistant|last|all",
+    "completion: every answer, of \"prompt\" and \"completion\" the "
+    "completion; assistant: answers in the prompt, too; last: the last answer; "
+    "all: everything");
+  v("special-tokens-in-text",
+    o.special_tokens_in_text,
+    "",
+    "special tokens spelled in what is said become those tokens");
   v("too-long",
     o.too_long,
     "cut|drop|error",

@@ -63,6 +63,10 @@ struct EnumNames<ChatTemplate> {
       "plain"};
 };
 template <>
+struct EnumNames<TrainOn> {
+  static constexpr std::array values{"completion", "assistant", "last", "all"};
+};
+template <>
 struct EnumNames<TooLong> {
   static constexpr std::array values{"cut", "drop", "error"};
 };
@@ -84,6 +88,9 @@ struct TrainOptions {
   ObjectiveKind objective = ObjectiveKind::kLm;
   double dpo_beta = 0.1;
   ChatTemplate chat_template = ChatTemplate::kAuto;
+  std::string chat_date; // empty: as long as no template asks for it
+  TrainOn train_on = TrainOn::kCompletion;
+  bool special_tokens_in_text = false;
   TooLong too_long = TooLong::kCut;
   std::optional<int64_t> lora_rank;
   std::optional<double> lora_alpha;

@@ -1,11 +1,14 @@
 #include "train/result.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "io/files.h"
+#include "io/json.h"
 #include "models/adapter.h"
 #include "models/checkpoint.h"
 
@@ -14,6 +17,34 @@ namespace accrue {
 namespace fs = std::filesystem;
 
 namespace {
+
+/// So that other programs end answers where the template ends them.
+void write_stop_tokens(
+    const fs::path& folder,
+    const std::vector<uint32_t>& stops) {
+  fs::path path = folder / "generation_config.json";
+  io::OrderedJson config = io::OrderedJson::object();
+  if (fs::exists(path)) {
+    config = io::OrderedJson::parse(io::read_file(path));
+  }
+  std::vector<int64_t> ids;
+  if (auto it = config.find("eos_token_id");
+      it != config.end() && !it->is_null()) {
+    ids = it->is_array() ? it->get<std::vector<int64_t>>()
+                         : std::vector<int64_t>{it->get<int64_t>()};
+  }
+  for (uint32_t stop : stops) {
+    if (std::ranges::find(ids, int64_t{stop}) == ids.end()) {
+      ids.push_back(stop);
+    }
+  }
+  if (ids.size() == 1) {
+    config["eos_token_id"] = ids[0];
+  } else {
+    config["eos_token_id"] = ids;
+  }
+  io::write_file(path, config.dump(2) + "\n");
+}
 
 std::optional<at::ScalarType> dtype_of(std::optional<SaveDtype> dtype) {
   if (!dtype) {
@@ -41,6 +72,9 @@ void write_result(Task& task, const fs::path& folder) {
     save_checkpoint(folder, model, dtype);
   }
   copy_tokenizer(task.source(), folder);
+  if (task.chat()) {
+    write_stop_tokens(folder, task.chat()->stop_tokens);
+  }
 }
 
 } // namespace

@@ -16,6 +16,7 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "memory/meter.h"
+#include "text/show.h"
 #include "train/run_lock.h"
 
 namespace accrue {
@@ -116,13 +117,14 @@ void Task::check_settings(bool needs_out, Problems problems) {
 std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
     const Vocabulary& vocabulary,
+    const ChatFormat& format,
     const report::Tick& tick) {
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = paths,
        .skip_bad_lines = options_.skip_bad_lines,
        .cache = default_cache(),
        .vocabulary = vocabulary,
-       .chat_template = options_.chat_template,
+       .format = &format,
        .preference = is_preference(),
        .seq_len = *options_.seq_len,
        .too_long = options_.too_long,
@@ -136,20 +138,45 @@ std::shared_ptr<const Corpus> Task::open_corpus(
   return corpus;
 }
 
+/// With a date if the template asks for one, so that a run that goes on
+/// tomorrow has the same data.
+ChatOptions Task::chat_options(const Vocabulary& vocabulary) {
+  ChatOptions chat{
+      .which = options_.chat_template,
+      .train_on = options_.train_on,
+      .special_tokens_in_text = options_.special_tokens_in_text,
+      .date = options_.chat_date};
+  if (chat.date.empty() &&
+      ChatFormat(vocabulary, source_.folder(), chat).uses_date()) {
+    std::tm now = jinja::local_time();
+    chat.date = fmt::format(
+        "{:04}-{:02}-{:02}", now.tm_year + 1900, now.tm_mon + 1, now.tm_mday);
+    options_.chat_date = chat.date;
+  }
+  return chat;
+}
+
 void Task::load_data(const report::Tick& tick) {
   bool packing = options_.packing == Packing::kOn;
   {
     // A tokenizer takes tens of MiB, which the run can use.
     Vocabulary vocabulary = open_vocabulary(source_);
+    ChatFormat format(vocabulary, source_.folder(), chat_options(vocabulary));
     train_set_.emplace(
-        open_corpus(options_.data, vocabulary, tick),
+        open_corpus(options_.data, vocabulary, format, tick),
         *options_.seq_len,
         packing);
     if (!options_.valid.empty()) {
       valid_set_.emplace(
-          open_corpus({options_.valid}, vocabulary, tick),
+          open_corpus({options_.valid}, vocabulary, format, tick),
           *options_.seq_len,
           packing);
+    }
+    if (train_set_->corpus().kind() != ExampleKind::kText) {
+      chat_ = {
+          format.description(),
+          show(vocabulary, train_set_->sample(0).sequences[0]),
+          format.stop_tokens()};
     }
   }
   memory::trim();

@@ -31,6 +31,13 @@ struct MicroLoss {
   PairSums pairs; // of dpo
 };
 
+/// How conversations of the data are written.
+struct ChatUse {
+  std::string description; // of the template
+  std::string sample; // the first, as show() writes it
+  std::vector<uint32_t> stop_tokens; // end an answer
+};
+
 /// How windows are cut and run.
 struct Manner {
   int64_t max_samples = std::numeric_limits<int64_t>::max();
@@ -80,6 +87,10 @@ class Task {
   }
   const CorpusCounts& counts() const {
     return counts_;
+  }
+  /// How conversations are written, if the data holds any.
+  const std::optional<ChatUse>& chat() const {
+    return chat_;
   }
   /// Where the model came from.
   const ModelSource& source() const {
@@ -145,7 +156,9 @@ class Task {
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
       const Vocabulary& vocabulary,
+      const ChatFormat& format,
       const report::Tick& tick);
+  ChatOptions chat_options(const Vocabulary& vocabulary);
   std::optional<LoraOptions> lora_options() const;
   double valid_pair_loss(int64_t max_tokens, const report::Tick& tick) const;
 
@@ -160,6 +173,7 @@ class Task {
   int64_t total_steps_ = 0;
   uint64_t budget_bytes_ = 0;
   CorpusCounts counts_;
+  std::optional<ChatUse> chat_;
   /// Of dpo, by sample of the set; empty until prepared.
   std::vector<PairReference> train_references_;
   std::vector<PairReference> valid_references_;

@@ -211,6 +211,11 @@ class Run {
             ? fmt::format(", {} for validation", task_.valid_set()->size())
             : "",
         describe_counts()));
+    if (task_.chat()) {
+      progress_.line("template     " + task_.chat()->description);
+      progress_.line(
+          fmt::format("first sample, ⟦trained on⟧:\n{}", task_.chat()->sample));
+    }
     progress_.line(fmt::format(
         "global batch {} samples in {} micro-batches, {} steps",
         task_.global_batch(),

@@ -94,7 +94,8 @@ const AddedTokens::Token* AddedTokens::match(
 
 std::vector<AddedTokens::Part> AddedTokens::split(
     std::string_view text,
-    bool normalized) const {
+    bool normalized,
+    std::span<const size_t> plain) const {
   const Table& table = normalized ? normalized_ : raw_;
   std::string firsts;
   for (const auto& [first, tokens] : table) {
@@ -105,7 +106,7 @@ std::vector<AddedTokens::Part> AddedTokens::split(
   size_t i = 0;
   while ((i = text.find_first_of(firsts, i)) != std::string_view::npos) {
     const Token* token = match(table, text.substr(i));
-    if (token == nullptr) {
+    if (token == nullptr || std::binary_search(plain.begin(), plain.end(), i)) {
       ++i;
       continue;
     }
@@ -133,6 +134,20 @@ std::vector<AddedTokens::Part> AddedTokens::split(
     parts.push_back({text.substr(done), std::nullopt});
   }
   return parts;
+}
+
+std::vector<size_t> AddedTokens::find_special(std::string_view text) const {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < text.size(); ++i) {
+    for (const Table* table : {&raw_, &normalized_}) {
+      const Token* token = match(*table, text.substr(i));
+      if (token != nullptr && token->special) {
+        found.push_back(i);
+        break;
+      }
+    }
+  }
+  return found;
 }
 
 std::optional<uint32_t> AddedTokens::id_of(const std::string& content) const {

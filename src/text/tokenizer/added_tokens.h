@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,15 @@ class AddedTokens {
   };
 
   /// Cuts out the tokens that are looked for in raw (`normalized` false) or in
-  /// normalized text.
-  std::vector<Part> split(std::string_view text, bool normalized) const;
+  /// normalized text, but for those that begin at the offsets `plain`,
+  /// ascending.
+  std::vector<Part> split(
+      std::string_view text,
+      bool normalized,
+      std::span<const size_t> plain = {}) const;
+
+  /// Offsets at which special tokens are spelled in `text`.
+  std::vector<size_t> find_special(std::string_view text) const;
 
   struct Token {
     std::string content;

@@ -120,27 +120,84 @@ void Tokenizer::read_template(const io::Node& node) {
 Tokenizer::Encoder::Encoder(std::shared_ptr<const Tokenizer> tokenizer)
     : tokenizer_(std::move(tokenizer)), cutter_(tokenizer_->pre_tokenizer_) {}
 
+/// Of the text as the model of the tokenizer sees it, normalized and cut.
+size_t Tokenizer::surface_bytes(uint32_t id) const {
+  const std::string& token = tokens_.at(id);
+  bool is_byte = token.size() == 6 && token.starts_with("<0x");
+  return is_byte ? 1 : token.size();
+}
+
 std::vector<uint32_t> Tokenizer::Encoder::operator()(
     std::string_view text,
     const Place& place) {
+  std::vector<Seam> none;
+  return (*this)(text, place, {}, none);
+}
+
+std::vector<uint32_t> Tokenizer::Encoder::operator()(
+    std::string_view text,
+    const Place& place,
+    std::span<const size_t> offsets,
+    std::vector<Seam>& seams) {
   const Tokenizer& t = *tokenizer_;
   std::vector<uint32_t> ids;
   if (place.special_tokens) {
     ids = t.prefix_;
   }
   bool first = true;
-  for (const auto& raw : t.added_.split(text, /*normalized=*/false)) {
+  for (const auto& raw : t.added_.split(text, false, place.plain)) {
+    const bool continued = place.continued && first;
+    const size_t before = ids.size();
     if (raw.id) {
       ids.push_back(*raw.id);
     } else {
-      encode_part(raw.text, first, place.continued && first, ids);
+      encode_part(raw.text, first, continued, ids);
+    }
+    auto begin = static_cast<size_t>(raw.text.data() - text.data());
+    for (; !offsets.empty() && offsets[0] < begin + raw.text.size();
+         offsets = offsets.subspan(1)) {
+      Seam seam; // among the ids of this part
+      if (offsets[0] > begin) {
+        seam = raw.id ? Seam{0, 1}
+                      : find_seam(
+                            raw.text.substr(0, offsets[0] - begin),
+                            first,
+                            continued,
+                            std::span(ids).subspan(before));
+      }
+      seams.push_back({before + seam.ended, before + seam.begun});
     }
     first = false;
   }
+  seams.insert(seams.end(), offsets.size(), {ids.size(), ids.size()});
   if (place.special_tokens) {
     ids.insert(ids.end(), t.suffix_.begin(), t.suffix_.end());
   }
   return ids;
+}
+
+/// Where a part of a text, which became `ids`, has `before` before it. The
+/// start of a part is cut into other tokens than the part, but covers the start
+/// of the same surface.
+Tokenizer::Seam Tokenizer::Encoder::find_seam(
+    std::string_view before,
+    bool first,
+    bool continued,
+    std::span<const uint32_t> ids) {
+  std::vector<uint32_t> start;
+  encode_part(before, first, continued, start);
+  size_t place = 0;
+  for (uint32_t id : start) {
+    place += tokenizer_->surface_bytes(id);
+  }
+  Seam seam;
+  size_t end = 0;
+  for (uint32_t id : ids) {
+    seam.begun += end < place ? 1 : 0;
+    end += tokenizer_->surface_bytes(id);
+    seam.ended += end <= place ? 1 : 0;
+  }
+  return seam;
 }
 
 /// Text without raw added tokens; `first`: the whole text begins with it.

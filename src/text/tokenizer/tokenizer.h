@@ -34,6 +34,15 @@ class Tokenizer {
     /// The text goes on where another left off, so that nothing is put
     /// before it.
     bool continued = false;
+    /// Offsets in the text, ascending, at which no added token begins, though
+    /// it is spelled there.
+    std::span<const size_t> plain = {};
+  };
+
+  /// A place in a text, among the ids that it became.
+  struct Seam {
+    size_t ended = 0; // ids of which nothing comes after the place
+    size_t begun = 0; // ids of which something comes before it
   };
 
   /// Encodes texts one after the other; one per thread.
@@ -46,6 +55,12 @@ class Tokenizer {
     std::vector<uint32_t> operator()(std::string_view text) {
       return (*this)(text, {});
     }
+    /// And where `offsets`, ascending, lie among them.
+    std::vector<uint32_t> operator()(
+        std::string_view text,
+        const Place& place,
+        std::span<const size_t> offsets,
+        std::vector<Seam>& seams);
 
    private:
     void encode_part(
@@ -53,6 +68,11 @@ class Tokenizer {
         bool first,
         bool continued,
         std::vector<uint32_t>& ids);
+    Seam find_seam(
+        std::string_view before,
+        bool first,
+        bool continued,
+        std::span<const uint32_t> ids);
 
     std::shared_ptr<const Tokenizer> tokenizer_;
     PreTokenizer::Cutter cutter_;
@@ -65,6 +85,9 @@ class Tokenizer {
       const;
 
   std::optional<uint32_t> id_of(const std::string& token) const;
+  const AddedTokens& added_tokens() const {
+    return added_;
+  }
   /// True for a token marked special, as control tokens are.
   bool is_special(uint32_t id) const;
   /// One more than the largest id.
@@ -83,6 +106,7 @@ class Tokenizer {
   explicit Tokenizer(const io::Node& root);
   void read_post_processor(const io::Node& node);
   void read_template(const io::Node& node);
+  size_t surface_bytes(uint32_t id) const;
 
   Normalizer normalizer_;
   PreTokenizer pre_tokenizer_;

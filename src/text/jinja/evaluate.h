@@ -1,0 +1,105 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "text/jinja/objects.h"
+#include "text/jinja/scope.h"
+#include "text/jinja/statements.h"
+
+namespace accrue::jinja {
+
+/// Evaluates a template's tree once.
+class Evaluator {
+ public:
+  /// `context`: a dict of the names that the template is given.
+  Evaluator(Runtime& runtime, Value context);
+  ~Evaluator();
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  std::string run(const Body& body);
+
+  /// Of what was evaluated last.
+  int line() const {
+    return line_;
+  }
+  /// Begin and end in the output of what generation blocks wrote.
+  const std::vector<std::pair<size_t, size_t>>& generated() const {
+    return generated_;
+  }
+
+ private:
+  friend class MacroObject;
+  friend class LoopObject;
+
+  /// What a block ended with.
+  enum class Flow { kNormal, kBreak, kContinue };
+  /// Counts levels of recursion. Fails past the limit.
+  class Level;
+  /// A new scope within `parent` until the end of the block.
+  class InnerScope;
+
+  Value evaluate(const Expression& expression);
+  Value evaluate_node(const Constant& node);
+  Value evaluate_node(const Name& node);
+  Value evaluate_node(const ListLiteral& node);
+  Value evaluate_node(const DictLiteral& node);
+  Value evaluate_node(const Unary& node);
+  Value evaluate_node(const Binary& node);
+  Value evaluate_node(const Logical& node);
+  Value evaluate_node(const Concatenation& node);
+  Value evaluate_node(const Comparison& node);
+  Value evaluate_node(const Conditional& node);
+  Value evaluate_node(const Attribute& node);
+  Value evaluate_node(const Item& node);
+  Value evaluate_node(const Slice& node);
+  Value evaluate_node(const Call& node);
+  Value evaluate_node(const FilterCall& node);
+  Value evaluate_node(const TestCall& node);
+  Arguments evaluate_arguments(const CallArguments& arguments);
+  Value call(const Call& node, Arguments more);
+
+  Flow execute(const Block& block);
+  Flow execute_node(const Text& node);
+  Flow execute_node(const Output& node);
+  Flow execute_node(const If& node);
+  Flow execute_node(const For& node);
+  Flow execute_node(const Set& node);
+  Flow execute_node(const SetBlock& node);
+  Flow execute_node(const Macro& node);
+  Flow execute_node(const CallBlock& node);
+  Flow execute_node(const FilterBlock& node);
+  Flow execute_node(const With& node);
+  Flow execute_node(const Generation& node);
+  Flow execute_node(const Break& node);
+  Flow execute_node(const Continue& node);
+
+  /// Declares the names of `body` that hide others, and executes it.
+  Flow execute_body(const Body& body);
+  Flow run_loop(const For& node, const Value& iterable, int depth);
+  Next select_items(const For& node, Next all);
+  void write(const std::string& text);
+  /// Executes `body` in the current scope and returns what it writes.
+  template <class Run>
+  std::string capture(Run run);
+  Value make_macro(const MacroDefinition& definition);
+
+  Value look_up(const std::string& name);
+  void assign(const Target& target, const Value& value);
+  void check_namespaces(const Target& target);
+
+  Runtime& runtime_;
+  Value context_;
+  ScopePtr scope_ = std::make_shared<Scope>();
+  std::vector<ScopePtr> captured_; // emptied at the end: may hold themselves
+  std::string output_;
+  std::string* target_ = &output_; // what is written to
+  Value filter_input_;
+  std::vector<std::pair<size_t, size_t>> generated_;
+  int line_ = 1;
+  int level_ = 0;
+};
+
+} // namespace accrue::jinja
