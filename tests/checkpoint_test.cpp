@@ -6,6 +6,7 @@
 #include "accrue/io/safetensors.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 #include "support.h"
 #include "train/preference.h"
@@ -130,6 +131,33 @@ TEST_F(CheckpointTest, AdaptersOfOtherKindsAreRefusedByName) {
   expect_contains(message("r", "x"), "must be a whole number");
   expect_contains(message("rank_pattern", {{"a", 2}}), "\"rank_pattern\"");
   expect_contains(message("target_modules", ".*"), "list of names");
+  expect_contains(
+      message("modules_to_save", {"lm_head"}),
+      "\"modules_to_save\" is not supported ([\"lm_head\"])");
+  // What PEFT may add one day is no LoRA that we know, unless it is off.
+  expect_contains(message("use_new_kind", true), "\"use_new_kind\"");
+  io::Json off{
+      {"peft_type", "LORA"},
+      {"r", 4},
+      {"lora_alpha", 8},
+      {"target_modules", {"q_proj"}},
+      {"use_new_kind", false},
+      {"new_list", io::Json::array()},
+      {"peft_version", "9"}};
+  folder_.write("adapter_config.json", off.dump());
+  EXPECT_EQ(read_adapter_config(folder_ / "").lora.rank, 4);
+}
+
+TEST_F(CheckpointTest, TensorsThatAnAdapterDoesNotSpeakOfAreNamed) {
+  LoraOptions lora{.rank = 2, .alpha = 3, .targets = {"q_proj"}};
+  Transformer adapted = model({.lora = lora});
+  TensorMap tensors = adapted.adapters();
+  tensors["base_model.model.model.embed_tokens.weight"] = at::zeros({30, 8});
+  save_safetensors(folder_ / "adapter_model.safetensors", tensors);
+  auto message =
+      message_of<DataError>([&] { load_adapter(folder_ / "", adapted); });
+  expect_contains(message, "speak of: model.embed_tokens.weight. ");
+  expect_contains(message, "merge_and_unload");
 }
 
 TEST_F(CheckpointTest, ReferencesOfOtherDataAreRefused) {

@@ -6,7 +6,9 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "accrue/core/error.h"
 #include "accrue/io/safetensors.h"
@@ -56,6 +58,31 @@ TEST(SafetensorsTest, LoadsIntoTensorsOfOtherDtypes) {
   load_safetensors(folder / "a", into);
   EXPECT_TRUE(at::equal(into["large"], large.to(at::kDouble)));
   EXPECT_TRUE(at::equal(into["small"], at::arange(3).to(at::kFloat)));
+}
+
+TEST(SafetensorsTest, IsWrittenInAnotherDtype) {
+  TemporaryFolder folder;
+  at::Tensor large = at::randn({3, 400'000}).t(); // several pieces
+  for (auto dtype : {at::kFloat, at::kHalf, at::kBFloat16, at::kDouble}) {
+    save_safetensors(
+        folder / "a", {{"large", large}, {"empty", at::empty({0, 3})}}, dtype);
+    TensorMap back = load_safetensors(folder / "a");
+    EXPECT_EQ(back["large"].scalar_type(), dtype);
+    EXPECT_TRUE(at::equal(back["large"], large.to(dtype)));
+  }
+}
+
+TEST(SafetensorsTest, ValuesTooLargeForADtypeAreNamed) {
+  TemporaryFolder folder;
+  at::Tensor values = at::ones({600'000});
+  values[599'999] = -1e5;
+  auto message = message_of<DataError>([&] {
+    save_safetensors(folder / "a", {{"w", values}}, at::kHalf);
+  });
+  expect_contains(message, "\"w\" holds values up to 100000");
+  EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
+  values[599'999] = -HUGE_VAL; // was infinite before
+  save_safetensors(folder / "a", {{"w", values}}, at::kHalf);
 }
 
 TEST(SafetensorsTest, WhatDoesNotMatchIsNamedAndNothingChanges) {

@@ -362,6 +362,72 @@ TEST(ConfigTest, EveryProblemIsNamed) {
   }
 }
 
+TEST(ConfigTest, RotarySettingsInTwoSpellingsMustAgree) {
+  auto config = [](const std::string& rope) {
+    return R"({"model_type": "llama", "vocab_size": 300, "hidden_size": 16,
+      "intermediate_size": 16, "num_hidden_layers": 1,
+      "num_attention_heads": 2, "max_position_embeddings": 16, )" +
+        rope + "}";
+  };
+  const std::string linear = R"("rope_scaling": {"type": "linear", "factor": 4},
+    "rope_theta": 500, "rope_parameters": {"rope_type": "linear", )";
+  TemporaryFolder folder;
+  ModelConfig agrees = read_model_config(folder.write(
+      "config.json",
+      config(linear + R"("rope_theta": 500.0, "factor": 4.0})")));
+  EXPECT_EQ(agrees.rope_theta, 500);
+  EXPECT_EQ(agrees.rope_factor, 4);
+  EXPECT_EQ(agrees.rope_scaling, RopeScaling::kLinear);
+  agrees = read_model_config(folder.write(
+      "config.json", config(R"("rope_scaling": null, "rope_parameters":
+        {"rope_type": "default", "rope_theta": 500})")));
+  EXPECT_EQ(agrees.rope_theta, 500);
+  expect_contains(
+      config_message(config(linear + R"("rope_theta": 500, "factor": 8})")),
+      "\"factor\" is 4 by \"rope_theta\" and \"rope_scaling\", 8 by "
+      "\"rope_parameters\"");
+  expect_contains(
+      config_message(config(
+          R"("rope_theta": 500, "rope_parameters": {"rope_theta": 600})")),
+      "\"rope_theta\" is 500 by");
+  // What the older spelling leaves out is its default, not the newer's value.
+  expect_contains(
+      config_message(config(R"("rope_scaling": {"type": "linear", "factor": 4},
+        "rope_parameters": {"rope_type": "linear", "factor": 4,
+                            "rope_theta": 500})")),
+      "\"rope_theta\" is 10000 by");
+}
+
+TEST(ConfigTest, AWindowThatIsNotGivenIsTransformersDefault) {
+  TemporaryFolder folder;
+  auto positions = [&](const char* kind, const char* more) {
+    return read_model_config(
+               folder.write(
+                   "config.json",
+                   std::string(R"({"vocab_size": 300, "hidden_size": 16,
+        "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "max_position_embeddings": 32768,
+        "num_key_value_heads": 2, "model_type": ")") +
+                       kind + "\"" + more + "}"))
+        .max_positions;
+  };
+  EXPECT_EQ(positions("mistral", ""), 4096);
+  EXPECT_EQ(positions("mistral", R"(, "sliding_window": null)"), 32768);
+  EXPECT_EQ(positions("qwen2", ""), 32768);
+  EXPECT_EQ(positions("qwen2", R"(, "use_sliding_window": true)"), 4096);
+}
+
+TEST(ConfigTest, QuantizedWeightsAreRefusedWithAWayOut) {
+  auto message = config_message(R"({"model_type": "gpt2", "n_embd": 8,
+    "n_head": 2, "n_layer": 1, "n_positions": 8, "vocab_size": 300,
+    "unsloth_version": "2025.12.5", "temperature": 0.6,
+    "quantization_config": {"quant_method": "bitsandbytes"}})");
+  expect_contains(message, "\"quantization_config\": quantized weights");
+  expect_contains(message, "dequantize()");
+  EXPECT_EQ(message.find("unsloth"), std::string::npos);
+  EXPECT_EQ(message.find("temperature"), std::string::npos);
+}
+
 TEST(ConfigTest, DamagedFilesAreRefused) {
   expect_contains(config_message("[1]"), "must be an object, got an array");
   expect_contains(config_message("{"), "line 1 is not valid JSON");

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <ATen/Parallel.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "core/cgroup.h"
+#include "train/model_source.h"
 #include "train/options.h"
 
 namespace accrue::cli {
@@ -14,6 +16,13 @@ namespace accrue::cli {
 /// People read stdout, unless --json gives it to machines.
 inline std::FILE* people(const TrainOptions& options) {
   return options.json ? stderr : stdout;
+}
+
+/// On stderr, whatever else is silenced.
+inline void print_warnings(const ModelSource& source) {
+  for (const std::string& warning : source.warnings) {
+    fmt::print(stderr, "warning: {}\n", warning);
+  }
 }
 
 /// 0 = as OMP_NUM_THREADS says, else all cores that this process may use.

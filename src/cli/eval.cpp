@@ -78,6 +78,7 @@ int run_eval(const std::vector<std::string>& arguments) {
   const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   ModelSource source = find_model(options.model);
+  print_warnings(source);
   if (!source.has_weights()) {
     throw DataError(
         fmt::format("[model] {} holds no weights to evaluate.", options.model));

@@ -13,6 +13,7 @@
 #include "io/toml.h"
 #include "train/option_table.h"
 #include "train/option_text.h"
+#include "train/run_lock.h"
 
 namespace accrue::cli {
 namespace {
@@ -246,15 +247,16 @@ ParsedFlags parse_flags(
     auto it = from.find(name);
     return it == from.end() || it->second.empty() ? "" : it->second.front();
   };
-  if (text("resume") == "true") {
+  if (text("resume") == "true" && !text("out").empty()) {
     fs::path saved = fs::path(text("out")) / "config.toml";
-    if (!text("out").empty() && !fs::exists(saved)) {
+    parsed.begins = is_unused(text("out"));
+    if (!parsed.begins && !fs::exists(saved)) {
       throw DataError(fmt::format(
-          "[resume] {} holds no run to resume (no config.toml). Check "
-          "--out, or leave --resume out to start there.",
+          "[resume] {} holds other files and no run to resume (no "
+          "config.toml). Check --out.",
           text("out")));
     }
-    if (!text("out").empty()) {
+    if (!parsed.begins) {
       apply(read_toml(saved), saved.string() + ": ", options, problems);
       parsed.saved = options;
     }
@@ -267,6 +269,7 @@ ParsedFlags parse_flags(
       problems);
   drop_replaced(flags, options);
   apply(flags, "--", options, problems);
+  options.resume = options.resume && !parsed.begins;
   make_paths_absolute(options);
   if (parsed.saved) {
     for (const std::string& change :

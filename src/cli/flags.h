@@ -12,6 +12,8 @@ struct ParsedFlags {
   TrainOptions options;
   /// With --resume: the settings that the run in --out was started with.
   std::optional<TrainOptions> saved;
+  /// --resume was given where nothing is: the run begins there.
+  bool begins = false;
   /// What could not be understood; Task reports it with what it finds itself.
   Problems problems;
 };

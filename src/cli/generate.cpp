@@ -167,6 +167,7 @@ std::vector<uint32_t> prompt_ids(
   if (ids.empty()) {
     ids.push_back(vocabulary.end_of_text());
   }
+  vocabulary.check_embedded(ids, [] { return "the prompt"; });
   return ids;
 }
 
@@ -277,6 +278,7 @@ int run_generate(const std::vector<std::string>& arguments) {
   set_threads(options.threads);
   const Waiting waiting;
   ModelSource source = find_model(options.model);
+  print_warnings(source);
   if (!source.has_weights()) {
     throw DataError(fmt::format(
         "[model] {} holds no weights. Give the folder of a trained model.",

@@ -257,6 +257,7 @@ int run_plan(const std::vector<std::string>& arguments) {
   const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
+  print_warnings(task.source());
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   MemoryPlan plan = plan_memory(

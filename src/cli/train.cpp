@@ -127,6 +127,11 @@ int run_train(const std::vector<std::string>& arguments) {
   }
   std::chrono::duration<double> planning = Clock::now() - planning_started;
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
+  print_warnings(task.source());
+  if (flags.begins) {
+    progress.line(fmt::format(
+        "nothing to resume in {} yet: beginning the run", options.out));
+  }
   warn_about_horizon(flags, task, progress);
   auto print_step = [&](const report::StepMetrics& metrics) {
     if (options.json) {

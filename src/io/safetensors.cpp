@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -16,42 +17,80 @@
 namespace accrue {
 namespace {
 
-std::string build_header(const TensorMap& tensors) {
+std::string build_header(
+    const TensorMap& tensors,
+    std::optional<at::ScalarType> dtype) {
   io::OrderedJson header;
   header["__metadata__"] = {{"format", "pt"}};
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const char* dtype = io::safetensors_name(tensor.scalar_type());
-    if (dtype == nullptr) {
+    at::ScalarType stored = dtype.value_or(tensor.scalar_type());
+    const char* stored_name = io::safetensors_name(stored);
+    if (stored_name == nullptr) {
       throw DataError(
           fmt::format("[safetensors] {} has an unsupported dtype.", name));
     }
+    auto end = offset +
+        static_cast<uint64_t>(tensor.numel()) * c10::elementSize(stored);
     io::OrderedJson entry;
-    entry["dtype"] = dtype;
+    entry["dtype"] = stored_name;
     entry["shape"] = tensor.sizes().vec();
-    entry["data_offsets"] = {offset, offset + tensor.nbytes()};
+    entry["data_offsets"] = {offset, end};
     header[name] = entry;
-    offset += tensor.nbytes();
+    offset = end;
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' '); // tensors start 8-byte aligned
   return text;
 }
 
+void write_bytes(const at::Tensor& tensor, io::FileWriter& writer) {
+  writer.write(
+      {static_cast<const std::byte*>(tensor.const_data_ptr()),
+       tensor.nbytes()});
+}
+
+/// A piece at a time, so that no second copy of a large tensor is made.
+void write_rounded(
+    const std::string& name,
+    const at::Tensor& flat,
+    at::ScalarType dtype,
+    io::FileWriter& writer) {
+  for (int64_t i = 0; i < flat.numel(); i += io::kPieceElements) {
+    at::Tensor piece =
+        flat.narrow(0, i, std::min(io::kPieceElements, flat.numel() - i));
+    at::Tensor rounded = piece.to(dtype);
+    if (!rounded.isinf().equal(piece.isinf())) {
+      throw DataError(fmt::format(
+          "[safetensors] \"{}\" holds values up to {} in size, too large for "
+          "{}. A run that is done is saved in another dtype with --resume "
+          "--save-dtype bf16.",
+          name,
+          piece.abs().max().item<double>(),
+          io::safetensors_name(dtype)));
+    }
+    write_bytes(rounded, writer);
+  }
+}
+
 } // namespace
 
 void save_safetensors(
     const std::filesystem::path& path,
-    const TensorMap& tensors) {
-  std::string header = build_header(tensors);
+    const TensorMap& tensors,
+    std::optional<at::ScalarType> dtype) {
+  std::string header = build_header(tensors, dtype);
   uint64_t header_bytes = header.size();
   io::FileWriter writer(path);
   writer.write(std::as_bytes(std::span(&header_bytes, 1)));
   writer.write(header);
   for (const auto& [name, tensor] : tensors) {
-    at::Tensor flat = tensor.detach().to(at::kCPU).contiguous();
-    writer.write(
-        {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()});
+    at::Tensor values = tensor.detach().to(at::kCPU).contiguous();
+    if (dtype && *dtype != values.scalar_type()) {
+      write_rounded(name, values.view({-1}), *dtype, writer);
+    } else {
+      write_bytes(values, writer);
+    }
   }
   writer.commit();
 }
@@ -72,14 +111,11 @@ void load_safetensors(
     const std::filesystem::path& path,
     const TensorMap& into) {
   io::SafetensorsFile file(path);
-  io::Shapes shapes;
+  io::FileTensors tensors;
   for (const auto& [name, entry] : file.entries()) {
-    shapes[name] = entry.shape;
+    tensors[name] = {&file, &entry};
   }
-  io::check_match(shapes, into);
-  for (const auto& [name, tensor] : into) {
-    file.copy(file.entries().at(name), tensor);
-  }
+  io::copy(tensors, into);
 }
 
 void copy_tensors(const TensorMap& from, const TensorMap& into) {

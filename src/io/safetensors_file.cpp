@@ -36,8 +36,6 @@ constexpr std::array<DtypeName, 8> kDtypes{{
     {at::kBool, "BOOL"},
 }};
 
-constexpr int64_t kPieceElements = int64_t{1} << 19;
-
 } // namespace
 
 void check_match(const Shapes& found, const TensorMap& into) {
@@ -130,18 +128,25 @@ void SafetensorsFile::fail(const std::string& what) const {
 
 void SafetensorsFile::copy(const Entry& entry, const at::Tensor& into) const {
   at::NoGradGuard no_grad;
-  const int64_t width = static_cast<int64_t>(c10::elementSize(entry.dtype));
   at::Tensor flat = into.detach().view({-1});
   for (int64_t i = 0; i < flat.numel(); i += kPieceElements) {
     int64_t count = std::min(kPieceElements, flat.numel() - i);
-    at::Tensor piece = at::empty({count}, entry.dtype);
-    std::memcpy(
-        piece.mutable_data_ptr(),
-        data_.data() + entry.begin + i * width,
-        static_cast<size_t>(count * width));
-    flat.narrow(0, i, count).copy_(piece);
-    file_.release_pages();
+    flat.narrow(0, i, count).copy_(piece(entry, i, count));
   }
+}
+
+at::Tensor SafetensorsFile::piece(
+    const Entry& entry,
+    int64_t first,
+    int64_t count) const {
+  const int64_t width = static_cast<int64_t>(c10::elementSize(entry.dtype));
+  at::Tensor piece = at::empty({count}, entry.dtype);
+  std::memcpy(
+      piece.mutable_data_ptr(),
+      data_.data() + entry.begin + first * width,
+      static_cast<size_t>(count * width));
+  file_.release_pages();
+  return piece;
 }
 
 SafetensorsFile::Entry SafetensorsFile::read_entry(
@@ -193,6 +198,34 @@ at::ScalarType SafetensorsFile::parse_dtype(
     }
   }
   fail(fmt::format("stores \"{}\" as the unsupported dtype {}", name, dtype));
+}
+
+void copy(const FileTensors& from, const TensorMap& into) {
+  Shapes shapes;
+  for (const auto& [name, tensor] : from) {
+    shapes[name] = tensor.entry->shape;
+  }
+  check_match(shapes, into);
+  for (const auto& [name, tensor] : into) {
+    const FileTensor& source = from.at(name);
+    source.file->copy(*source.entry, tensor);
+  }
+}
+
+bool equal(const FileTensor& a, const FileTensor& b) {
+  if (a.entry->shape != b.entry->shape) {
+    return false;
+  }
+  auto numel = static_cast<int64_t>(
+      a.entry->size_bytes / c10::elementSize(a.entry->dtype));
+  for (int64_t i = 0; i < numel; i += kPieceElements) {
+    int64_t count = std::min(kPieceElements, numel - i);
+    at::Tensor left = a.file->piece(*a.entry, i, count).to(at::kDouble);
+    if (!left.equal(b.file->piece(*b.entry, i, count).to(at::kDouble))) {
+      return false;
+    }
+  }
+  return true;
 }
 
 } // namespace accrue::io

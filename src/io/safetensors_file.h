@@ -15,6 +15,9 @@
 
 namespace accrue::io {
 
+/// Tensors are converted in pieces of so many.
+constexpr int64_t kPieceElements = int64_t{1} << 19;
+
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
 /// Throws DataError naming every tensor of `into` that is missing or of another
@@ -46,6 +49,10 @@ class SafetensorsFile {
   /// so that few pages of the file are in memory at once.
   void copy(const Entry& entry, const at::Tensor& into) const;
 
+  /// `count` elements from `first`, as they are stored. The file's pages don't
+  /// stay in memory.
+  at::Tensor piece(const Entry& entry, int64_t first, int64_t count) const;
+
  private:
   [[noreturn]] void fail(const std::string& what) const;
   Entry read_entry(const std::string& name, const Json& json) const;
@@ -58,5 +65,20 @@ class SafetensorsFile {
   std::span<const std::byte> data_;
   std::map<std::string, Entry> entries_;
 };
+
+/// A tensor of a file that stays open.
+struct FileTensor {
+  const SafetensorsFile* file = nullptr;
+  const SafetensorsFile::Entry* entry = nullptr;
+};
+using FileTensors = std::map<std::string, FileTensor>;
+
+/// Copies `from` into tensors of the same names. Throws DataError as
+/// check_match() does; nothing has changed then.
+void copy(const FileTensors& from, const TensorMap& into);
+
+/// True if the two have one shape and the same values, in whatever dtypes. As
+/// torch.equal: NaN equals nothing.
+bool equal(const FileTensor& a, const FileTensor& b);
 
 } // namespace accrue::io

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string_view>
 #include <vector>
 
 #include "accrue/core/error.h"
@@ -20,18 +21,15 @@ namespace fs = std::filesystem;
 
 constexpr const char* kWeights = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
-constexpr const char* kAdapterConfig = "adapter_config.json";
-constexpr const char* kAdapterWeights = "adapter_model.safetensors";
-constexpr const char* kPeftPrefix = "base_model.model.";
 
 /// The weights of a folder, in one file or several.
 class Checkpoint {
  public:
   explicit Checkpoint(const fs::path& folder) {
-    if (fs::exists(folder / kIndex)) {
-      open_index(folder);
-    } else if (fs::exists(folder / kWeights)) {
+    if (fs::exists(folder / kWeights)) {
       add_file(folder / kWeights, nullptr);
+    } else if (fs::exists(folder / kIndex)) {
+      open_index(folder);
     } else {
       throw DataError(fmt::format(
           "[model] {} holds neither {} nor {}, the weights that accrue reads. "
@@ -42,11 +40,7 @@ class Checkpoint {
     }
   }
 
-  struct Tensor {
-    const io::SafetensorsFile* file = nullptr;
-    const io::SafetensorsFile::Entry* entry = nullptr;
-  };
-  const std::map<std::string, Tensor>& tensors() const {
+  const io::FileTensors& tensors() const {
     return tensors_;
   }
   const std::vector<fs::path>& paths() const {
@@ -97,7 +91,7 @@ class Checkpoint {
 
   std::vector<fs::path> paths_;
   std::vector<std::unique_ptr<io::SafetensorsFile>> files_;
-  std::map<std::string, Tensor> tensors_;
+  io::FileTensors tensors_;
 };
 
 /// Buffers that no parameter stands for.
@@ -106,58 +100,55 @@ bool is_buffer(const std::string& name) {
       name.ends_with(".rotary_emb.inv_freq");
 }
 
-/// The names of a model's weights for those of a checkpoint.
-std::map<std::string, Checkpoint::Tensor> match_names(
-    const Checkpoint& checkpoint,
-    const ModelConfig& config) {
+constexpr const char* kHead = "lm_head.weight";
+
+const char* embedding_name(Family family) {
+  return family == Family::kGpt2 ? "transformer.wte.weight"
+                                 : "model.embed_tokens.weight";
+}
+
+/// The names of a model's weights for those of a checkpoint, a head of its own
+/// among them if the file has one.
+io::FileTensors match_names(const Checkpoint& checkpoint, Family family) {
   const std::string prefix =
-      config.family == Family::kGpt2 ? "transformer." : "model.";
+      family == Family::kGpt2 ? "transformer." : "model.";
   // GPT-2's first checkpoints have the names of the model without its head.
   const bool bare = std::none_of(
       checkpoint.tensors().begin(),
       checkpoint.tensors().end(),
       [&](const auto& named) { return named.first.starts_with(prefix); });
-  std::map<std::string, Checkpoint::Tensor> named;
+  io::FileTensors named;
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    if (is_buffer(name) || (name == "lm_head.weight" && config.tied_head)) {
-      continue; // a tied head is the embedding
+    if (!is_buffer(name)) {
+      named[bare && name != kHead ? prefix + name : name] = tensor;
     }
-    named[bare && name != "lm_head.weight" ? prefix + name : name] = tensor;
   }
   return named;
-}
-
-void copy(
-    const std::map<std::string, Checkpoint::Tensor>& from,
-    const TensorMap& into) {
-  io::Shapes shapes;
-  for (const auto& [name, tensor] : from) {
-    shapes[name] = tensor.entry->shape;
-  }
-  io::check_match(shapes, into);
-  for (const auto& [name, tensor] : into) {
-    const auto& source = from.at(name);
-    source.file->copy(*source.entry, tensor);
-  }
 }
 
 const char* dtype_name(at::ScalarType dtype) {
   return dtype == at::kDouble ? "float64"
       : dtype == at::kFloat   ? "float32"
+      : dtype == at::kHalf    ? "float16"
                               : "bfloat16";
 }
 
-/// The config with the dtype that the weights have now: transformers loads them
-/// as it says.
-std::string config_text(const Transformer& model) {
+/// The config with the dtype that the weights are written in: transformers
+/// loads them as it says.
+std::string config_text(
+    const Transformer& model,
+    std::optional<at::ScalarType> dtype) {
   const std::string& text = model.config().json;
   io::OrderedJson json = io::OrderedJson::parse(text);
-  const char* dtype =
-      dtype_name(model.named_parameters().front().second.scalar_type());
+  const char* name = dtype_name(
+      dtype.value_or(model.named_parameters().front().second.scalar_type()));
   bool changed = false;
   for (const char* key : {"dtype", "torch_dtype"}) {
-    if (json.contains(key) && json[key] != dtype) {
-      json[key] = dtype;
+    // One that was asked for is named whether another was or not.
+    const bool add = dtype && key == std::string_view("dtype") &&
+        !json.contains("torch_dtype");
+    if ((json.contains(key) || add) && json[key] != name) {
+      json[key] = name;
       changed = true;
     }
   }
@@ -183,6 +174,44 @@ bool is_bf16_checkpoint(const fs::path& folder) {
   return true;
 }
 
+std::vector<std::string> fit_to_weights(
+    const fs::path& folder,
+    ModelConfig& config) {
+  std::vector<std::string> notes;
+  if (fs::exists(folder / kWeights) && fs::exists(folder / kIndex)) {
+    notes.push_back(fmt::format(
+        "[model] {} holds both {} and {}. The former is read, as in "
+        "transformers; the index and its files are not. Remove what is out of "
+        "date.",
+        folder.string(),
+        kWeights,
+        kIndex));
+  }
+  if (!config.tied_head) {
+    return notes;
+  }
+  Checkpoint checkpoint(folder);
+  auto named = match_names(checkpoint, config.family);
+  const char* embedding = embedding_name(config.family);
+  if (named.contains(kHead) && named.contains(embedding) &&
+      !io::equal(named.at(kHead), named.at(embedding))) {
+    notes.push_back(fmt::format(
+        "[model] the config of {} ties {} to {}, and the weights hold both "
+        "with different values. They are not tied, as in transformers. Set "
+        "\"tie_word_embeddings\" to false if they are meant to differ, else "
+        "remove {} from the weights.",
+        folder.string(),
+        kHead,
+        embedding,
+        kHead));
+    config.tied_head = false;
+    io::OrderedJson json = io::OrderedJson::parse(config.json);
+    json["tie_word_embeddings"] = false;
+    config.json = json.dump(2) + "\n";
+  }
+  return notes;
+}
+
 std::string digest_checkpoint(const fs::path& folder) {
   std::string text;
   Checkpoint checkpoint(folder);
@@ -194,124 +223,25 @@ std::string digest_checkpoint(const fs::path& folder) {
 
 void load_checkpoint(const fs::path& folder, const Transformer& model) {
   Checkpoint checkpoint(folder);
-  copy(match_names(checkpoint, model.config()), model.state());
+  auto named = match_names(checkpoint, model.config().family);
+  if (model.config().tied_head) {
+    // Where there is no embedding, the head that is the same stands for it.
+    if (auto head = named.extract(kHead)) {
+      head.key() = embedding_name(model.config().family);
+      named.insert(std::move(head));
+    }
+  }
+  io::copy(named, model.state());
 }
 
-void save_checkpoint(const fs::path& folder, const Transformer& model) {
-  io::make_directory(folder);
-  io::write_file(folder / "config.json", config_text(model));
-  save_safetensors(folder / kWeights, model.state());
-  io::sync_directory(folder);
-}
-
-bool has_adapter(const fs::path& folder) {
-  return fs::exists(folder / kAdapterConfig);
-}
-
-void save_adapter(
+void save_checkpoint(
     const fs::path& folder,
     const Transformer& model,
-    const std::string& base) {
+    std::optional<at::ScalarType> dtype) {
   io::make_directory(folder);
-  const LoraOptions& lora = *model.lora();
-  io::OrderedJson json;
-  json["peft_type"] = "LORA";
-  json["task_type"] = "CAUSAL_LM";
-  json["base_model_name_or_path"] = base;
-  json["r"] = lora.rank;
-  json["lora_alpha"] = lora.alpha;
-  json["lora_dropout"] = 0.0;
-  std::set<std::string> targets(lora.targets.begin(), lora.targets.end());
-  // Spelled out: PEFT's "all-linear" is not the same for every model.
-  const bool all = targets.erase("all-linear") > 0;
-  TensorMap tensors;
-  for (const auto& [name, tensor] : model.adapters()) {
-    if (std::string layer = name.substr(0, name.rfind(".lora_")); all) {
-      targets.insert(layer.substr(layer.rfind('.') + 1));
-    }
-    tensors[kPeftPrefix + name] = tensor;
-  }
-  json["target_modules"] = targets;
-  json["bias"] = "none";
-  json["fan_in_fan_out"] = model.config().family == Family::kGpt2;
-  json["inference_mode"] = true;
-  io::write_file(folder / kAdapterConfig, json.dump(2) + "\n");
-  save_safetensors(folder / kAdapterWeights, tensors);
+  io::write_file(folder / "config.json", config_text(model, dtype));
+  save_safetensors(folder / kWeights, model.state(), dtype);
   io::sync_directory(folder);
-}
-
-AdapterConfig read_adapter_config(const fs::path& folder) {
-  io::Json json = io::read_json(folder / kAdapterConfig);
-  io::Node node(json, (folder / kAdapterConfig).string());
-  AdapterConfig config;
-  if (node.at("peft_type").text() != "LORA") {
-    node.at("peft_type").fail("must be LORA");
-  }
-  config.base = node.text("base_model_name_or_path", "");
-  config.lora.rank = node.at("r").integer();
-  if (config.lora.rank < 1) {
-    node.at("r").fail("must be >= 1");
-  }
-  io::Node alpha = node.at("lora_alpha");
-  if (!alpha.json().is_number()) {
-    alpha.fail("must be a number");
-  }
-  config.lora.alpha = alpha.json().get<double>();
-  io::Node targets = node.at("target_modules");
-  config.lora.targets.clear();
-  if (targets.json().is_string()) {
-    if (targets.text() != "all-linear") {
-      targets.fail("must be a list of names or all-linear");
-    }
-    config.lora.targets.push_back(targets.text());
-  } else {
-    for (const io::Node& target : targets.elements()) {
-      config.lora.targets.push_back(target.text());
-    }
-  }
-  if (node.text("bias", "none") != "none") {
-    node.at("bias").fail("must be none");
-  }
-  // Anything else that changes what an adapter does.
-  for (const char* key :
-       {"use_dora", "use_rslora", "use_qalora", "use_bdlora", "lora_bias"}) {
-    if (node.boolean(key, false)) {
-      node.at(key).fail("is not supported");
-    }
-  }
-  for (const char* key :
-       {"modules_to_save",
-        "layers_to_transform",
-        "rank_pattern",
-        "alpha_pattern",
-        "exclude_modules",
-        "layer_replication",
-        "alora_invocation_tokens",
-        "target_parameters",
-        "trainable_token_indices"}) {
-    if (auto field = node.find(key); field && !field->json().empty()) {
-      field->fail("is not supported");
-    }
-  }
-  // Of the others some change the base's weights when they are loaded.
-  if (auto field = node.find("init_lora_weights"); field &&
-      !field->json().is_boolean() && field->json() != "gaussian" &&
-      field->json() != "eva") {
-    field->fail("must be true, false, \"gaussian\" or \"eva\"");
-  }
-  return config;
-}
-
-void load_adapter(const fs::path& folder, const Transformer& model) {
-  io::SafetensorsFile file(folder / kAdapterWeights);
-  std::map<std::string, Checkpoint::Tensor> named;
-  for (const auto& [name, entry] : file.entries()) {
-    std::string own = name.starts_with(kPeftPrefix)
-        ? name.substr(std::string(kPeftPrefix).size())
-        : name;
-    named[own] = {&file, &entry};
-  }
-  copy(named, model.adapters());
 }
 
 } // namespace accrue

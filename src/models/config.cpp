@@ -4,167 +4,15 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 #include <string_view>
-#include <type_traits>
 
 #include "accrue/core/error.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "models/config_fields.h"
 
 namespace accrue {
 namespace {
-
-/// Fields that say nothing about the forward pass or the initial weights.
-/// Dropout comes from --dropout alone.
-const std::set<std::string> kInert{
-    "_attn_implementation_autoset",
-    "_name_or_path",
-    "_num_labels",
-    "architectures",
-    "attention_dropout",
-    "attn_pdrop",
-    "auto_map",
-    "bos_token_id",
-    "chunk_size_feed_forward",
-    "dtype",
-    "embd_pdrop",
-    "eos_token_id",
-    "finetuning_task",
-    "gradient_checkpointing",
-    "id2label",
-    "is_decoder",
-    "is_llama_config",
-    "label2id",
-    "model_type",
-    "n_ctx",
-    "n_special",
-    "output_attentions",
-    "output_hidden_states",
-    "output_past",
-    "pad_token_id",
-    "predict_special_tokens",
-    "pretraining_tp",
-    "problem_type",
-    "pruned_heads",
-    "resid_pdrop",
-    "return_dict",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "task_specific_params",
-    "tokenizer_class",
-    "torch_dtype",
-    "torchscript",
-    "transformers.js_config",
-    "transformers_version",
-    "use_bfloat16",
-    "use_cache",
-};
-
-/// Reads fields one by one and remembers what was wrong and what was asked.
-class Fields {
- public:
-  Fields(const io::Json& json, Problems& problems)
-      : json_(json), problems_(problems) {}
-
-  int64_t required_size(const char* name) {
-    require(name);
-    return get<int64_t>(name, 0);
-  }
-
-  double required_number(const char* name) {
-    require(name);
-    return get(name, 1.0);
-  }
-
-  template <class T>
-  T get(const char* name, T fallback) {
-    used_.insert(name);
-    auto it = json_.find(name);
-    if (it == json_.end() || it->is_null()) {
-      return fallback;
-    }
-    if (!is<T>(*it)) {
-      problems_.add(fmt::format(
-          "\"{}\" must be {}, got {}", name, wanted<T>(), it->dump()));
-      return fallback;
-    }
-    if constexpr (std::is_arithmetic_v<T> && !std::is_same_v<T, bool>) {
-      if (it->template get<double>() <= 0) {
-        problems_.add(
-            fmt::format("\"{}\" must be > 0, got {}", name, it->dump()));
-        return fallback;
-      }
-    }
-    return it->template get<T>();
-  }
-
-  /// A field that accrue supports at one value only.
-  void only(const char* name, const io::Json& value) {
-    used_.insert(name);
-    auto it = json_.find(name);
-    if (it != json_.end() && !it->is_null() && *it != value) {
-      problems_.add(fmt::format(
-          "\"{}\": {} is not supported (only {})",
-          name,
-          it->dump(),
-          value.is_null() ? "null" : value.dump()));
-    }
-  }
-
-  void mark_used(const char* name) {
-    used_.insert(name);
-  }
-
-  void reject_unknown() {
-    for (const auto& [name, value] : json_.items()) {
-      if (!value.is_null() && !used_.contains(name) && !kInert.contains(name)) {
-        problems_.add(fmt::format("\"{}\" is not supported", name));
-      }
-    }
-  }
-
- private:
-  void require(const char* name) {
-    auto it = json_.find(name);
-    if (it == json_.end() || it->is_null()) {
-      problems_.add(fmt::format("\"{}\" is missing", name));
-    }
-  }
-
-  template <class T>
-  static bool is(const io::Json& value) {
-    if constexpr (std::is_same_v<T, bool>) {
-      return value.is_boolean();
-    } else if constexpr (std::is_same_v<T, int64_t>) {
-      return value.is_number_integer();
-    } else if constexpr (std::is_same_v<T, double>) {
-      return value.is_number();
-    } else {
-      return value.is_string();
-    }
-  }
-
-  template <class T>
-  static const char* wanted() {
-    if constexpr (std::is_same_v<T, bool>) {
-      return "true or false";
-    } else if constexpr (std::is_same_v<T, int64_t>) {
-      return "a whole number";
-    } else if constexpr (std::is_same_v<T, double>) {
-      return "a number";
-    } else {
-      return "a string";
-    }
-  }
-
-  const io::Json& json_;
-  Problems& problems_;
-  std::set<std::string> used_;
-};
 
 Activation activation(
     Fields& fields,
@@ -220,41 +68,101 @@ ModelConfig read_gpt2(Fields& fields, Problems& problems) {
   return config;
 }
 
+void read_rope_object(
+    const io::Json& json,
+    Problems& problems,
+    ModelConfig& config) {
+  Fields rope(json, problems);
+  auto type = rope.get<std::string>("type", "default"); // before 4.43
+  type = rope.get<std::string>("rope_type", type.c_str());
+  config.rope_theta = rope.get("rope_theta", config.rope_theta);
+  if (type == "linear" || type == "llama3") {
+    config.rope_scaling =
+        type == "linear" ? RopeScaling::kLinear : RopeScaling::kLlama3;
+    config.rope_factor = rope.required_number("factor");
+  } else if (type != "default") {
+    problems.add(fmt::format(
+        "\"rope_type\": \"{}\" is not supported (default, linear, llama3)",
+        type));
+  }
+  if (type == "llama3") {
+    config.rope_low_freq_factor = rope.required_number("low_freq_factor");
+    config.rope_high_freq_factor = rope.required_number("high_freq_factor");
+    config.rope_original_positions =
+        rope.required_number("original_max_position_embeddings");
+  }
+  rope.reject_unknown();
+}
+
+/// What two spellings of rotary settings say differently.
+void compare_ropes(
+    const ModelConfig& older,
+    const ModelConfig& newer,
+    bool older_scales,
+    Problems& problems) {
+  auto compare = [&](const char* name, const auto& a, const auto& b) {
+    if (a != b) {
+      problems.add(fmt::format(
+          "\"{}\" is {} by \"rope_theta\" and \"rope_scaling\", {} by "
+          "\"rope_parameters\"; remove the one or the other",
+          name,
+          a,
+          b));
+    }
+  };
+  compare("rope_theta", older.rope_theta, newer.rope_theta);
+  if (older_scales) {
+    constexpr std::array kTypes{"default", "linear", "llama3"};
+    auto type = [&](const ModelConfig& config) {
+      return std::string(kTypes[static_cast<size_t>(config.rope_scaling)]);
+    };
+    compare("rope_type", type(older), type(newer));
+    compare("factor", older.rope_factor, newer.rope_factor);
+    compare(
+        "low_freq_factor",
+        older.rope_low_freq_factor,
+        newer.rope_low_freq_factor);
+    compare(
+        "high_freq_factor",
+        older.rope_high_freq_factor,
+        newer.rope_high_freq_factor);
+    compare(
+        "original_max_position_embeddings",
+        older.rope_original_positions,
+        newer.rope_original_positions);
+  }
+}
+
 /// transformers 5 writes "rope_parameters", earlier versions "rope_theta" and
-/// "rope_scaling".
+/// "rope_scaling". Of a config with both, versions take one or the other.
 void read_rope(
     const io::Json& json,
     Fields& fields,
     Problems& problems,
     ModelConfig& config) {
-  config.rope_theta = fields.get("rope_theta", 10000.0);
-  for (const char* name : {"rope_parameters", "rope_scaling"}) {
+  auto object = [&](const char* name) -> const io::Json* {
+    fields.mark_used(name);
     auto it = json.find(name);
     if (it == json.end() || !it->is_object()) {
       fields.only(name, nullptr);
-      continue;
+      return nullptr;
     }
-    Fields rope(*it, problems);
-    auto type = rope.get<std::string>("type", "default"); // before 4.43
-    type = rope.get<std::string>("rope_type", type.c_str());
-    config.rope_theta = rope.get("rope_theta", config.rope_theta);
-    if (type == "linear" || type == "llama3") {
-      config.rope_scaling =
-          type == "linear" ? RopeScaling::kLinear : RopeScaling::kLlama3;
-      config.rope_factor = rope.required_number("factor");
-    } else if (type != "default") {
-      problems.add(fmt::format(
-          "\"rope_type\": \"{}\" is not supported (default, linear, llama3)",
-          type));
-    }
-    if (type == "llama3") {
-      config.rope_low_freq_factor = rope.required_number("low_freq_factor");
-      config.rope_high_freq_factor = rope.required_number("high_freq_factor");
-      config.rope_original_positions =
-          rope.required_number("original_max_position_embeddings");
-    }
-    rope.reject_unknown();
-    fields.mark_used(name);
+    return it->empty() ? nullptr : &*it;
+  };
+  const io::Json* scaling = object("rope_scaling");
+  const io::Json* parameters = object("rope_parameters");
+  config.rope_theta = fields.get("rope_theta", 10000.0);
+  ModelConfig older = config;
+  if (scaling != nullptr) {
+    read_rope_object(*scaling, problems, older);
+  }
+  if (parameters == nullptr) {
+    config = older;
+    return;
+  }
+  read_rope_object(*parameters, problems, config);
+  if (scaling != nullptr || !json.value("rope_theta", io::Json()).is_null()) {
+    compare_ropes(older, config, scaling != nullptr, problems);
   }
 }
 
@@ -276,6 +184,8 @@ constexpr std::array<LlamaKind, 4> kLlamaKinds{{
     {"qwen3", 32, 128, true, false, true},
 }};
 
+constexpr int64_t kSlidingWindow = 4096; // where a config does not say
+
 /// Attention may be limited to the last "sliding_window" tokens: no limit as
 /// long as samples are not longer.
 void read_sliding_window(
@@ -289,13 +199,11 @@ void read_sliding_window(
   fields.mark_used("max_window_layers");
   fields.mark_used("layer_types");
   auto window = json.find("sliding_window");
-  if (window != json.end() && !window->is_null()) {
-    auto tokens = fields.get<int64_t>("sliding_window", config.max_positions);
-    if (used) {
-      config.max_positions = std::min(config.max_positions, tokens);
-    }
+  const bool unlimited = window != json.end() && window->is_null();
+  auto tokens = fields.get<int64_t>("sliding_window", kSlidingWindow);
+  if (used && !unlimited) {
+    config.max_positions = std::min(config.max_positions, tokens);
   }
-  fields.mark_used("sliding_window");
   auto types = json.find("layer_types");
   if (types == json.end() || types->is_null()) {
     return;

@@ -215,6 +215,11 @@ class Tokenizing {
     counts_.dropped += example.dropped ? 1 : 0;
     kind_ = example.kind;
     for (const TrainingSequence& sequence : example.sequences) {
+      options_.vocabulary.check_embedded(sequence.tokens, [&] {
+        return piece.line > 0
+            ? fmt::format("line {} of {}", piece.line, piece.path->string())
+            : piece.path->string();
+      });
       packed_.clear();
       for (uint32_t token : sequence.tokens) { // little-endian
         packed_.append(reinterpret_cast<const char*>(&token), width_);

@@ -74,6 +74,37 @@ uint32_t Vocabulary::size() const {
   return tokenizer_ ? std::max(tokenizer_->size(), end_of_text_ + 1) : kBytes;
 }
 
+void Vocabulary::set_embedding(uint32_t rows, const fs::path& folder) {
+  if (rows < size()) {
+    embeddings_ = rows;
+    folder_ = folder;
+    digest_ = mix(digest_, rows);
+  }
+}
+
+void Vocabulary::check_embedded(
+    std::span<const uint32_t> ids,
+    const std::function<std::string()>& user) const {
+  auto id = std::find_if(
+      ids.begin(), ids.end(), [&](uint32_t i) { return i >= embeddings_; });
+  if (id != ids.end()) {
+    throw DataError(fmt::format(
+        "[tokenizer] {} uses the token \"{}\" (id {}), and the model in {} has "
+        "only {} embeddings. Take the tokenizer that it was made with, or make "
+        "room: python -c \"from transformers import AutoModelForCausalLM as M; "
+        "m = M.from_pretrained('{}'); m.resize_token_embeddings({}); "
+        "m.save_pretrained('{}')\"",
+        user(),
+        decode({&*id, 1}),
+        *id,
+        folder_.string(),
+        embeddings_,
+        folder_.string(),
+        size(),
+        folder_.string()));
+  }
+}
+
 void Vocabulary::begin_document(std::vector<uint32_t>& ids) const {
   if (tokenizer_) {
     const auto& prefix = tokenizer_->prefix();

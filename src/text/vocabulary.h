@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,10 +40,19 @@ class Vocabulary {
   uint32_t end_of_text() const {
     return end_of_text_;
   }
-  /// Two vocabularies with the same digest give the same ids.
+  /// Two vocabularies with the same digest give the same ids, or refuse them.
   uint64_t digest() const {
     return digest_;
   }
+
+  /// Says that the model in `folder` has only `rows` embeddings: larger ids can
+  /// be made, but not trained on.
+  void set_embedding(uint32_t rows, const std::filesystem::path& folder);
+  /// Throws DataError naming the first of `ids` without an embedding, and
+  /// `user`, what uses it ("line 3 of chats.jsonl").
+  void check_embedded(
+      std::span<const uint32_t> ids,
+      const std::function<std::string()>& user) const;
 
   /// Puts before a document what the tokenizer puts before a text, unless it
   /// is there.
@@ -81,6 +91,8 @@ class Vocabulary {
   std::shared_ptr<const Tokenizer> tokenizer_;
   uint32_t end_of_text_ = 0;
   uint64_t digest_ = 0;
+  uint32_t embeddings_ = UINT32_MAX;
+  std::filesystem::path folder_; // of the model, for messages
 };
 
 } // namespace accrue

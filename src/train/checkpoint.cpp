@@ -10,6 +10,7 @@
 #include "accrue/io/safetensors.h"
 #include "io/files.h"
 #include "io/json.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 
 namespace accrue {

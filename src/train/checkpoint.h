@@ -38,6 +38,11 @@ class Checkpoints {
       const Optimizer& optimizer,
       int64_t keep) const;
 
+  /// True if there is a checkpoint, damaged or not.
+  bool any() const {
+    return !steps().empty();
+  }
+
   /// Loads the newest checkpoint whose files are what the manifest says, and
   /// returns its step. Damaged ones are passed over and described in
   /// `warnings`. Throws DataError if no good one is left, or if it was made

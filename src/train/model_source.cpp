@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "accrue/core/error.h"
 #include "io/files.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 
 namespace accrue {
@@ -34,8 +36,10 @@ fs::path find_base(const fs::path& adapter, const std::string& name) {
   throw DataError(fmt::format(
       "[model] the adapter {} was made for \"{}\", which is no model folder "
       "here. Set \"base_model_name_or_path\" in its adapter_config.json to the "
-      "folder of that model.",
+      "folder of that model, which may be given from the adapter's own; a "
+      "model of the hub comes with: hf download {} --local-dir DIR",
       adapter.string(),
+      name,
       name));
 }
 
@@ -83,7 +87,9 @@ ModelSource find_model(const std::string& model) {
     source.base = find_base(model, adapter.base);
   }
   source.config = read_model_config(source.base);
-  if (fs::is_directory(source.base) && !source.has_weights()) {
+  if (source.has_weights()) {
+    source.warnings = fit_to_weights(source.base, source.config);
+  } else if (fs::is_directory(source.base)) {
     check_no_other_weights(source.base);
   }
   return source;
@@ -92,15 +98,19 @@ ModelSource find_model(const std::string& model) {
 Vocabulary open_vocabulary(const ModelSource& source) {
   Vocabulary vocabulary =
       Vocabulary::open(source.folder(), source.config.eos_token);
-  if (source.config.vocab_size < vocabulary.size()) {
+  if (vocabulary.is_bytes() && source.config.vocab_size < vocabulary.size()) {
     throw DataError(fmt::format(
-        "[model] {} has a vocabulary of {}, {} {}. Give a model that was made "
-        "for it.",
+        "[model] {} has a vocabulary of {}, bytes need {}. Give a model that "
+        "was made for bytes, or put its tokenizer.json beside it.",
         source.base.string(),
         source.config.vocab_size,
-        vocabulary.is_bytes() ? "bytes need" : "its tokenizer has",
         vocabulary.size()));
   }
+  // Tokenizers may have more tokens, as long as nobody uses them.
+  vocabulary.set_embedding(
+      static_cast<uint32_t>(
+          std::min<int64_t>(source.config.vocab_size, vocabulary.size())),
+      source.folder());
   return vocabulary;
 }
 

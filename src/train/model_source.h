@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "accrue/models/transformer.h"
 #include "text/vocabulary.h"
@@ -19,16 +20,20 @@ struct ModelSource {
   std::optional<std::filesystem::path> adapter;
   std::optional<LoraOptions> lora; // the adapter's
   ModelConfig config;
+  /// What people should know of how it is read.
+  std::vector<std::string> warnings;
 
   /// The base has weights to start from.
   bool has_weights() const;
 };
 
-/// Reads configs only. Throws DataError, also if the folder holds weights in a
-/// form that is not read: fresh ones instead would surprise.
+/// Reads configs, and of weights what decides how they are read. Throws
+/// DataError, also if the folder holds weights in a form that is not read:
+/// fresh ones instead would surprise.
 ModelSource find_model(const std::string& model);
 
-/// Throws DataError if ids of `vocabulary` are too many for the model.
+/// Knows how many embeddings the model has. Throws DataError if it has none for
+/// some bytes.
 Vocabulary open_vocabulary(const ModelSource& source);
 
 /// Makes the model and loads what there is: weights, or fresh ones from

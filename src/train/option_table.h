@@ -176,10 +176,11 @@ void visit_physical(Options& o, Visitor&& v) {
     o.eval_every,
     "N",
     "optimizer steps between evaluations; 0 = at the end only");
-  v("merge",
-    o.merge,
-    "",
-    "write the model with its adapters merged in, not the adapters alone");
+  v("merge", o.merge, "", "write the model with its adapters merged in");
+  v("save-dtype",
+    o.save_dtype,
+    "fp32|bf16|fp16",
+    "round what goes into out/model to this (default: as it was trained)");
 }
 
 template <class Options, class Visitor>
@@ -198,7 +199,7 @@ void visit_invocation(Options& o, Visitor&& v) {
   v("resume",
     o.resume,
     "",
-    "go on from the newest good checkpoint in --out, with its settings");
+    "go on from the newest good checkpoint in --out, or begin the run there");
   v("max-time",
     o.max_time,
     "90s|30m|8h",

@@ -71,6 +71,12 @@ struct EnumNames<TooLong> {
   static constexpr std::array values{"cut", "drop", "error"};
 };
 
+enum class SaveDtype { kFp32, kBf16, kFp16 };
+template <>
+struct EnumNames<SaveDtype> {
+  static constexpr std::array values{"fp32", "bf16", "fp16"};
+};
+
 /// Target tokens of the longest sample, if the model has as many positions.
 constexpr int64_t kDefaultSeqLen = 1024;
 
@@ -126,6 +132,7 @@ struct TrainOptions {
   int64_t keep_checkpoints = 3;
   int64_t eval_every = 0;
   bool merge = false;
+  std::optional<SaveDtype> save_dtype; // none: as it was trained
 
   // This call only; not part of a run's settings.
   std::string config;

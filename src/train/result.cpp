@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "io/files.h"
 #include "io/json.h"
+#include "models/adapter.h"
 #include "models/checkpoint.h"
 
 namespace accrue {
@@ -25,7 +28,8 @@ void write_stop_tokens(
     config = io::OrderedJson::parse(io::read_file(path));
   }
   std::vector<int64_t> ids;
-  if (auto it = config.find("eos_token_id"); it != config.end() && !it->is_null()) {
+  if (auto it = config.find("eos_token_id");
+      it != config.end() && !it->is_null()) {
     ids = it->is_array() ? it->get<std::vector<int64_t>>()
                          : std::vector<int64_t>{it->get<int64_t>()};
   }
@@ -42,27 +46,49 @@ void write_stop_tokens(
   io::write_file(path, config.dump(2) + "\n");
 }
 
-} // namespace
+std::optional<at::ScalarType> dtype_of(std::optional<SaveDtype> dtype) {
+  if (!dtype) {
+    return std::nullopt;
+  }
+  return *dtype == SaveDtype::kFp32 ? at::kFloat
+      : *dtype == SaveDtype::kBf16  ? at::kBFloat16
+                                    : at::kHalf;
+}
 
-void save_result(Task& task) {
+/// The model and its tokenizer, or its adapter, into a folder.
+void write_result(Task& task, const fs::path& folder) {
   Transformer& model = task.model();
   const fs::path out = task.options().out;
   const std::string base = fs::absolute(task.source().base).string();
-  fs::path folder = out / ".model.tmp";
-  fs::remove_all(folder);
+  const auto dtype = dtype_of(task.options().save_dtype);
   fs::remove_all(out / "adapter");
   if (model.lora() && !task.options().merge) {
-    save_adapter(folder, model, base);
+    save_adapter(folder, model, base, dtype);
   } else {
     if (model.lora()) {
       save_adapter(out / "adapter", model, base);
       model.merge_adapters();
     }
-    save_checkpoint(folder, model);
+    save_checkpoint(folder, model, dtype);
   }
   copy_tokenizer(task.source(), folder);
   if (task.chat()) {
     write_stop_tokens(folder, task.chat()->stop_tokens);
+  }
+}
+
+} // namespace
+
+void save_result(Task& task) {
+  const fs::path out = task.options().out;
+  const fs::path folder = out / ".model.tmp";
+  fs::remove_all(folder);
+  try {
+    write_result(task, folder);
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(folder, ignored);
+    throw;
   }
   fs::remove_all(out / "model");
   fs::rename(folder, out / "model");

@@ -17,6 +17,7 @@
 #include "accrue/core/units.h"
 #include "memory/meter.h"
 #include "text/show.h"
+#include "train/run_lock.h"
 
 namespace accrue {
 namespace {
@@ -25,12 +26,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
 constexpr double kDefaultShare = 0.8; // of the memory that is free
-
-bool not_empty(const fs::path& folder) {
-  std::error_code code;
-  return fs::exists(folder, code) &&
-      (!fs::is_directory(folder, code) || !fs::is_empty(folder, code));
-}
 
 } // namespace
 
@@ -103,12 +98,8 @@ void Task::check_settings(bool needs_out, Problems problems) {
   if (options_.merge && !options_.lora_rank && !source_.adapter) {
     problems.add("--merge needs --lora-rank or an adapter as --model");
   }
-  if (needs_out && !options_.resume && !options_.out.empty() &&
-      not_empty(options_.out)) {
-    problems.add(fmt::format(
-        "--out {} is not empty; choose another folder, or pass --resume to "
-        "go on with the run in it",
-        options_.out));
+  if (needs_out && !options_.out.empty()) {
+    check_out(options_.out, options_.resume, problems);
   }
   problems.throw_if_any<ConfigError>("config");
   if (options_.global_batch) {

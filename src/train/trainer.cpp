@@ -22,6 +22,7 @@
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
 #include "train/result.h"
+#include "train/run_lock.h"
 
 namespace accrue {
 namespace {
@@ -61,6 +62,7 @@ class Run {
       report::StepMetrics m = run_step(step);
       ++step;
       evaluate(m);
+      lock_->check();
       metrics.append(m);
       double pace = seconds_since(started) / static_cast<double>(step - first);
       progress_.line(report::step_line(
@@ -118,8 +120,13 @@ class Run {
   int64_t start() {
     plan();
     optimizer_ = task_.make_optimizer();
+    lock();
     int64_t step = 0;
-    if (options_.resume) {
+    const bool resumes = options_.resume && checkpoints_.any();
+    if (options_.resume && !resumes) {
+      progress_.line("no checkpoint to resume from yet: beginning the run");
+    }
+    if (resumes) {
       inputs_ = inputs();
       std::vector<std::string> warnings;
       step = checkpoints_.load_newest(
@@ -129,12 +136,11 @@ class Run {
       }
       progress_.line(fmt::format("resuming after step {}", step));
     }
-    io::make_directory(out_);
     without_gradients("a pair", [&](int64_t tokens) {
       task_.prepare_references(
-          references_, options_.resume, tokens, progress_.ticker());
+          references_, resumes, tokens, progress_.ticker());
     });
-    if (!options_.resume) {
+    if (!resumes) {
       inputs_ = inputs();
     }
     io::write_file(out_ / "config.toml", to_toml(options_));
@@ -143,6 +149,18 @@ class Run {
     }
     describe();
     return step;
+  }
+
+  /// Planning takes a while, so another run may have begun since the settings
+  /// were checked.
+  void lock() {
+    lock_.emplace(out_);
+    if (!options_.resume && !is_unused(out_)) {
+      throw ConfigError(fmt::format(
+          "[config] another run began in --out {} in the meantime. Choose "
+          "another folder, or pass --resume to go on with it.",
+          out_.string()));
+    }
   }
 
   void plan() {
@@ -398,6 +416,7 @@ class Run {
   const Clock::time_point started_; // of the command
   fs::path out_;
   fs::path references_ = out_ / "reference.safetensors"; // of preferences
+  std::optional<RunLock> lock_;
   RunInputs inputs_;
   Checkpoints checkpoints_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -41,11 +41,12 @@ bool needs_plan(const TrainOptions& options);
 
 using Clock = std::chrono::steady_clock;
 
-/// Trains `task` in its run directory, from the newest good checkpoint if the
-/// options say resume. A plan is made from `fit_table` (see PlanOptions::known)
-/// or from probes. SIGINT and SIGTERM finish the window, save and return; so
-/// does --max-time since `started`, and writes the model. At least one window
-/// is done, so that a run that is resumed often enough comes to its end.
+/// Trains `task` in its run directory, which is locked meanwhile, from the
+/// newest good checkpoint if the options say resume and there is any. A plan is
+/// made from `fit_table` (see PlanOptions::known) or from probes. SIGINT and
+/// SIGTERM finish the window, save and return; so does --max-time since
+/// `started`, and writes the model. At least one window is done, so that a run
+/// that is resumed often enough comes to its end.
 TrainSummary train(
     Task& task,
     report::Progress& progress,

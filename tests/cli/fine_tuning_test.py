@@ -1,6 +1,7 @@
 """Conversations, adapters and preferences, from the command line."""
 
 import json
+import shutil
 import unittest
 
 from support import SOURCE, CliTest, prose
@@ -129,6 +130,26 @@ class FineTuningTest(CliTest):
         self.assertFalse((self.folder / "run/model/adapter_config.json").exists())
         self.assertTrue((self.folder / "run/adapter/adapter_config.json").exists())
 
+    def test_an_adapter_moves_with_its_base(self):
+        self.run_accrue(*self.chat_args("run", "--lora-rank", 2))
+        before = self.run_accrue("eval", "--model", self.path("run/model"), "--valid",
+                                 self.chats, "--json").stdout
+        pair = self.folder / "pair"
+        shutil.copytree(self.folder / "run/model", pair / "adapter")
+        shutil.move(self.base, pair / "base")
+        path = pair / "adapter/adapter_config.json"
+        config = json.loads(path.read_text())
+        for name, code in (("../base", 0), (config["base_model_name_or_path"], 3),
+                           ("meta/no-such-model", 3)):
+            path.write_text(json.dumps(config | {"base_model_name_or_path": name}))
+            done = self.run_accrue("eval", "--model", "pair/adapter", "--valid", self.chats,
+                                   "--json", cwd=self.folder, expect=code)
+            if code == 0:
+                self.assertEqual(done.stdout, before)
+            else:
+                self.assert_error(done, f'was made for "{name}"', "adapter_config.json",
+                                  f"hf download {name}")
+
     def test_weights_that_are_not_there(self):
         (self.folder / "config").mkdir()
         self.write("config/config.json", (self.folder / "llama.json").read_text())
@@ -171,6 +192,34 @@ class FineTuningTest(CliTest):
         self.assertNotEqual(first, json.loads(self.run_accrue(*args).stdout)["text"])
         done = self.run_accrue(*args, "--chat", "--chat-template", "chatml", expect=2)
         self.assert_error(done, "chatml needs the tokens <|im_start|>")
+
+    def tokenizer_model(self, name, vocab_size):
+        """A config beside a tokenizer of 425 tokens, <|eot_id|> being the last."""
+        (self.folder / name).mkdir()
+        config = json.loads((self.folder / "llama.json").read_text()) | {"vocab_size": vocab_size}
+        self.write(f"{name}/config.json", json.dumps(config))
+        self.write(f"{name}/tokenizer.json", (SOURCE / TOKENIZERS / "llama3.json").read_bytes())
+        self.write(f"{name}/tokenizer_config.json", json.dumps({"eos_token": "<|end_of_text|>"}))
+        return self.path(name)
+
+    def test_tokens_without_an_embedding(self):
+        small = self.tokenizer_model("small", 424)
+        chats = ("--data", self.chats, "--seq-len", 60, "--steps", 1)
+        self.train("text", "--model", small, "--steps", 1)
+        done = self.train("chats", "--model", small, *chats, expect=3)
+        self.assert_error(done, f"line 1 of {self.chats}", "\"<|eot_id|>\" (id 424)",
+                          "only 424 embeddings", "resize_token_embeddings(425)")
+        self.assertFalse((self.folder / "chats").exists())
+        self.train("chats", "--model", self.tokenizer_model("whole", 425), *chats)
+        # What begins every text is one of them, too.
+        done = self.train("none", "--model", self.tokenizer_model("tiny", 420), "--steps", 1,
+                          expect=3)
+        self.assert_error(done, self.text, "\"<|begin_of_text|>\" (id 420)")
+        model = ("generate", "--model", self.path("text/model"), "--max-tokens", 2, "--prompt")
+        self.run_accrue(*model, "the whale")
+        for prompt in (("<|eot_id|>",), ("the whale", "--chat")):
+            done = self.run_accrue(*model, *prompt, expect=3)
+            self.assertIn("the prompt uses the token \"<|eot_id|>\"", done.stderr)
 
     def test_eval_is_the_validation_loss(self):
         self.train("run", "--model", self.base, "--data", self.chats, "--seq-len", 60, "--steps",

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -49,10 +50,13 @@ class ResumeTest(CliTest):
         self.assertIn("nothing left to do", done.stdout)
         self.assertEqual(self.model_bytes("straight"), want)
 
-    def start(self, out, *extra):
-        return subprocess.Popen(
+    def start(self, out, *extra, stderr=subprocess.DEVNULL):
+        process = subprocess.Popen(
             [ACCRUE, *map(str, self.train_args(out, *extra))], env=self.env,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdout=subprocess.DEVNULL, stderr=stderr)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
 
     def wait_for_steps(self, out, steps, process):
         path = self.folder / out / "metrics.jsonl"
@@ -150,9 +154,77 @@ class ResumeTest(CliTest):
                 done = self.resume("run", "--steps", 7, expect=3)
                 self.assert_error(done, "no good checkpoint", name)
 
-    def test_nothing_to_resume(self):
-        done = self.resume("nowhere", expect=3)
-        self.assert_error(done, "holds no run to resume")
+    def test_resume_begins_where_nothing_is_yet(self):
+        want = self.straight()
+        (self.folder / "empty").mkdir()
+        for out in ("nowhere", "empty"):
+            done = self.train(out, "--steps", 10, "--resume")
+            self.assertIn(f"nothing to resume in {self.path(out)} yet: beginning", done.stdout)
+            self.assertEqual(self.model_bytes(out), want)
+            done = self.train(out, "--steps", 10, "--resume")
+            self.assertNotIn("beginning", done.stdout)
+        # What a run is made from has to be said then.
+        self.assert_error(self.resume("none", expect=2), "--model is required")
+        self.assertFalse((self.folder / "none").exists())
+
+    def test_resume_before_the_first_checkpoint_begins_again(self):
+        process = self.start("run", "--steps", 4000)
+        self.wait_for_steps("run", 2, process)
+        process.kill()
+        process.wait(60)
+        done = self.resume("run", "--steps", 10)
+        self.assertIn("no checkpoint to resume from yet", done.stdout)
+        self.assertEqual(self.model_bytes("run"), self.straight())
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, 11)))
+
+    def test_other_files_are_no_run_to_resume(self):
+        (self.folder / "notes").mkdir()
+        self.write("notes/todo.txt", "x")
+        done = self.train("notes", "--steps", 2, "--resume", expect=3)
+        self.assert_error(done, "holds other files and no run to resume")
+        self.assertEqual(os.listdir(self.folder / "notes"), ["todo.txt"])
+
+    def test_a_folder_in_use_is_refused_until_its_run_is_gone(self):
+        process = self.start("run", "--steps", 4000, "--checkpoint-every", 2)
+        self.wait_for_steps("run", 5, process)
+        for extra in ((), ("--resume",)):
+            done = self.train("run", "--steps", 4000, *extra, expect=2)
+            self.assert_error(done, f"--out {self.path('run')} is in use by process "
+                              f"{process.pid} on {socket.gethostname()} since 2")
+        # A stopped one holds it, too, and goes on as if nothing had been.
+        process.send_signal(signal.SIGSTOP)
+        self.assertIn("in use", self.resume("run", expect=2).stderr)
+        process.send_signal(signal.SIGCONT)
+        done = len(self.metrics("run"))
+        self.wait_for_steps("run", done + 2, process)
+        process.kill()
+        process.wait(60)
+        steps = len(self.metrics("run")) + 2
+        self.resume("run", "--steps", steps)
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, steps + 1)))
+
+    def test_of_runs_begun_at_once_one_goes_on(self):
+        want = self.straight()
+        runs = [self.start("run", "--steps", 10) for _ in range(4)]
+        self.assertEqual(sorted(run.wait(120) for run in runs), [0, 2, 2, 2])
+        self.assertEqual(self.model_bytes("run"), want)
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, 11)))
+
+    def test_a_run_whose_lock_was_removed_leaves_the_next_one_alone(self):
+        process = self.start("run", "--steps", 40000, "--checkpoint-every", 200,
+                             stderr=subprocess.PIPE)
+        self.until((self.folder / "run/checkpoints/step-200").exists, process)
+        self.wait_for_steps("run", 203, process)
+        process.send_signal(signal.SIGSTOP)
+        (self.folder / "run/.lock").unlink()
+        self.resume("run", "--steps", 450, "--checkpoint-every", 100)
+        kept = sorted(os.listdir(self.folder / "run/checkpoints"))
+        process.send_signal(signal.SIGCONT)
+        self.assertIn(b"another run may write there", process.communicate(timeout=60)[1])
+        self.assertEqual(process.returncode, 3)
+        self.assertEqual(kept, ["step-300", "step-400", "step-450"])
+        self.assertEqual(sorted(os.listdir(self.folder / "run/checkpoints")), kept)
+        self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, 451)))
 
     def test_newest_checkpoints_are_kept(self):
         self.train("run", "--steps", 9, "--checkpoint-every", 2, "--keep-checkpoints", 2)

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace accrue {
@@ -14,10 +15,13 @@ using TensorMap = std::map<std::string, at::Tensor>;
 /// Writes `tensors` in the safetensors format: sorted names, no timestamps, so
 /// equal tensors give equal files. The file appears whole or not at all.
 /// Dtypes: fp64, fp32, fp16, bf16, int64, uint8. Any device; copied tensor by
-/// tensor. Throws DataError if the file can't be written.
+/// tensor. With `dtype` all are rounded to it, to nearest even, in pieces: next
+/// to no memory beside. Throws DataError if the file can't be written, or
+/// naming the tensor with a finite value that is infinite in `dtype`.
 void save_safetensors(
     const std::filesystem::path& path,
-    const TensorMap& tensors);
+    const TensorMap& tensors,
+    std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// Reads a safetensors file into CPU tensors that own their memory. Throws
 /// DataError naming the tensor and the rule for a damaged file.
