@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <utility>
 
-#include "io/json.h"
+#include "io/json_parser.h"
+#include "text/record.h"
 
 namespace accrue {
 namespace {
 
-/// Thrown and caught in this file.
-struct Problem {
-  std::string what;
-};
+using Problem = RecordProblem;
 
 [[noreturn]] void fail(std::string what) {
   throw Problem{std::move(what)};
@@ -103,7 +101,9 @@ class LineReader {
     } else if (json_.contains("text")) {
       read_text();
     } else {
-      fail("has no \"text\", \"messages\", or \"prompt\" and \"completion\"");
+      fail(
+          "has no \"text\", \"messages\", \"prompt\" and \"completion\", "
+          "\"conversations\", or \"instruction\" and \"output\"");
     }
     if (example_.dropped) {
       example_.sequences.clear();
@@ -201,16 +201,16 @@ class LineReader {
 } // namespace
 
 Example read_example(
-    std::string_view line,
+    std::string_view record,
     const ExampleOptions& options,
     Vocabulary::Encoder& encoder) {
-  io::Json json = io::Json::parse(line, nullptr, /*exceptions=*/false);
   Example example;
   try {
-    if (json.is_discarded()) {
-      fail("is not valid JSON");
-    }
+    io::Json json = normalize_record(io::parse_json(record));
     example = LineReader(json, options, encoder).read();
+  } catch (const io::JsonError& error) {
+    example.problem = fmt::format("is not valid JSON: {}", error.what());
+    example.problem_offset = error.offset();
   } catch (const Problem& problem) {
     example.problem = problem.what;
   }

@@ -81,6 +81,10 @@ class Task {
   const CorpusCounts& counts() const {
     return counts_;
   }
+  /// Files of the folders named that are not read.
+  const LeftOut& left_out() const {
+    return left_out_;
+  }
   /// Where the model came from.
   const ModelSource& source() const {
     return source_;
@@ -160,6 +164,7 @@ class Task {
   int64_t total_steps_ = 0;
   uint64_t budget_bytes_ = 0;
   CorpusCounts counts_;
+  LeftOut left_out_;
   /// Of dpo, by sample of the set; empty until prepared.
   std::vector<PairReference> train_references_;
   std::vector<PairReference> valid_references_;

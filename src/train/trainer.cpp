@@ -193,6 +193,9 @@ class Run {
             ? fmt::format(", {} for validation", task_.valid_set()->size())
             : "",
         describe_counts()));
+    if (!task_.left_out().empty()) {
+      progress_.line(left_out_line(task_.left_out()));
+    }
     progress_.line(fmt::format(
         "global batch {} samples in {} micro-batches, {} steps",
         task_.global_batch(),
