@@ -112,7 +112,7 @@ TEST_F(CorpusTest, BadFilesAreNamed) {
   expect_contains(
       error(folder_.write("blank.jsonl", "\n\n")), "holds nothing to train on");
   std::filesystem::create_directories(folder_ / "hollow");
-  expect_contains(error((folder_ / "hollow").string()), "no .txt or .jsonl");
+  expect_contains(error((folder_ / "hollow").string()), "no .txt, .json");
   expect_contains(
       message_of<DataError>([] { Corpus::open({.paths = {"/dev/null"}}); }),
       "neither a file nor a folder");

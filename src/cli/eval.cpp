@@ -107,9 +107,10 @@ int run_eval(const std::vector<std::string>& arguments) {
        .format = &format,
        .seq_len = seq_len,
        .threads = at::get_num_threads()},
-      [&](uint64_t done, uint64_t total) {
-        tick("reading text", done, total);
-      }));
+      tick));
+  if (!corpus->left_out().empty()) {
+    progress.line(left_out_line(corpus->left_out()));
+  }
   Dataset dataset(corpus, seq_len, Packing::kOn);
   Transformer model = open_model(source, options.dtype, 0);
   Evaluation result = evaluate(model, dataset, kEvaluationTokens, tick);

@@ -258,6 +258,9 @@ int run_plan(const std::vector<std::string>& arguments) {
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   print_warnings(task.source());
+  if (!task.left_out().empty()) {
+    progress.line(left_out_line(task.left_out()));
+  }
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   MemoryPlan plan = plan_memory(

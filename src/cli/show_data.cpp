@@ -160,9 +160,10 @@ int run_show_data(const std::vector<std::string>& arguments) {
        .seq_len = seq_len,
        .too_long = options.too_long,
        .threads = at::get_num_threads()},
-      [&](uint64_t done, uint64_t total) {
-        tick("reading text", done, total);
-      }));
+      tick));
+  if (!corpus->left_out().empty()) {
+    progress.line(left_out_line(corpus->left_out()));
+  }
   Dataset dataset(corpus, seq_len, options.packing);
   if (!options.json) {
     if (corpus->kind() != ExampleKind::kText) {

@@ -77,6 +77,9 @@ int run_verify(const std::vector<std::string>& arguments) {
   report::Progress progress(people(options), options.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   print_warnings(task.source());
+  if (!task.left_out().empty()) {
+    progress.line(left_out_line(task.left_out()));
+  }
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
     return plan_memory(task, window, {.tick = progress.ticker()});

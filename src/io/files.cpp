@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "accrue/core/error.h"
 
@@ -32,12 +34,67 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
           : ""));
 }
 
-int open_for_reading(const std::filesystem::path& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    fail("read", path);
+/// A file open for reading.
+class OpenFile {
+ public:
+  explicit OpenFile(const std::filesystem::path& path)
+      : path_(path), fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ < 0) {
+      fail("read", path);
+    }
   }
-  return fd;
+  ~OpenFile() {
+    ::close(fd_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  int fd() const {
+    return fd_;
+  }
+
+  /// Fills `buffer` unless the file ends before. Returns the bytes read.
+  size_t read(std::span<std::byte> buffer) {
+    size_t filled = 0;
+    while (filled < buffer.size()) {
+      ssize_t got = ::read(fd_, buffer.data() + filled, buffer.size() - filled);
+      if (got < 0 && errno == EINTR) {
+        continue;
+      }
+      if (got < 0) {
+        fail("read", path_);
+      }
+      if (got == 0) {
+        break;
+      }
+      filled += static_cast<size_t>(got);
+    }
+    return filled;
+  }
+
+ private:
+  const std::filesystem::path& path_;
+  int fd_;
+};
+
+void write_all(
+    int fd,
+    std::string_view rest,
+    const std::filesystem::path& path) {
+  while (!rest.empty()) {
+    ssize_t written = ::write(fd, rest.data(), rest.size());
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written < 0) {
+      fail("write", path);
+    }
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 } // namespace
@@ -72,22 +129,11 @@ void FileWriter::write(std::string_view text) {
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
-  write(std::string_view(
-      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  write(as_text(bytes));
 }
 
 void FileWriter::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    ssize_t written = ::write(fd_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written < 0) {
-      fail("write", temporary_);
-    }
-    rest.remove_prefix(static_cast<size_t>(written));
-  }
+  write_all(fd_, buffer_, temporary_);
   buffer_.clear();
 }
 
@@ -106,25 +152,28 @@ void FileWriter::commit() {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  int fd = open_for_reading(path);
+  OpenFile file(path);
   struct stat info {};
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    ::close(fd);
+  if (::fstat(file.fd(), &info) != 0 || !S_ISREG(info.st_mode)) {
     throw DataError(
         fmt::format("[io] {} is not a regular file.", path.string()));
+  }
+  *this = MappedFile(file.fd(), path);
+}
+
+MappedFile::MappedFile(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) {
+    fail("read", path);
   }
   auto size = static_cast<size_t>(info.st_size);
   if (size > 0) {
     void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
-      int code = errno;
-      ::close(fd);
-      errno = code;
       fail("map", path);
     }
     bytes_ = {static_cast<const std::byte*>(data), size};
   }
-  ::close(fd);
 }
 
 MappedFile::~MappedFile() {
@@ -147,10 +196,31 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+TemporaryFile::TemporaryFile(const std::filesystem::path& folder)
+    : path_(folder / "decompressed-XXXXXX") {
+  std::string name = path_.string();
+  fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+  if (fd_ < 0) {
+    fail("write", path_);
+  }
+  ::unlink(name.c_str());
+}
+
+TemporaryFile::~TemporaryFile() {
+  ::close(fd_);
+}
+
+void TemporaryFile::write(std::span<const std::byte> bytes) {
+  write_all(fd_, as_text(bytes), path_);
+}
+
+MappedFile TemporaryFile::map() const {
+  return MappedFile(fd_, path_);
+}
+
 std::string read_file(const std::filesystem::path& path) {
   MappedFile file(path);
-  auto bytes = file.bytes();
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  return std::string(as_text(file.bytes()));
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) {
@@ -163,24 +233,29 @@ std::string to_text(const Digest& digest) {
   return fmt::format("{}:{:08x}", digest.size_bytes, digest.crc32);
 }
 
+void read_blocks(
+    const std::filesystem::path& path,
+    const std::function<void(std::span<const std::byte>)>& use) {
+  OpenFile file(path);
+  std::vector<std::byte> buffer(kBufferBytes);
+  size_t filled = 0;
+  do {
+    filled = file.read(buffer);
+    if (filled > 0) {
+      use({buffer.data(), filled});
+    }
+  } while (filled == buffer.size());
+}
+
 Digest digest_file(const std::filesystem::path& path) {
-  // Read, not mapped: mapped pages would count as memory of the process.
-  int fd = open_for_reading(path);
-  std::string buffer(kBufferBytes, '\0');
   Digest digest;
-  ssize_t got = 0;
-  while ((got = ::read(fd, buffer.data(), buffer.size())) > 0) {
-    auto size = static_cast<size_t>(got);
-    auto data = reinterpret_cast<const Bytef*>(buffer.data());
-    digest.size_bytes += size;
-    digest.crc32 = static_cast<uint32_t>(crc32_z(digest.crc32, data, size));
-  }
-  int code = errno;
-  ::close(fd);
-  if (got < 0) {
-    errno = code;
-    fail("read", path);
-  }
+  read_blocks(path, [&](std::span<const std::byte> block) {
+    digest.size_bytes += block.size();
+    digest.crc32 = static_cast<uint32_t>(crc32_z(
+        digest.crc32,
+        reinterpret_cast<const Bytef*>(block.data()),
+        block.size()));
+  });
   return digest;
 }
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -59,8 +60,38 @@ class MappedFile {
   void release_pages() const;
 
  private:
+  friend class TemporaryFile;
+  MappedFile(int fd, const std::filesystem::path& path);
+
   std::span<const std::byte> bytes_;
 };
+
+/// A file without a name, which is gone when nobody has it open or mapped.
+/// Throws DataError with the system's reason.
+class TemporaryFile {
+ public:
+  /// On the disk of `folder`, which must exist.
+  explicit TemporaryFile(const std::filesystem::path& folder);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+
+  /// What has been written.
+  MappedFile map() const;
+
+ private:
+  std::filesystem::path path_; // for messages
+  int fd_ = -1;
+};
+
+/// Calls use(bytes) for all bytes of a file, in blocks of 1 MiB of which only
+/// the last may be shorter. Read, not mapped: mapped pages would count as
+/// memory of the process. Throws DataError if the file can't be read.
+void read_blocks(
+    const std::filesystem::path& path,
+    const std::function<void(std::span<const std::byte>)>& use);
 
 /// Throws DataError if the file can't be read.
 std::string read_file(const std::filesystem::path& path);

@@ -6,23 +6,17 @@
 #include "io/files.h"
 
 namespace accrue::io {
-namespace {
-
-constexpr int kDeepest = 100;
-
-} // namespace
 
 Json read_json(const std::filesystem::path& path) {
   std::string text = read_file(path);
   try {
-    // Whoever prints or copies a value does it level by level on the stack.
     return Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
-      if (depth > kDeepest) {
+      if (depth > static_cast<int>(kDeepestJson)) {
         throw DataError(fmt::format(
             "[json] {} is nested too deeply, more than {} levels. Restore the "
             "file.",
             path.string(),
-            kDeepest));
+            kDeepestJson));
       }
       return true;
     });

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,10 @@ namespace accrue::io {
 using Json = nlohmann::json;
 /// Keeps the order of insertion: for files that people read.
 using OrderedJson = nlohmann::ordered_json;
+
+/// Levels of nesting at most: whoever prints or copies a value does it level by
+/// level on the stack.
+inline constexpr size_t kDeepestJson = 100;
 
 /// Reads a JSON file. Throws DataError naming the file and the place.
 Json read_json(const std::filesystem::path& path);

@@ -15,8 +15,9 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "io/hash.h"
 #include "io/json.h"
-#include "text/files.h"
+#include "text/pieces.h"
 #include "text/unicode.h"
 
 namespace accrue {
@@ -24,12 +25,61 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kFormat = 4; // part of the cache key
+constexpr uint64_t kFormat = 5; // part of the cache key
 constexpr size_t kBatchBytes = size_t{1} << 20; // text in memory at once
 
+/// Tells how many of the expected bytes are done.
+class ByteCount {
+ public:
+  ByteCount(const char* what, const CorpusProgress& progress)
+      : what_(what), progress_(progress) {}
+
+  void expect(uint64_t bytes) {
+    total_ += bytes;
+  }
+  void add(uint64_t bytes) {
+    done_ += bytes;
+    if (progress_) {
+      progress_(what_, done_, total_);
+    }
+  }
+
+ private:
+  const char* what_;
+  const CorpusProgress& progress_;
+  uint64_t done_ = 0;
+  uint64_t total_ = 0;
+};
+
+/// What tells whether a file was changed: its size and time.
+struct FileStamp {
+  uint64_t size_bytes = 0;
+  fs::file_time_type time;
+  bool operator==(const FileStamp&) const = default;
+};
+
+FileStamp stamp_of(const fs::path& path) {
+  return {fs::file_size(path), fs::last_write_time(path)};
+}
+
+void check_unchanged(
+    const std::vector<fs::path>& files,
+    const std::vector<FileStamp>& stamps) {
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (stamp_of(files[i]) != stamps[i]) {
+      throw DataError(fmt::format(
+          "[data] {} was changed while it was read. Run again when it is "
+          "complete.",
+          files[i].string()));
+    }
+  }
+}
+
+/// Depends on the contents of the files, not on where they lie.
 std::string cache_key(
     const std::vector<fs::path>& files,
-    const CorpusOptions& options) {
+    const CorpusOptions& options,
+    const CorpusProgress& progress) {
   uint64_t a = kFormat;
   uint64_t b = ~a;
   auto add = [&](uint64_t word) {
@@ -39,18 +89,23 @@ std::string cache_key(
   add(options.skip_bad_lines ? 1 : 0);
   add(options.vocabulary.digest());
   add(options.preference ? 1 : 0);
-  if (std::any_of(files.begin(), files.end(), is_json_lines)) {
+  ByteCount count("looking for the tokens in the cache", progress);
+  bool any_records = false;
+  for (const fs::path& file : files) {
+    count.expect(fs::file_size(file));
+  }
+  for (const fs::path& file : files) {
+    const FileFormat format = file_format(file);
+    any_records |= format.is_json();
+    add(format.is_json() ? 1 : 0);
+    add(static_cast<uint64_t>(format.compression));
+    add(fs::file_size(file));
+    add(io::hash_file(file, [&](uint64_t bytes) { count.add(bytes); }));
+  }
+  if (any_records) {
     add(options.format->digest());
     add(static_cast<uint64_t>(options.seq_len)); // examples are cut to it
     add(static_cast<uint64_t>(options.too_long));
-  }
-  for (const fs::path& file : files) {
-    for (char c : fs::absolute(file).string()) {
-      add(static_cast<unsigned char>(c));
-    }
-    add(fs::file_size(file));
-    add(static_cast<uint64_t>(
-        fs::last_write_time(file).time_since_epoch().count()));
   }
   return fmt::format("{:016x}{:016x}", a, b);
 }
@@ -74,6 +129,7 @@ class Tokenizing {
       const CorpusProgress& progress)
       : options_(options),
         progress_(progress),
+        read_("reading text", progress),
         example_options_{
             .vocabulary = &options.vocabulary,
             .format = options.format,
@@ -93,11 +149,11 @@ class Tokenizing {
   }
 
   void run(const std::vector<fs::path>& files) {
-    for (const fs::path& file : files) {
-      total_bytes_ += fs::file_size(file);
+    for (const fs::path& path : files) {
+      read_.expect(fs::file_size(path));
     }
     for (const fs::path& path : files) {
-      for_each_piece(path, [&](const DataPiece& piece) {
+      for_each_piece(open(path), [&](const DataPiece& piece) {
         batch_.push_back(piece);
         batch_bytes_ += piece.text.size();
         if (batch_bytes_ >= kBatchBytes) {
@@ -119,6 +175,17 @@ class Tokenizing {
   }
 
  private:
+  std::shared_ptr<const DataFile> open(const fs::path& path) {
+    ByteCount count("decompressing", progress_);
+    count.expect(fs::file_size(path));
+    auto file = open_data_file(
+        path, options_.cache, [&](uint64_t bytes) { count.add(bytes); });
+    if (file->map.bytes().size() > fs::file_size(path)) { // decompressed
+      read_.expect(file->map.bytes().size() - fs::file_size(path));
+    }
+    return file;
+  }
+
   /// The batch in parallel, then its results in order.
   void work() {
     std::vector<Example> results(batch_.size());
@@ -147,36 +214,36 @@ class Tokenizing {
       }
       store(batch_[i], results[i]);
       if (i + 1 == batch_.size() || batch_[i + 1].file != batch_[i].file) {
-        batch_[i].file->release_pages();
+        batch_[i].file->map.release_pages();
       }
     }
-    done_bytes_ += batch_bytes_;
+    read_.add(batch_bytes_);
     batch_.clear();
     batch_bytes_ = 0;
-    if (progress_) {
-      progress_(std::min(done_bytes_, total_bytes_), total_bytes_);
-    }
   }
 
   Example tokenize(const DataPiece& piece, Vocabulary::Encoder& encoder) const {
-    if (piece.line > 0) {
+    if (piece.is_record) {
       return read_example(piece.text, example_options_, encoder);
     }
     Example block;
     size_t bad = find_non_text(piece.text);
     if (bad != std::string_view::npos) {
+      const auto* start =
+          reinterpret_cast<const char*>(piece.file->map.bytes().data());
       throw DataError(fmt::format(
-          "[data] {} is not UTF-8 text: byte {} is 0x{:02x}. It is binary, "
-          "truncated or in another encoding (convert it with iconv).",
-          piece.path->string(),
-          piece.offset + bad,
-          static_cast<unsigned char>(piece.text[bad])));
+          "[data] {} is not UTF-8 text: byte {} is 0x{:02x} (line {}). It is "
+          "binary, truncated or in another encoding (convert it with iconv).",
+          piece.file->path.string(),
+          piece.text.data() + bad - start,
+          static_cast<unsigned char>(piece.text[bad]),
+          position_of(piece, bad).line));
     }
     if (options_.preference) {
       throw DataError(fmt::format(
           "[data] {} is plain text. --objective dpo needs JSON lines with "
           "\"prompt\", \"chosen\" and \"rejected\".",
-          piece.path->string()));
+          piece.file->path.string()));
     }
     TrainingSequence sequence;
     auto& tokens = sequence.tokens;
@@ -200,12 +267,15 @@ class Tokenizing {
           "conversations and preferences don't mix";
     }
     if (!problem.empty()) {
-      if (!options_.skip_bad_lines || piece.line == 0) {
+      if (!options_.skip_bad_lines || !piece.is_record) {
+        auto [line, column] =
+            position_of(piece, example.problem_offset.value_or(0));
         throw DataError(fmt::format(
-            "[data] line {} of {}: {}. Fix the line or pass "
+            "[data] line {} of {}{}: {}. Fix the line or pass "
             "--skip-bad-lines.",
-            piece.line,
-            piece.path->string(),
+            line,
+            piece.file->path.string(),
+            example.problem_offset ? fmt::format(", column {}", column) : "",
             problem));
       }
       ++counts_.bad_lines;
@@ -216,9 +286,10 @@ class Tokenizing {
     kind_ = example.kind;
     for (const TrainingSequence& sequence : example.sequences) {
       options_.vocabulary.check_embedded(sequence.tokens, [&] {
-        return piece.line > 0
-            ? fmt::format("line {} of {}", piece.line, piece.path->string())
-            : piece.path->string();
+        const std::string path = piece.file->path.string();
+        return piece.is_record
+            ? fmt::format("line {} of {}", position_of(piece, 0).line, path)
+            : path;
       });
       packed_.clear();
       for (uint32_t token : sequence.tokens) { // little-endian
@@ -235,6 +306,7 @@ class Tokenizing {
 
   const CorpusOptions& options_;
   const CorpusProgress& progress_;
+  ByteCount read_;
   ExampleOptions example_options_;
   size_t width_;
   std::deque<Vocabulary::Encoder> encoders_; // one per thread
@@ -247,8 +319,6 @@ class Tokenizing {
   std::optional<ExampleKind> kind_;
   CorpusCounts counts_;
   uint64_t num_tokens_ = 0;
-  uint64_t done_bytes_ = 0;
-  uint64_t total_bytes_ = 0;
 };
 
 } // namespace
@@ -261,15 +331,19 @@ Corpus Corpus::open(
   if (options.format == nullptr) {
     options.format = &suggested.emplace(options.vocabulary, "", ChatOptions{});
   }
-  std::vector<fs::path> files = list_data_files(options.paths);
+  auto [files, left_out] = list_data_files(options.paths);
   Corpus corpus;
-  fs::path entry = options.cache / cache_key(files, options);
+  corpus.left_out_ = std::move(left_out);
+  std::vector<FileStamp> stamps(files.size());
+  std::transform(files.begin(), files.end(), stamps.begin(), stamp_of);
+  fs::path entry = options.cache / cache_key(files, options, progress);
   auto part = [&](const char* suffix) { return fs::path(entry) += suffix; };
   // The note is written last: where it is, the entry is whole.
   if (!fs::exists(part(".json"))) {
     io::make_directory(options.cache);
     Tokenizing work(options, entry, progress);
     work.run(files);
+    check_unchanged(files, stamps);
     io::OrderedJson note;
     std::string digest;
     note["kind"] = static_cast<int>(work.kind());

@@ -8,16 +8,17 @@
 
 #include "io/files.h"
 #include "text/example.h"
+#include "text/files.h"
 
 namespace accrue {
 
 struct CorpusOptions {
-  /// Files and folders. A folder stands for the .txt and .jsonl files below
-  /// it, sorted by path. Files ending in .jsonl, .ndjson or .json hold one
-  /// example per line (text/example.h); any other file is one document of
-  /// UTF-8 text.
+  /// Files and folders. A folder stands for the files below it that end in
+  /// .txt, .jsonl, .ndjson or .json, or in one of these and .gz or .zst, sorted
+  /// by path. The latter three hold records (text/json_splitter.h,
+  /// text/example.h); any other file is one document of UTF-8 text.
   std::vector<std::string> paths;
-  /// Count lines that are no such object instead of failing on them.
+  /// Count records that are not examples instead of failing on them.
   bool skip_bad_lines = false;
   /// Where tokenized corpora are kept.
   std::filesystem::path cache;
@@ -33,10 +34,12 @@ struct CorpusOptions {
   int threads = 0;
 };
 
-/// Called now and then while a corpus is read, with bytes done and in all.
-using CorpusProgress = std::function<void(uint64_t done, uint64_t total)>;
+/// Called now and then while a corpus is read: what is being done, with bytes
+/// done and in all.
+using CorpusProgress =
+    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
-/// Lines that did not become what they are.
+/// Records that were skipped, cut or dropped.
 struct CorpusCounts {
   uint64_t bad_lines = 0;
   uint64_t cut = 0;
@@ -48,10 +51,10 @@ struct CorpusCounts {
 /// the cache, so it may be larger than memory.
 class Corpus {
  public:
-  /// Reads the files, or finds them in the cache: the key covers path, size
-  /// and modification time of each, and the tokenizer. Lines and blocks of text
-  /// are tokenized in parallel; the result does not depend on it. Throws
-  /// DataError naming file and line.
+  /// Reads the files, or finds them in the cache: the key covers the contents
+  /// of each, and the tokenizer. Records and blocks of text are tokenized in
+  /// parallel; the result does not depend on it. Throws DataError naming file
+  /// and line.
   static Corpus open(
       const CorpusOptions& options,
       const CorpusProgress& progress = {});
@@ -75,6 +78,10 @@ class Corpus {
   const CorpusCounts& counts() const {
     return counts_;
   }
+  /// What the folders hold beside.
+  const LeftOut& left_out() const {
+    return left_out_;
+  }
   /// Of tokens, what is trained on, and where documents end: the same for the
   /// same data wherever its files lie.
   const std::string& digest() const {
@@ -89,6 +96,7 @@ class Corpus {
   io::MappedFile trained_; // one byte each; empty for text
   io::MappedFile documents_; // ends, uint64 each
   CorpusCounts counts_;
+  LeftOut left_out_;
 };
 
 /// $XDG_CACHE_HOME/accrue or ~/.cache/accrue.

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "io/json.h"
+#include "io/json_parser.h"
+#include "text/record.h"
 
 namespace accrue {
 namespace {
@@ -40,10 +41,15 @@ OrderedJson read_turn(
       {{{"role", role}, {"content", text_of(json, key)}}});
 }
 
+/// Whatever the order of their keys.
+bool is_same(const OrderedJson& a, const OrderedJson& b) {
+  return io::Json(a) == io::Json(b);
+}
+
 /// Messages that two lists have in common at their start.
 size_t common_start(const OrderedJson& a, const OrderedJson& b) {
   size_t count = 0;
-  while (count < std::min(a.size(), b.size()) && a[count] == b[count]) {
+  while (count < std::min(a.size(), b.size()) && is_same(a[count], b[count])) {
     ++count;
   }
   return count;
@@ -82,7 +88,9 @@ class LineReader {
     } else if (json_.contains("text")) {
       read_text();
     } else {
-      fail("has no \"text\", \"messages\", or \"prompt\" and \"completion\"");
+      fail(
+          "has no \"text\", \"messages\", \"prompt\" and \"completion\", "
+          "\"conversations\", or \"instruction\" and \"output\"");
     }
     if (example_.dropped) {
       example_.sequences.clear();
@@ -140,7 +148,7 @@ class LineReader {
         fail(fmt::format("has an empty \"{}\"", key));
       }
     }
-    if (json_["chosen"] == json_["rejected"]) {
+    if (is_same(json_["chosen"], json_["rejected"])) {
       example_.dropped = true; // nothing to prefer
       return;
     }
@@ -239,16 +247,16 @@ class LineReader {
 } // namespace
 
 Example read_example(
-    std::string_view line,
+    std::string_view record,
     const ExampleOptions& options,
     Vocabulary::Encoder& encoder) {
-  OrderedJson json = OrderedJson::parse(line, nullptr, /*exceptions=*/false);
   Example example;
   try {
-    if (json.is_discarded()) {
-      fail("is not valid JSON");
-    }
+    OrderedJson json = normalize_record(io::parse_json(record));
     example = LineReader(json, options, encoder).read();
+  } catch (const io::JsonError& error) {
+    example.problem = fmt::format("is not valid JSON: {}", error.what());
+    example.problem_offset = error.offset();
   } catch (const LineProblem& problem) {
     example.problem = problem.what();
   }

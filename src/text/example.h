@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,7 +12,7 @@
 
 namespace accrue {
 
-/// What a line of training data holds.
+/// What a record of training data holds.
 enum class ExampleKind {
   kText, // {"text"}: every token is trained on
   kChat, // {"messages"} or {"prompt", "completion"}: the assistant's tokens
@@ -23,13 +25,15 @@ enum class TooLong { kCut, kDrop, kError };
 /// Tokens, and which of them are trained on (empty: all).
 using TrainingSequence = TokenizedChat;
 
-/// A tokenized line, or why there is none.
+/// A tokenized record, or why there is none.
 struct Example {
   ExampleKind kind = ExampleKind::kText;
   /// One, or two for a preference: chosen, then rejected. None for an empty
   /// text and for what was dropped.
   std::vector<TrainingSequence> sequences;
-  std::string problem; // of the line; empty = none
+  std::string problem; // of the record; empty = none
+  /// Where in the record, if it is not JSON.
+  std::optional<size_t> problem_offset;
   bool cut = false;
   bool dropped = false;
 };
@@ -45,9 +49,9 @@ struct ExampleOptions {
   TooLong too_long = TooLong::kCut;
 };
 
-/// Reads one JSON line.
+/// Reads one JSON record.
 Example read_example(
-    std::string_view line,
+    std::string_view record,
     const ExampleOptions& options,
     Vocabulary::Encoder& encoder);
 

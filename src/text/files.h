@@ -2,42 +2,47 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <memory>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "io/files.h"
+#include "text/decompress.h"
 
 namespace accrue {
 
-/// The files that --data or --valid names, folders walked. Throws DataError
-/// naming every path that is missing.
-std::vector<std::filesystem::path> list_data_files(
-    const std::vector<std::string>& paths);
+/// How a data file is read, by the end of its name.
+struct FileFormat {
+  /// Lower case, without .gz or .zst.
+  std::string extension;
+  Compression compression = Compression::kNone;
 
-/// True for .jsonl, .ndjson and .json.
-bool is_json_lines(const std::filesystem::path& path);
-
-/// A piece of a data file that can be worked on by itself.
-struct DataPiece {
-  std::shared_ptr<const io::MappedFile> file;
-  const std::filesystem::path* path = nullptr;
-  /// Line number from 1 in a file of JSON lines; 0: a block of plain text.
-  uint64_t line = 0;
-  uint64_t offset = 0; // in the file
-  std::string_view text;
-  /// A document begins (ends) with the block.
-  bool begins = true;
-  bool ends = true;
+  /// True for .jsonl, .ndjson and .json: records. Anything else is text.
+  bool is_json() const;
 };
 
-/// Calls use(piece) for everything in a file, in order: its lines that are not
-/// blank, or blocks of some KiB that end where tokenizers begin anew, before a
-/// space or line break between letters. Throws DataError for an empty file.
-void for_each_piece(
+FileFormat file_format(const std::filesystem::path& path);
+
+/// Numbers of files in the folders named that are not read, by extension.
+using LeftOut = std::map<std::string, uint64_t>;
+
+/// "left out     2 .csv, 1 .md (…)"
+std::string left_out_line(const LeftOut& left_out);
+
+/// The files that --data or --valid names, folders walked.
+struct DataFiles {
+  std::vector<std::filesystem::path> paths;
+  LeftOut left_out;
+};
+
+/// Throws DataError naming every path that is missing, is a table (.csv,
+/// .parquet and so on) or an archive, with the command that converts it.
+DataFiles list_data_files(const std::vector<std::string>& paths);
+
+/// Throws DataError if the contents of `path` are those of a compressed file,
+/// a table or an archive, or UTF-16, and says what to do about it.
+void check_contents(
     const std::filesystem::path& path,
-    const std::function<void(const DataPiece&)>& use);
+    std::string_view contents);
 
 } // namespace accrue

@@ -129,12 +129,13 @@ std::shared_ptr<const Corpus> Task::open_corpus(
        .seq_len = *options_.seq_len,
        .too_long = options_.too_long,
        .threads = at::get_num_threads()},
-      [&](uint64_t done, uint64_t total) {
-        tick("reading text", done, total);
-      }));
+      tick));
   counts_.bad_lines += corpus->counts().bad_lines;
   counts_.cut += corpus->counts().cut;
   counts_.dropped += corpus->counts().dropped;
+  for (const auto& [extension, count] : corpus->left_out()) {
+    left_out_[extension] += count;
+  }
   return corpus;
 }
 

@@ -92,6 +92,10 @@ class Task {
   const std::optional<ChatUse>& chat() const {
     return chat_;
   }
+  /// Files of the folders named that are not read.
+  const LeftOut& left_out() const {
+    return left_out_;
+  }
   /// Where the model came from.
   const ModelSource& source() const {
     return source_;
@@ -174,6 +178,7 @@ class Task {
   uint64_t budget_bytes_ = 0;
   CorpusCounts counts_;
   std::optional<ChatUse> chat_;
+  LeftOut left_out_;
   /// Of dpo, by sample of the set; empty until prepared.
   std::vector<PairReference> train_references_;
   std::vector<PairReference> valid_references_;

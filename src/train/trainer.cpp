@@ -211,6 +211,9 @@ class Run {
             ? fmt::format(", {} for validation", task_.valid_set()->size())
             : "",
         describe_counts()));
+    if (!task_.left_out().empty()) {
+      progress_.line(left_out_line(task_.left_out()));
+    }
     if (task_.chat()) {
       progress_.line("template     " + task_.chat()->description);
       progress_.line(

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+
+namespace accrue::io {
+
+/// XXH64 with seed 0 (Yann Collet's xxHash, the format's description 0.1.1):
+/// 64 bits at the speed of memory. Good against accidents, not against people
+/// who make collisions.
+class Xxh64 {
+ public:
+  /// Takes the next bytes: a multiple of 32, except for the last ones.
+  void add(std::span<const std::byte> bytes);
+
+  /// Returns the hash of all bytes.
+  uint64_t finish() const;
+
+ private:
+  std::array<uint64_t, 4> lanes_ = initial();
+  uint64_t size_bytes_ = 0;
+  std::array<std::byte, 32> rest_{}; // the last size_bytes_ % 32 bytes
+
+  static std::array<uint64_t, 4> initial();
+};
+
+/// Hashes a file. `progress` is told the bytes of each part that is done.
+uint64_t hash_file(
+    const std::filesystem::path& path,
+    const std::function<void(uint64_t bytes)>& progress = {});
+
+} // namespace accrue::io

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace accrue {
+
+/// Cuts JSON text into its records without parsing them. The text is one of:
+///   - JSON lines: a record on every line that is not blank;
+///   - an array of records, if it begins with a bracket;
+///   - records end to end, if the first one reaches over several lines.
+/// A malformed record does no harm to others as long as its brackets match.
+class JsonSplitter {
+ public:
+  /// A record is parsed in memory, so it must not be of any size.
+  static constexpr size_t kMaxRecordBytes = size_t{256} << 20;
+
+  /// `text` must live as long as the records.
+  explicit JsonSplitter(std::string_view text);
+
+  /// The next record; nullopt after the last. Throws io::JsonError, with the
+  /// offset in the text, if a record has no end or more than kMaxRecordBytes,
+  /// or if what stands between records is not as it must be.
+  std::optional<std::string_view> next();
+
+ private:
+  enum class Layout { kLines, kArray, kEndToEnd };
+
+  std::optional<std::string_view> next_line();
+  std::optional<std::string_view> next_element();
+  std::optional<std::string_view> next_end_to_end();
+  bool first_record_spans_lines() const;
+  void skip_space();
+  std::string_view take_until(size_t end);
+
+  std::string_view text_;
+  size_t at_ = 0;
+  Layout layout_ = Layout::kLines;
+  bool after_comma_ = false; // of an array
+  bool closed_ = false;
+};
+
+} // namespace accrue
