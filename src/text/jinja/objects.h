@@ -44,8 +44,8 @@ struct View : Object {
 using Next = std::function<std::optional<Value>()>;
 
 struct Iterator : Object {
-  /// `source` is what `next` reads from.
-  Iterator(const Value& source, Next next_value);
+  /// `sources`: what `next` holds.
+  Iterator(const std::vector<Value>& sources, Next next_value);
   std::string type_name() const override {
     return "generator";
   }
