@@ -151,7 +151,7 @@ Value make_slices(Runtime& runtime, const Value& self, const Bound& given) {
 
 Value sort_entries(Runtime&, const Value& self, const Bound& arguments) {
   if (!self.is(Type::kDict)) {
-    // What jinja says of a value without items().
+    // Fails with Jinja's message if the value is undefined.
     get_attribute(self, "items");
     fail(fmt::format("dictsort: needs a mapping, not '{}'", self.type_name()));
   }

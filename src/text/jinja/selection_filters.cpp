@@ -38,7 +38,7 @@ Function1 make_getter(const Value& attribute, Value fallback = Value()) {
   };
 }
 
-/// The same, in lower case unless `case_sensitive`.
+/// Getter whose texts are in lower case unless `case_sensitive`.
 Function1 make_key(
     const Value& attribute,
     bool case_sensitive,
@@ -50,7 +50,7 @@ Function1 make_key(
   return [get](const Value& item) { return ignore_case(get(item)); };
 }
 
-/// Of "a,b": a list of both.
+/// Getter of "a,b" that makes a list of both.
 Function1 make_keys(const Value& attributes, bool case_sensitive) {
   std::vector<Function1> keys;
   if (attributes.is_string()) {
