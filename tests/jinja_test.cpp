@@ -19,7 +19,7 @@ using io::OrderedJson;
 using testing::expect_contains;
 using testing::message_of;
 
-/// What generate_jinja.py calls now: Friday, 2025-03-07 14:05:09.
+/// Time that generate_jinja.py calls now: Friday, 2025-03-07 14:05:09.
 std::tm fixed_time() {
   std::tm time{};
   time.tm_year = 2025 - 1900;

@@ -90,7 +90,7 @@ void append_upper(std::string& out, char32_t code) {
       });
   if (has_iota) {
     out += normalize(capitals, Form::kNfc);
-  } else if (simple_upper(code) == code && count > 1) {
+  } else if (simple_upper(code) == code && is_lower(code) && count > 1) {
     out += capitals;
   } else {
     append(out, simple_upper(code));

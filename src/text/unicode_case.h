@@ -7,17 +7,17 @@
 
 namespace accrue::unicode {
 
-/// Of Lu, Ll, Lt, Lm or Lo.
+/// Letter: category Lu, Ll, Lt, Lm or Lo.
 bool is_letter(char32_t code);
-/// A decimal digit of any script.
+/// Decimal digit of any script.
 bool is_decimal(char32_t code);
-/// A decimal digit, or one that is written smaller or in a circle.
+/// Decimal digit, or one that is written smaller or in a circle.
 bool is_digit(char32_t code);
-/// Of Nd, Nl or No.
+/// Number: category Nd, Nl or No.
 bool is_numeric(char32_t code);
 bool is_upper(char32_t code);
 bool is_lower(char32_t code);
-/// Of Lt: a digraph of which only the first part is a capital.
+/// Digraph of which only the first part is a capital: category Lt.
 bool is_title(char32_t code);
 /// False for what repr() writes as an escape.
 bool is_printable(char32_t code);

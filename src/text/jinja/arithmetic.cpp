@@ -176,9 +176,7 @@ Value repeat(const Value& value, int64_t count) {
                              : Value(std::move(result));
   }
   const auto& items = value.items();
-  if (!items.empty() && times > kMaxWeight / items.size()) {
-    fail(fmt::format("a list of more than {} values", kMaxWeight));
-  }
+  check_weight(items.empty() ? 0 : std::min(times, kMaxWeight) * items.size());
   std::vector<Value> result;
   result.reserve(items.size() * times);
   for (uint64_t i = 0; i < times && !items.empty(); ++i) {

@@ -8,7 +8,7 @@
 
 #include "text/jinja/value.h"
 
-// What the parser makes of a template.
+// Expressions of a template's syntax tree.
 
 namespace accrue::jinja {
 

@@ -23,7 +23,8 @@ std::span<const Builtin> dict_methods();
 /// A string in lower case, anything else as it is.
 Value ignore_case(const Value& value);
 
-/// int(text, base). Absent if the text is no integer. Fails beyond 64 bits.
+/// int(text, base). Absent if the text is no integer, or the base none of 0 and
+/// 2 to 36. Fails beyond 64 bits.
 std::optional<int64_t> parse_integer(std::string_view text, int64_t base);
 /// float(text).
 std::optional<double> parse_float(std::string_view text);

@@ -35,6 +35,10 @@ std::string Dict::type_name() const {
 }
 
 const Value* Dict::find(const Value& key) const {
+  if (entries_.empty()) {
+    hash(key); // the map would not look at it
+    return nullptr;
+  }
   auto found = index_.find(key);
   return found == index_.end() ? nullptr : &entries_[found->second].second;
 }

@@ -21,7 +21,7 @@ class Evaluator {
 
   std::string run(const Body& body);
 
-  /// Of what was evaluated last.
+  /// Line of the expression or statement evaluated last.
   int line() const {
     return line_;
   }
@@ -34,7 +34,7 @@ class Evaluator {
   friend class MacroObject;
   friend class LoopObject;
 
-  /// What a block ended with.
+  /// How a block ended.
   enum class Flow { kNormal, kBreak, kContinue };
   /// Counts levels of recursion. Fails past the limit.
   class Level;

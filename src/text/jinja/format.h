@@ -15,7 +15,7 @@ std::string format_percent(std::string_view text, const Value& arguments);
 /// text.format(arguments).
 std::string format_braces(std::string_view text, const Arguments& arguments);
 
-/// What both say about one value.
+/// Format of one value, in the notation of either.
 struct FormatSpec {
   std::string fill = " ";
   char alignment = 0; // < > ^ = or 0: by type

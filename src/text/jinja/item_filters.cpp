@@ -46,7 +46,8 @@ Value reverse(Runtime& runtime, const Value& self, const Bound&) {
     std::reverse(items.begin(), items.end());
     return make_list(std::move(items));
   }
-  return std::make_shared<Iterator>(self, iterate_back(runtime, self));
+  return std::make_shared<Iterator>(
+      std::vector{self}, iterate_back(runtime, self));
 }
 
 Value to_list(Runtime& runtime, const Value& self, const Bound&) {
@@ -54,14 +55,22 @@ Value to_list(Runtime& runtime, const Value& self, const Bound&) {
 }
 
 Value list_items(Runtime& runtime, const Value& self, const Bound&) {
-  if (self.is_undefined()) {
-    return std::make_shared<Iterator>(self, iterate(runtime, self));
-  }
-  if (!self.is(Type::kDict)) {
-    fail("items: can only get item pairs from a mapping");
-  }
-  Value view = std::make_shared<View>(self.share<Dict>(), View::Part::kItems);
-  return std::make_shared<Iterator>(view, iterate(runtime, view));
+  Next next =
+      [&runtime, self, source = Next()]() mutable -> std::optional<Value> {
+    if (self.is_undefined()) {
+      return std::nullopt;
+    }
+    if (!self.is(Type::kDict)) {
+      fail("items: can only get item pairs from a mapping");
+    }
+    if (!source) {
+      source = iterate(
+          runtime,
+          std::make_shared<View>(self.share<Dict>(), View::Part::kItems));
+    }
+    return source();
+  };
+  return std::make_shared<Iterator>(std::vector{self}, std::move(next));
 }
 
 Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
@@ -99,7 +108,8 @@ Value make_batches(Runtime& runtime, const Value& self, const Bound& given) {
     }
     return make_list(std::exchange(batch, {}));
   };
-  return std::make_shared<Iterator>(self, std::move(next));
+  return std::make_shared<Iterator>(
+      std::vector{self, size, fill}, std::move(next));
 }
 
 Value make_slices(Runtime& runtime, const Value& self, const Bound& given) {
@@ -135,18 +145,19 @@ Value make_slices(Runtime& runtime, const Value& self, const Bound& given) {
     }
     return make_list(std::move(part));
   };
-  return std::make_shared<Iterator>(self, std::move(next));
+  return std::make_shared<Iterator>(
+      std::vector{self, slices, fill}, std::move(next));
 }
 
 Value sort_entries(Runtime&, const Value& self, const Bound& arguments) {
   if (!self.is(Type::kDict)) {
-    // What jinja says of a value without items().
+    // Fails with Jinja's message if the value is undefined.
     get_attribute(self, "items");
     fail(fmt::format("dictsort: needs a mapping, not '{}'", self.type_name()));
   }
   const bool case_sensitive = arguments.truth(0, false);
   const std::string by = arguments.has(1) ? arguments.text(1) : "key";
-  const bool backwards = arguments.truth(2, false);
+  const bool backwards = arguments.integer(2, 0) != 0;
   if (by != "key" && by != "value") {
     fail("dictsort: sorts by either \"key\" or \"value\"");
   }

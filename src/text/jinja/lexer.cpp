@@ -122,7 +122,8 @@ class Lexer {
     }
   }
 
-  /// What a "-" in the tag, or lstrip_blocks, leaves of the text before it.
+  /// Text before a tag without the whitespace that "-" in the tag, or
+  /// lstrip_blocks, takes away.
   std::string_view strip_before_tag(std::string_view data, char kind, char sign)
       const {
     if (sign == '-') {

@@ -31,8 +31,12 @@ Value make_integer(Runtime&, const Value& self, const Bound& arguments) {
       return std::isnan(self.number()) ? fallback
                                        : Value(to_integer(self.number()));
     case Type::kString: {
-      if (auto value = parse_integer(self.text(), arguments.integer(1, 10))) {
-        return *value;
+      const Value base = arguments.get(1, 10);
+      auto whole = base.is_integral()
+          ? parse_integer(self.text(), base.integer())
+          : std::nullopt;
+      if (whole) {
+        return *whole;
       }
       auto value = parse_float(self.text()); // "42.23" is 42
       return value && std::isfinite(*value) ? Value(to_integer(*value))
@@ -163,7 +167,7 @@ std::span<const Builtin> number_filters() {
 
 std::optional<int64_t> parse_integer(std::string_view text, int64_t base) {
   if (base != 0 && (base < 2 || base > 36)) {
-    fail("int: the base must be 0 or 2 to 36");
+    return std::nullopt;
   }
   text = strip_right(strip_left(text));
   const bool negative = take_sign(text);

@@ -13,7 +13,7 @@ namespace accrue::jinja {
 namespace {
 
 /// Evaluated nodes and looked-at values: some seconds.
-constexpr uint64_t kMaxSteps = 50'000'000;
+constexpr uint64_t kMaxSteps = 20'000'000;
 
 } // namespace
 
@@ -69,9 +69,11 @@ Value View::at(size_t index) const {
                              : value;
 }
 
-Iterator::Iterator(const Value& source, Next next_value)
+Iterator::Iterator(const std::vector<Value>& sources, Next next_value)
     : Object(Type::kIterator), next(std::move(next_value)) {
-  hold(source);
+  for (const Value& source : sources) {
+    hold(source);
+  }
 }
 
 std::optional<Value> Namespace::attribute(const std::string& name) {
@@ -117,6 +119,7 @@ std::optional<Value> Function::attribute(const std::string& name) {
 }
 
 Value Function::call(Runtime& runtime, Arguments arguments) {
+  runtime.spend_on(self);
   return builtin.call(
       runtime,
       self,
@@ -141,11 +144,10 @@ void Runtime::spend(uint64_t steps) {
 }
 
 void Runtime::spend_on(const Value& value) {
-  constexpr uint64_t kBytesPerStep = 64;
   constexpr uint64_t kValuesPerStep = 16;
   switch (value.type()) {
     case Type::kString:
-      return spend(value.text().size() / kBytesPerStep);
+      return spend(value.text().size() / kBytesPerWeight);
     case Type::kList:
     case Type::kTuple:
     case Type::kDict:
@@ -214,6 +216,7 @@ std::vector<Value> to_vector(Runtime& runtime, const Value& value) {
   Next next = iterate(runtime, value);
   while (auto item = next()) {
     items.push_back(std::move(*item));
+    check_weight(items.size());
   }
   return items;
 }
@@ -230,10 +233,10 @@ Next iterate_back(Runtime& runtime, const Value& value) {
     case Type::kView: {
       auto items = to_vector(runtime, value);
       size_t left = items.size();
-      return [items = std::move(items), left]() mutable
-                 -> std::optional<Value> {
-        return left == 0 ? std::nullopt : std::optional(items[--left]);
-      };
+      return
+          [items = std::move(items), left]() mutable -> std::optional<Value> {
+            return left == 0 ? std::nullopt : std::optional(items[--left]);
+          };
     }
     default:
       fail(fmt::format("'{}' object is not reversible", value.type_name()));

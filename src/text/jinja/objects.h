@@ -13,7 +13,7 @@ struct Undefined : Object {
   std::string type_name() const override {
     return "Undefined";
   }
-  /// What using this fails with.
+  /// Error that any use of this ends in.
   std::string message;
 };
 
@@ -44,8 +44,8 @@ struct View : Object {
 using Next = std::function<std::optional<Value>()>;
 
 struct Iterator : Object {
-  /// `source` is what `next` reads from.
-  Iterator(const Value& source, Next next_value);
+  /// `sources`: what `next` holds.
+  Iterator(const std::vector<Value>& sources, Next next_value);
   std::string type_name() const override {
     return "generator";
   }
@@ -97,7 +97,7 @@ class Bound {
   bool truth(size_t i, bool fallback) const {
     return has(i) ? values_[i]->truth() : fallback;
   }
-  /// What the signature's "*" took.
+  /// Arguments that the signature's "*" took.
   const Arguments& rest() const {
     return rest_;
   }
@@ -140,7 +140,7 @@ const Builtin* find_test(std::string_view name);
 const Builtin* find_global(std::string_view name);
 const Builtin* find_method(Type type, std::string_view name);
 
-/// What a render may use up, and what ends with it.
+/// State of one render that builtins share: its limits and its time.
 class Runtime {
  public:
   explicit Runtime(const std::tm& time) : now(time) {}

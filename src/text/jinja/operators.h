@@ -39,7 +39,7 @@ Value element(const Value& value, size_t index);
 std::optional<Value> find_attribute(
     const Value& object,
     const std::string& name);
-/// What stands for an attribute or item that is not there.
+/// Undefined value for an attribute or item that is not there.
 Value make_undefined(const Value& object, const Value& key);
 /// object.name, and object[name] if it has no such attribute.
 Value get_attribute(const Value& object, const std::string& name);

@@ -5,7 +5,8 @@
 #include "text/jinja/objects.h"
 #include "text/jinja/parser_nesting.h"
 
-// What follows an operand: .name, [key], (arguments), | filter, is test.
+// Parts of expressions that follow an operand: .name, [key], (arguments), |
+// filter, is test.
 
 namespace accrue::jinja {
 

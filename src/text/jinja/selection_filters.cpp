@@ -38,7 +38,7 @@ Function1 make_getter(const Value& attribute, Value fallback = Value()) {
   };
 }
 
-/// The same, in lower case unless `case_sensitive`.
+/// Getter whose texts are in lower case unless `case_sensitive`.
 Function1 make_key(
     const Value& attribute,
     bool case_sensitive,
@@ -50,7 +50,7 @@ Function1 make_key(
   return [get](const Value& item) { return ignore_case(get(item)); };
 }
 
-/// Of "a,b": a list of both.
+/// Getter of "a,b" that makes a list of both.
 Function1 make_keys(const Value& attributes, bool case_sensitive) {
   std::vector<Function1> keys;
   if (attributes.is_string()) {
@@ -93,7 +93,7 @@ Value sort(Runtime& runtime, const Value& self, const Bound& arguments) {
       runtime,
       self,
       make_keys(arguments.get(2, Value()), arguments.truth(1, false)),
-      arguments.truth(0, false));
+      arguments.integer(0, 0) != 0);
   std::vector<Value> items;
   for (auto& [key, item] : keyed) {
     items.push_back(std::move(item));
@@ -147,7 +147,8 @@ Value unique(Runtime& runtime, const Value& self, const Bound& arguments) {
     }
     return std::nullopt;
   };
-  return std::make_shared<Iterator>(self, std::move(next));
+  return std::make_shared<Iterator>(
+      std::vector{self, arguments.get(1, Value())}, std::move(next));
 }
 
 Value find_extreme(
@@ -261,6 +262,16 @@ Function1 make_mapping(Runtime& runtime, const Arguments& given) {
   return make_getter(*attribute, fallback);
 }
 
+/// All that an iterator of `self` with arguments holds.
+std::vector<Value> sources_of(const Value& self, const Arguments& arguments) {
+  std::vector<Value> sources = arguments.positional;
+  sources.push_back(self);
+  for (const auto& [name, value] : arguments.named) {
+    sources.push_back(value);
+  }
+  return sources;
+}
+
 Value map(Runtime& runtime, const Value& self, const Bound& arguments) {
   Next next = [&runtime,
                self,
@@ -277,7 +288,8 @@ Value map(Runtime& runtime, const Value& self, const Bound& arguments) {
     auto item = source();
     return item ? std::optional(function(*item)) : std::nullopt;
   };
-  return std::make_shared<Iterator>(self, std::move(next));
+  return std::make_shared<Iterator>(
+      sources_of(self, arguments.rest()), std::move(next));
 }
 
 /// select, reject and, if `of_attribute`, selectattr, rejectattr.
@@ -321,7 +333,8 @@ Value choose(Runtime& runtime, const Value& self, const Bound& arguments) {
     }
     return std::nullopt;
   };
-  return std::make_shared<Iterator>(self, std::move(next));
+  return std::make_shared<Iterator>(
+      sources_of(self, arguments.rest()), std::move(next));
 }
 
 constexpr Builtin kSelectionFilters[] = {

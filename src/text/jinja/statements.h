@@ -12,7 +12,7 @@ struct Body {
   std::shared_ptr<const std::vector<std::string>> hidden;
 };
 
-/// What is assigned to: a name, an attribute of a namespace, or several.
+/// Left side of an assignment: a name, an attribute of a namespace, or several.
 struct Target {
   std::string name;
   std::string attribute; // empty: the name itself
@@ -84,7 +84,7 @@ struct With {
   Body body;
 };
 
-/// What the model is to learn to write.
+/// Text that the model is to learn to write.
 struct Generation {
   MacroDefinition content;
 };

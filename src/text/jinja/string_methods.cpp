@@ -120,8 +120,12 @@ Value count(Runtime&, const Value& self, const Bound& arguments) {
   if (wanted.empty()) {
     return static_cast<int64_t>(count_characters(part.text)) + 1;
   }
-  return static_cast<int64_t>(split_at(part.text, wanted, -1, false).size()) -
-      1;
+  int64_t found = 0;
+  for (size_t i = part.text.find(wanted); i != std::string_view::npos;
+       i = part.text.find(wanted, i + wanted.size())) {
+    ++found;
+  }
+  return found;
 }
 
 /// startswith, endswith: one text or a tuple of them.

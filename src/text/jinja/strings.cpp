@@ -125,6 +125,7 @@ std::vector<std::string_view> split_lines(
         ++i;
       }
       lines.push_back(text.substr(begin, (keep_ends ? i : end) - begin));
+      check_weight(lines.size());
       begin = i;
     }
   }
@@ -156,6 +157,7 @@ std::vector<std::string_view> split_words(
     words.push_back(
         from_right ? text.substr(rest.size()) : text.substr(0, length));
     text = rest;
+    check_weight(words.size());
   }
   if (from_right) {
     std::reverse(words.begin(), words.end());
@@ -181,6 +183,7 @@ std::vector<std::string_view> split_at(
       parts.push_back(text.substr(0, found));
       text.remove_prefix(found + separator.size());
     }
+    check_weight(parts.size());
   }
   parts.push_back(text);
   if (from_right) {

@@ -35,7 +35,7 @@ std::vector<std::string_view> split_words(
     std::string_view text,
     int64_t most,
     bool from_right);
-/// The same at a separator that is not empty.
+/// str.split() and str.rsplit() at a separator that is not empty.
 std::vector<std::string_view> split_at(
     std::string_view text,
     std::string_view separator,

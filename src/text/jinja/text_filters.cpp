@@ -75,10 +75,6 @@ Value indent(Runtime&, const Value& self, const Bound& arguments) {
 }
 
 Value truncate(Runtime&, const Value& self, const Bound& arguments) {
-  if (self.is_undefined()) {
-    return self;
-  }
-  const std::string& text = need_text(self, "truncate");
   const int64_t length = arguments.integer(0, 255);
   const bool inside_words = arguments.truth(1, false);
   const std::string end = arguments.has(2) ? arguments.text(2) : "...";
@@ -90,10 +86,10 @@ Value truncate(Runtime&, const Value& self, const Bound& arguments) {
         "truncate: the length must be at least {} and the leeway 0",
         end_length));
   }
-  auto whole = static_cast<int64_t>(count_characters(text));
-  if (whole - length <= leeway) {
+  if (length_of(self).value_or(INT64_MAX) - length <= leeway) {
     return self;
   }
+  const std::string& text = need_text(self, "truncate");
   std::string_view cut =
       characters(text, 0, static_cast<size_t>(length - end_length));
   if (!inside_words) {

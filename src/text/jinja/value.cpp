@@ -76,6 +76,9 @@ std::string Object::describe() const {
 void Object::hold(const Value& value) {
   int held_depth = 0;
   uint64_t held_weight = 1;
+  if (value.is_string()) {
+    held_weight += value.text().size() / kBytesPerWeight;
+  }
   if (const auto* object = std::get_if<std::shared_ptr<Object>>(&value.data_)) {
     held_depth = (*object)->depth;
     held_weight = (*object)->weight;
@@ -85,8 +88,15 @@ void Object::hold(const Value& value) {
   if (depth > kMaxDepth) {
     fail(fmt::format("lists within lists beyond {} levels", kMaxDepth));
   }
+  check_weight(weight);
+}
+
+void check_weight(uint64_t weight) {
   if (weight > kMaxWeight) {
-    fail(fmt::format("a list of more than {} values", kMaxWeight));
+    fail(fmt::format(
+        "a list of more than {} values, texts counted by {} bytes",
+        kMaxWeight,
+        kBytesPerWeight));
   }
 }
 

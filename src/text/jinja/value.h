@@ -24,8 +24,12 @@ struct Arguments;
 inline constexpr size_t kMaxTextBytes = size_t{64} << 20;
 /// Levels of lists within lists.
 inline constexpr int kMaxDepth = 200;
-/// Values in a list and all that it holds, shared ones counted each time.
-inline constexpr uint64_t kMaxWeight = 10'000'000;
+/// Values in a list and all that it holds, shared ones counted each time, texts
+/// by their length.
+inline constexpr uint64_t kMaxWeight = 2'000'000;
+inline constexpr size_t kBytesPerWeight = 64;
+/// Fails if a list of so many values would be too long.
+void check_weight(uint64_t weight);
 
 /// Thrown by operations on values; the render adds template and line.
 class Failure : public std::runtime_error {
