@@ -339,7 +339,7 @@ TEST_F(ExampleTest, BadLinesSayWhatIsWrong) {
       {R"({"messages": [{"role": "user", "content": "x"}]})",
        "no message of the assistant"},
       {R"({"messages": [{"role": "wizard", "content": "x"}]})",
-       "no message of the assistant"},
+       "no form for the role \"wizard\""},
       {R"({"messages": [{"content": "x"}]})", "has no \"role\""},
       {R"({"messages": [3]})", "must be an object, got a number"},
       {R"({"prompt": "x"})", "has no \"completion\""},

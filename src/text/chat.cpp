@@ -243,10 +243,15 @@ ChatFormat::Span ChatFormat::find_answer(
     const Written& whole) const {
   std::string before = write(conversation, message, true).text;
   if (!starts_with(whole.text, before)) {
+    // Prompts for thoughts that the data does not hold. What then begins an
+    // answer is part of it.
+    before = write(conversation, message, false).text;
+  }
+  if (!starts_with(whole.text, before)) {
     throw LineProblem(fmt::format(
-        "has an answer (message {}) that the chat template does not write "
-        "after its own prompt for an answer, so where it begins is not known; "
-        "pass --train-on all, or another --chat-template",
+        "has an answer (message {}) before which the chat template writes "
+        "something else than for a prompt that ends there, so where it begins "
+        "is not known; pass --train-on all, or another --chat-template",
         message + 1));
   }
   if (message + 1 == conversation.messages.size()) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <optional>
 
 namespace accrue {
@@ -73,11 +74,15 @@ bool is_asked_for(const OrderedJson& message) {
   return false;
 }
 
-/// Templates know thoughts by different names; transformers gives them all.
-OrderedJson with_thoughts(const OrderedJson& message) {
+/// As transformers gives it to templates: without keys that are null, and with
+/// thoughts by all the names that templates know them by.
+OrderedJson for_templates(OrderedJson message) {
+  for (auto it = message.begin(); it != message.end();) {
+    it = it->is_null() ? message.erase(it) : std::next(it);
+  }
   for (const char* key : {"reasoning_content", "thinking", "reasoning"}) {
     auto it = message.find(key);
-    if (it != message.end() && !it->is_null()) {
+    if (it != message.end()) {
       OrderedJson all{{"thinking", *it}};
       all.update(message);
       all["reasoning_content"] = *it;
@@ -112,7 +117,7 @@ void Conversation::append(const OrderedJson& list, const char* key) {
           "trained on",
           role->get_ref<const std::string&>()));
     }
-    messages.push_back(with_thoughts(message));
+    messages.push_back(for_templates(message));
     left_out.push_back(is_left_out(message) ? 1 : 0);
   }
 }

@@ -179,6 +179,8 @@ class ChatTemplateTest(ShowDataTest):
             for i, message in enumerate(messages):
                 if message["role"] == "assistant":
                     begin = render(messages[:i], add_generation_prompt=True)
+                    if not whole.startswith(begin):
+                        begin = render(messages[:i])
                     end = render(messages[:i + 1])
                     if not whole.startswith(begin) or not whole.startswith(end):
                         return None
@@ -205,7 +207,11 @@ class ChatTemplateTest(ShowDataTest):
         right = [self.expected(fast, line) for line in lines]
         kept = [(line, r) for line, r in zip(lines, right) if r is not None and any(r[1][1:])]
         self.lines(*lines)
-        shown = self.show("--skip-bad-lines", "--seq-len", 4000, model=folder) if kept else []
+        flags = "--skip-bad-lines", "--seq-len", 4000
+        if not kept:
+            self.assert_error(self.show(*flags, model=folder, expect=3), "holds nothing to train on")
+            return 0
+        shown = self.show(*flags, model=folder)
         self.assertEqual(len(shown), len(kept))
         for (line, (ids, mask)), sample in zip(kept, shown):
             self.assertEqual(sample["ids"], ids, line)
@@ -217,8 +223,12 @@ class ChatTemplateTest(ShowDataTest):
         paths = sorted(TEMPLATES.glob("*.jinja"))[first::4]
         self.assertGreater(len(paths), 3)
         for path in paths:
+            if path.stem == "functions_recursive":
+                continue  # no template of conversations
+            # What it writes before an answer depends on whether one follows.
+            least = 0 if path.stem == "alpaca" else 20
             with self.subTest(path.stem):
-                self.assertGreater(self.compare(path.read_text()), 20)
+                self.assertGreaterEqual(self.compare(path.read_text()), least)
 
     def test_templates_first_quarter(self):
         self.compare_templates(0)
