@@ -15,10 +15,9 @@ void Names::begin(bool is_macro) {
   scopes_.emplace_back().is_macro = is_macro;
 }
 
-void Names::end(Body& body) {
+std::shared_ptr<Names::Hidden> Names::end() {
   Scope scope = std::move(scopes_.back());
   scopes_.pop_back();
-  body.hidden = scope.hidden;
   // A name that this block knows means here what it means there.
   for (auto& hidden : scope.inner) {
     std::erase_if(*hidden, [&](const std::string& name) {
@@ -30,6 +29,7 @@ void Names::end(Body& body) {
     inner.insert(inner.end(), scope.inner.begin(), scope.inner.end());
     inner.push_back(scope.hidden);
   }
+  return scope.hidden;
 }
 
 void Names::end(MacroDefinition& macro) {
@@ -42,7 +42,7 @@ void Names::end(MacroDefinition& macro) {
   macro.reads_caller = reads("caller");
   macro.reads_kwargs = reads("kwargs");
   macro.reads_varargs = reads("varargs");
-  end(macro.body);
+  macro.body.hidden = end();
 }
 
 void Names::begin_branch() {

@@ -18,8 +18,8 @@ class Names {
   /// A block with variables of its own. `is_macro` if it may read caller,
   /// kwargs and varargs as special names.
   void begin(bool is_macro = false);
-  /// Fills `body.hidden`, in full only once the outermost block ended.
-  void end(Body& body);
+  /// Names for Body::hidden, final only once the outermost block ended.
+  std::shared_ptr<Hidden> end();
   /// As end(), and says which special names the macro reads.
   void end(MacroDefinition& macro);
 

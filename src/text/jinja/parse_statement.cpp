@@ -13,7 +13,7 @@ Body Parser::parse() {
   Body body;
   names_.begin();
   body.block = parse_block({});
-  names_.end(body);
+  body.hidden = names_.end();
   report_unknown_since(0);
   return body;
 }
@@ -160,7 +160,10 @@ Statement Parser::parse_for() {
   ++loops_;
   const size_t unknown = unknown_.size();
   if (skip_name("if")) {
+    names_.begin();
+    set_names(loop.target, true);
     loop.test = parse_expression();
+    names_.end();
   }
   loop.recursive = skip_name("recursive");
 
@@ -170,7 +173,7 @@ Statement Parser::parse_for() {
   ++breakable_;
   loop.body.block = parse_body({"endfor", "else"});
   --breakable_;
-  names_.end(loop.body);
+  loop.body.hidden = names_.end();
   const bool has_else = next().text == "else";
   names_.begin();
   if (has_else) {
@@ -178,7 +181,7 @@ Statement Parser::parse_for() {
     loop.otherwise.block = parse_body({"endfor"});
     next();
   }
-  names_.end(loop.otherwise);
+  loop.otherwise.hidden = names_.end();
   --loops_;
   report_unknown_since(unknown);
   return {std::move(loop)};
@@ -210,7 +213,7 @@ Statement Parser::parse_set() {
     set.filter = parse_filter(std::move(set.filter));
   }
   set.body.block = parse_to_end("endset");
-  names_.end(set.body);
+  set.body.hidden = names_.end();
   report_unknown_since(unknown);
   set_names(set.target, false);
   return {std::move(set)};
@@ -237,8 +240,7 @@ Statement Parser::parse_call_block() {
   if (is_operator("(")) {
     parse_parameters(signature);
   }
-  Body ignored;
-  names_.end(ignored);
+  names_.end();
   report_unknown_since(unknown);
   block.caller = std::move(signature);
   block.call = parse_expression();
@@ -302,13 +304,13 @@ void Parser::parse_parameters(MacroDefinition& macro) {
 Statement Parser::parse_filter_block() {
   next();
   FilterBlock block;
-  names_.begin();
   const size_t unknown = unknown_.size();
   do {
     block.filter = parse_filter(std::move(block.filter));
   } while (skip_operator("|"));
+  names_.begin();
   block.body.block = parse_to_end("endfilter");
-  names_.end(block.body);
+  block.body.hidden = names_.end();
   report_unknown_since(unknown);
   return {std::move(block)};
 }
@@ -330,7 +332,7 @@ Statement Parser::parse_with() {
     set_names(target, true);
   }
   with.body.block = parse_to_end("endwith");
-  names_.end(with.body);
+  with.body.hidden = names_.end();
   return {std::move(with)};
 }
 
