@@ -176,7 +176,8 @@ Value repeat(const Value& value, int64_t count) {
                              : Value(std::move(result));
   }
   const auto& items = value.items();
-  check_weight(items.empty() ? 0 : std::min(times, kMaxWeight) * items.size());
+  check_weight(
+      items.empty() ? 0 : std::min(times, kMaxWeight + 1) * items.size());
   std::vector<Value> result;
   result.reserve(items.size() * times);
   for (uint64_t i = 0; i < times && !items.empty(); ++i) {
