@@ -5,6 +5,7 @@
 #include "text/jinja/evaluate_scope.h"
 #include "text/jinja/operators.h"
 #include "text/jinja/print.h"
+#include "text/jinja/strings.h"
 
 namespace accrue::jinja {
 
@@ -93,6 +94,7 @@ Value Evaluator::evaluate_node(const Concatenation& node) {
   std::string text;
   for (const auto& part : node.parts) {
     text += to_text(evaluate(*part));
+    check_length(text.size());
   }
   Value result(std::move(text));
   runtime_.spend_on(result);
@@ -135,6 +137,7 @@ Value Evaluator::evaluate_node(const Item& node) {
   if (object.is_string()) {
     runtime_.spend_on(object); // characters are counted
   }
+  runtime_.spend_on(key);
   return get_item(object, key);
 }
 
@@ -168,14 +171,14 @@ Arguments Evaluator::evaluate_arguments(const CallArguments& given) {
     if (!more.is(Type::kDict)) {
       fail(fmt::format("** needs a mapping, got '{}'", more.type_name()));
     }
+    for (const auto& [name, value] : given.named) {
+      if (more.as<Dict>().find(name) != nullptr) {
+        fail(fmt::format("the argument '{}' is given twice", name));
+      }
+    }
     for (const auto& [key, value] : more.as<Dict>().entries()) {
       if (!key.is_string()) {
         fail("names of arguments must be strings");
-      }
-      for (const auto& [name, other] : arguments.named) {
-        if (name == key.text()) {
-          fail(fmt::format("the argument '{}' is given twice", name));
-        }
       }
       arguments.named.emplace_back(key.text(), value);
     }

@@ -98,7 +98,12 @@ std::string format_value(const Value& value, std::string_view text) {
 /// Python's string.Formatter, as the sandbox uses it.
 class BraceFormatter {
  public:
-  explicit BraceFormatter(const Arguments& arguments) : arguments_(arguments) {}
+  explicit BraceFormatter(const Arguments& arguments)
+      : positional_(arguments.positional) {
+    for (const auto& [name, value] : arguments.named) {
+      named_.set(name, value);
+    }
+  }
 
   std::string run(std::string_view text, int levels) {
     if (levels == 0) {
@@ -208,10 +213,8 @@ class BraceFormatter {
     if (is_digits(name)) {
       return positional_argument(static_cast<size_t>(read_digits(name)));
     }
-    for (const auto& [key, value] : arguments_.named) {
-      if (key == name) {
-        return value;
-      }
+    if (const Value* value = named_.find(std::string(name))) {
+      return *value;
     }
     fail(fmt::format("format: no argument '{}'", name));
   }
@@ -227,13 +230,14 @@ class BraceFormatter {
   }
 
   Value positional_argument(size_t i) const {
-    if (i >= arguments_.positional.size()) {
+    if (i >= positional_.size()) {
       fail(fmt::format("format: no argument {}", i));
     }
-    return arguments_.positional[i];
+    return positional_[i];
   }
 
-  const Arguments& arguments_;
+  const std::vector<Value>& positional_;
+  Dict named_;
   std::optional<bool> numbering_; // true: {} {}
   int64_t next_ = 0;
 };

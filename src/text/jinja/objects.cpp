@@ -69,20 +69,31 @@ Value View::at(size_t index) const {
                              : value;
 }
 
-Iterator::Iterator(const std::vector<Value>& sources, Next next_value)
-    : Object(Type::kIterator), next(std::move(next_value)) {
+Iterator::Iterator(const std::vector<Value>& sources, Next next)
+    : Object(Type::kIterator), next_(std::move(next)) {
   for (const Value& source : sources) {
     hold(source);
   }
 }
 
-std::optional<Value> Namespace::attribute(const std::string& name) {
-  for (const auto& [key, value] : attributes) {
-    if (key == name) {
-      return value;
-    }
+std::optional<Value> Iterator::next() {
+  if (running_) {
+    fail("generator already executing");
   }
-  return std::nullopt;
+  struct Running {
+    bool& flag;
+    ~Running() {
+      flag = false;
+    }
+  } running{running_};
+  running_ = true;
+  return next_();
+}
+
+std::optional<Value> Namespace::attribute(const std::string& name) {
+  auto found = attributes.find(name);
+  return found == attributes.end() ? std::nullopt
+                                   : std::optional(found->second);
 }
 
 std::string Namespace::describe() const {
@@ -96,13 +107,7 @@ void Namespace::set(const std::string& name, Value value) {
         "underscore",
         name));
   }
-  for (auto& [key, old] : attributes) {
-    if (key == name) {
-      old = std::move(value);
-      return;
-    }
-  }
-  attributes.emplace_back(name, std::move(value));
+  attributes[name] = std::move(value);
 }
 
 Function::Function(const Builtin& which, Value bound)

@@ -43,13 +43,19 @@ struct View : Object {
 
 using Next = std::function<std::optional<Value>()>;
 
-struct Iterator : Object {
-  /// `sources`: what `next` holds.
-  Iterator(const std::vector<Value>& sources, Next next_value);
+class Iterator : public Object {
+ public:
+  /// `sources`: values that `next` holds.
+  Iterator(const std::vector<Value>& sources, Next next);
   std::string type_name() const override {
     return "generator";
   }
-  Next next;
+  /// Fails if it is called by what it calls.
+  std::optional<Value> next();
+
+ private:
+  Next next_;
+  bool running_ = false;
 };
 
 struct Namespace : Object {
@@ -61,7 +67,7 @@ struct Namespace : Object {
   std::string describe() const override;
   /// Fails if the name begins with an underscore.
   void set(const std::string& name, Value value);
-  std::vector<std::pair<std::string, Value>> attributes;
+  std::unordered_map<std::string, Value> attributes;
 };
 
 struct Arguments {

@@ -112,8 +112,8 @@ Value Value::undefined(std::string message) {
 }
 
 Value Value::markup(std::string text) {
-  Value value;
-  value.data_ = std::make_shared<const Text>(Text{std::move(text), true});
+  Value value(std::move(text)); // checks the length
+  value.data_ = std::make_shared<const Text>(Text{value.text(), true});
   return value;
 }
 
