@@ -22,6 +22,7 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
   TrainOptions options;
   std::string dtype = "fp32";
   std::string chat_template = "auto";
+  std::string train_on = "completion";
   CLI::App app(
       "Loss and perplexity of a model on text or conversations, per target "
       "token.",
@@ -43,6 +44,16 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
          chat_template,
          "auto, chatml, llama3, mistral or plain")
       ->type_name("NAME");
+  app.add_option(
+         "--train-on",
+         train_on,
+         "of conversations: completion, assistant, last or all")
+      ->type_name("NAME");
+  app.add_option(
+         "--chat-date",
+         options.chat_date,
+         "the date for templates that write one (default: today)")
+      ->type_name("YYYY-MM-DD");
   app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
   app.add_option("--threads", options.threads, "0 = all cores that may be used")
       ->type_name("N");
@@ -63,6 +74,7 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
   };
   read("--dtype", dtype, options.dtype);
   read("--chat-template", chat_template, options.chat_template);
+  read("--train-on", train_on, options.train_on);
   if (options.seq_len && *options.seq_len < 1) {
     problems.add("--seq-len must be >= 1");
   }
@@ -98,7 +110,9 @@ int run_eval(const std::vector<std::string>& arguments) {
   ChatFormat format(
       vocabulary,
       source.folder(),
-      {.which = options.chat_template, .train_on = options.train_on});
+      {.which = options.chat_template,
+       .train_on = options.train_on,
+       .date = options.chat_date});
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = options.data,
        .skip_bad_lines = options.skip_bad_lines,

@@ -139,6 +139,7 @@ int run_show_data(const std::vector<std::string>& arguments) {
   const TrainOptions& options = show.train;
   report::Progress progress(people(options), options.quiet);
   ModelSource source = find_model(options.model);
+  print_warnings(source);
   int64_t seq_len = options.seq_len.value_or(
       std::min(source.config.max_positions, kDefaultSeqLen));
   Vocabulary vocabulary = open_vocabulary(source);

@@ -281,7 +281,11 @@ class Tokenizing {
       ++counts_.bad_lines;
       return;
     }
-    counts_.cut += example.cut && !example.dropped ? 1 : 0;
+    if (example.cut && !example.dropped) {
+      ++counts_.cut;
+      counts_.whole_tokens += example.whole_tokens;
+      counts_.cut_tokens += example.cut_tokens;
+    }
     counts_.dropped += example.dropped ? 1 : 0;
     kind_ = example.kind;
     for (const TrainingSequence& sequence : example.sequences) {
@@ -349,6 +353,8 @@ Corpus Corpus::open(
     note["kind"] = static_cast<int>(work.kind());
     note["bad_lines"] = work.counts().bad_lines;
     note["cut"] = work.counts().cut;
+    note["whole_tokens"] = work.counts().whole_tokens;
+    note["cut_tokens"] = work.counts().cut_tokens;
     note["dropped"] = work.counts().dropped;
     for (const char* suffix : {".tokens", ".trained", ".documents"}) {
       digest += io::to_text(io::digest_file(part(suffix))) + " ";
@@ -364,6 +370,8 @@ Corpus Corpus::open(
   corpus.counts_ = {
       note.value("bad_lines", uint64_t{0}),
       note.value("cut", uint64_t{0}),
+      note.value("whole_tokens", uint64_t{0}),
+      note.value("cut_tokens", uint64_t{0}),
       note.value("dropped", uint64_t{0})};
   corpus.digest_ = note.value("digest", "");
   corpus.width_ = token_width(options.vocabulary);

@@ -43,6 +43,9 @@ using CorpusProgress =
 struct CorpusCounts {
   uint64_t bad_lines = 0;
   uint64_t cut = 0;
+  /// Of those: tokens before, and those cut off.
+  uint64_t whole_tokens = 0;
+  uint64_t cut_tokens = 0;
   uint64_t dropped = 0;
 };
 

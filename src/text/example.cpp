@@ -227,6 +227,8 @@ class LineReader {
       }
       example_.cut = options_.too_long == TooLong::kCut;
       example_.dropped |= options_.too_long == TooLong::kDrop;
+      example_.whole_tokens += sequence.tokens.size();
+      example_.cut_tokens += sequence.tokens.size() - limit;
       sequence.tokens.resize(limit);
       sequence.trained.resize(limit);
     }

@@ -35,6 +35,9 @@ struct Example {
   /// Where in the record, if it is not JSON.
   std::optional<size_t> problem_offset;
   bool cut = false;
+  /// Of sequences that were cut: tokens before, and those cut off.
+  uint64_t whole_tokens = 0;
+  uint64_t cut_tokens = 0;
   bool dropped = false;
 };
 

@@ -155,6 +155,10 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   if (!o.lora_rank && (o.lora_alpha || !o.lora_targets.empty())) {
     problems.add("--lora-alpha and --lora-targets need --lora-rank");
   }
+  if (o.objective == ObjectiveKind::kDpo &&
+      o.train_on != TrainOn::kCompletion) {
+    problems.add("--objective dpo always compares the answers: no --train-on");
+  }
   if (o.objective == ObjectiveKind::kDpo && o.global_batch_tokens) {
     problems.add("--objective dpo counts pairs: give --global-batch");
   }

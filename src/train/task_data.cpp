@@ -37,6 +37,8 @@ std::shared_ptr<const Corpus> Task::open_corpus(
       tick));
   counts_.bad_lines += corpus->counts().bad_lines;
   counts_.cut += corpus->counts().cut;
+  counts_.whole_tokens += corpus->counts().whole_tokens;
+  counts_.cut_tokens += corpus->counts().cut_tokens;
   counts_.dropped += corpus->counts().dropped;
   for (const auto& [extension, count] : corpus->left_out()) {
     left_out_[extension] += count;

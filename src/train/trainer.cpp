@@ -232,7 +232,13 @@ class Run {
       text += count > 0 ? fmt::format(", {} {}", count, what) : "";
     };
     add(task_.counts().bad_lines, "bad lines skipped");
-    add(task_.counts().cut, "cut to --seq-len");
+    if (const CorpusCounts& counts = task_.counts(); counts.cut > 0) {
+      text += fmt::format(
+          ", {} cut to --seq-len, which takes {:.1f} % of their tokens",
+          counts.cut,
+          100.0 * static_cast<double>(counts.cut_tokens) /
+              static_cast<double>(counts.whole_tokens));
+    }
     add(task_.counts().dropped, "dropped (too long or nothing to train on)");
     return text;
   }

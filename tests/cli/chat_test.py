@@ -13,7 +13,7 @@ from support import LLAMA, SOURCE, CliTest
 
 try:
     from tokenizers import AddedToken, Tokenizer
-    from transformers import PreTrainedTokenizerFast
+    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
     from transformers.utils import logging
 except ImportError as error:
     MISSING = str(error)
@@ -118,6 +118,10 @@ class ChatDataTest(ShowDataTest):
     def test_a_long_conversation_is_cut_without_an_end(self):
         self.assertEqual(self.trained({"messages": [SAY[0], {"role": "assistant", "content": "abcdef"}]},
                                       "--seq-len", 4), "abc")
+        done = self.train("run", "--data", self.path("d.jsonl"), "--seq-len", 4, "--global-batch", 1, "--steps", 1)
+        self.assertIn("1 cut to --seq-len, which takes 44.4 % of their tokens", done.stdout)  # 4 of 9
+        self.assertIn("plain, as the model's folder has no chat template", done.stdout)
+        self.assertIn("hi\u27e6abc\u27e7", done.stdout)
 
 
 @unittest.skipIf(MISSING, f"no transformers ({MISSING})")
@@ -270,6 +274,24 @@ class ChatTemplateTest(ShowDataTest):
         [spelled] = self.show("--special-tokens-in-text", model=folder)
         self.assertEqual(spelled["ids"], fast.apply_chat_template(messages)["input_ids"])
         self.assertNotEqual(spelled["ids"], sample["ids"])
+
+    def test_first_run_of_a_newcomer(self):
+        """A chat model's folder, a ShareGPT file, one command; answers end in transformers, too."""
+        folder, fast = self.make_folder((TEMPLATES / "chatml.jinja").read_text())
+        self.lines(*[{"conversations": [{"from": "human", "value": q}, {"from": "gpt", "value": a}]}
+                     for q, a in (("Say yes", "yes yes"), ("Say no", "no"))] * 4)
+        self.train("run", "--model", folder, "--data", self.path("d.jsonl"), "--seq-len", 64, "--global-batch", 8,
+                   "--micro-batch", 8, "--epochs", 150, "--lr", "1e-2", "--weight-decay", 0)
+        model = AutoModelForCausalLM.from_pretrained(self.path("run/model"))
+        tokenizer = AutoTokenizer.from_pretrained(self.path("run/model"))
+        for question, answer in (("Say yes", "yes yes"), ("Say no", "no")):
+            prompt = tokenizer.apply_chat_template(
+                [{"role": "user", "content": question}], add_generation_prompt=True, return_tensors="pt")
+            made = model.generate(**prompt, max_new_tokens=30, do_sample=False)[0, prompt["input_ids"].shape[1]:]
+            self.assertEqual(tokenizer.decode(made), answer + "<|im_end|>")
+            ours = self.run_accrue("generate", "--model", self.path("run/model"), "--chat", "--prompt", question,
+                                   "--temperature", 0, "--max-tokens", 30, "--json")
+            self.assertEqual(json.loads(ours.stdout)["text"], answer)
 
     def test_where_the_template_stands(self):
         template = (TEMPLATES / "chatml.jinja").read_text()
