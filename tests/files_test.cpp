@@ -235,6 +235,8 @@ const std::string kGzipCd =
 const std::string kZstdAb =
     "\x28\xb5\x2f\xfd\x04\x58\x79\x00\x00\x7b\x22\x74\x65\x78\x74\x22\x3a\x20"
     "\x22\x61\x62\x22\x7d\x0a\xed\x84\x14\x89"s;
+const std::string kZstdTwice =
+    "\x28\xb5\x2f\xfd\x04\x58\xe1\x00\x00\x28\xb5\x2f\xfd\x04\x58\x79\x00\x00\x7b\x22\x74\x65\x78\x74\x22\x3a\x20\x22\x61\x62\x22\x7d\x0a\xed\x84\x14\x89\x02\x9c\x42\x37"s;
 
 class DataFilesTest : public ::testing::Test {
  protected:
@@ -422,6 +424,8 @@ TEST_F(DataFilesTest, BinaryFormatsUnderAWrongNameAreNamed) {
     expect_contains(error(name, parquet), "is a Parquet table. Convert it");
     expect_contains(error(name, "PK\x03\x04\x14\0\0\0"s), "is a zip archive");
   }
+  expect_contains(
+      error("twice.gz.zst", kZstdTwice), "holds zstd data. Decompress it");
   // Text may begin like a format.
   EXPECT_EQ(text_of(open("b.txt", "PAR1 of BZh")), "PAR1 of BZh|");
 }

@@ -197,7 +197,7 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 TemporaryFile::TemporaryFile(const std::filesystem::path& folder)
-    : path_(folder / "decompressed-XXXXXX") {
+    : path_(folder / "temporary-XXXXXX") {
   std::string name = path_.string();
   fd_ = ::mkostemp(name.data(), O_CLOEXEC);
   if (fd_ < 0) {

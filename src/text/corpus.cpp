@@ -327,6 +327,21 @@ class Tokenizing {
 
 } // namespace
 
+std::string describe(const CorpusCounts& counts) {
+  std::string text;
+  auto add = [&](uint64_t count, const std::string& what) {
+    text += count > 0 ? fmt::format(", {} {}", count, what) : "";
+  };
+  add(counts.bad_lines, "bad lines skipped");
+  add(counts.cut,
+      fmt::format(
+          "cut to --seq-len, which takes {:.1f} % of their tokens",
+          100.0 * static_cast<double>(counts.cut_tokens) /
+              static_cast<double>(counts.whole_tokens)));
+  add(counts.dropped, "dropped (too long or nothing to train on)");
+  return text;
+}
+
 Corpus Corpus::open(
     const CorpusOptions& given,
     const CorpusProgress& progress) {

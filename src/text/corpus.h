@@ -49,6 +49,9 @@ struct CorpusCounts {
   uint64_t dropped = 0;
 };
 
+/// ", 3 bad lines skipped", …; empty if all lines became what they are.
+std::string describe(const CorpusCounts& counts);
+
 /// A tokenized corpus: documents end to end, each closed by the end of text.
 /// An example of chat is a document; a preference is two. Memory-mapped from
 /// the cache, so it may be larger than memory.

@@ -51,12 +51,12 @@ constexpr ForeignFormat kForeignFormats[]{
      "Unpack it with unzip and name the folder that comes of it."},
     {".tar", "", "a tar archive", "", kUntar},
     {".tgz", "", "a tar archive", "", kUntar},
-    {".gz",
+    {"", // the ends of names that are read
      "\x1F\x8B",
      "gzip data",
      "",
      "Give it the name that says so: mv {in} {in}.gz"},
-    {".zst",
+    {"",
      "\x28\xB5\x2F\xFD",
      "zstd data",
      "",
@@ -115,7 +115,7 @@ std::string refusal(const fs::path& path, const ForeignFormat& format) {
 const ForeignFormat* foreign_by_name(const fs::path& path) {
   const std::string extension = file_format(path).extension;
   for (const ForeignFormat& format : kForeignFormats) {
-    if (format.extension == extension) {
+    if (!extension.empty() && format.extension == extension) {
       return &format;
     }
   }

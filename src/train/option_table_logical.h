@@ -17,8 +17,9 @@ void visit_logical(Options& o, Visitor&& v) {
   v("data",
     o.data,
     "PATH...",
-    "training data: .txt files, .jsonl files (lines with \"text\", "
-    "\"messages\", or \"prompt\" and \"completion\"), folders");
+    "training data: text, JSON lines or arrays (records with \"text\", "
+    "\"messages\", or \"prompt\" and \"completion\"), .gz or .zst of these, "
+    "folders");
   v("skip-bad-lines",
     o.skip_bad_lines,
     "",

@@ -210,7 +210,7 @@ class Run {
         task_.valid_set()
             ? fmt::format(", {} for validation", task_.valid_set()->size())
             : "",
-        describe_counts()));
+        accrue::describe(task_.counts())));
     if (!task_.left_out().empty()) {
       progress_.line(left_out_line(task_.left_out()));
     }
@@ -224,23 +224,6 @@ class Run {
         task_.global_batch(),
         task_.cut(task_.window_range(0), manner_.now()).size(),
         task_.total_steps()));
-  }
-
-  std::string describe_counts() const {
-    std::string text;
-    auto add = [&](uint64_t count, const char* what) {
-      text += count > 0 ? fmt::format(", {} {}", count, what) : "";
-    };
-    add(task_.counts().bad_lines, "bad lines skipped");
-    if (const CorpusCounts& counts = task_.counts(); counts.cut > 0) {
-      text += fmt::format(
-          ", {} cut to --seq-len, which takes {:.1f} % of their tokens",
-          counts.cut,
-          100.0 * static_cast<double>(counts.cut_tokens) /
-              static_cast<double>(counts.whole_tokens));
-    }
-    add(task_.counts().dropped, "dropped (too long or nothing to train on)");
-    return text;
   }
 
   report::StepMetrics run_step(int64_t step) {

@@ -74,8 +74,17 @@ class CommandsTest(CliTest):
             return count
 
         pause = 0.05  # looking takes time of a core, too
+
+        def until_awake(child):
+            try:
+                self.until(lambda: asleep(child) == 0, child, pause)
+            except AssertionError:
+                if os.getloadavg()[0] > cores + 0.7:
+                    self.skipTest("other programs want the cores")
+                raise
+
         child = train("alone")
-        self.until(lambda: asleep(child) == 0, child, pause)
+        until_awake(child)
         others = [start([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
         self.until(lambda: asleep(child) > 0, child, pause)
         # Control: the user has chosen.
@@ -87,7 +96,7 @@ class CommandsTest(CliTest):
         self.until(lambda: asleep(child) > 0, child, pause)
         for other in others:
             other.kill()
-        self.until(lambda: asleep(child) == 0, child, pause)
+        until_awake(child)
         self.assertIsNone(child.poll())
 
     def test_threads_follow_the_affinity_mask_and_the_environment(self):

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from support import ACCRUE, CliTest
+from support import ACCRUE, CliTest, prose
 
 
 class ResumeTest(CliTest):
@@ -204,8 +204,11 @@ class ResumeTest(CliTest):
         self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, steps + 1)))
 
     def test_of_runs_begun_at_once_one_goes_on(self):
-        want = self.straight()
-        runs = [self.start("run", "--steps", 10) for _ in range(4)]
+        # Enough text that all have seen the folder empty before one writes there.
+        text = ("--data", self.write("long.txt", (prose(3000) + " ") * 1000))
+        want = self.straight(*text)
+        shutil.rmtree(self.folder / "cache")
+        runs = [self.start("run", "--steps", 10, *text) for _ in range(4)]
         self.assertEqual(sorted(run.wait(120) for run in runs), [0, 2, 2, 2])
         self.assertEqual(self.model_bytes("run"), want)
         self.assertEqual([m["step"] for m in self.metrics("run")], list(range(1, 11)))

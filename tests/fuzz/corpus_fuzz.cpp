@@ -4,15 +4,15 @@
 #include "input.h"
 #include "text/dataset.h"
 
-/// Training data, as JSON lines (first byte even) or plain text, becomes
-/// samples or is refused with a DataError.
+/// Training data, as records (first byte even) or plain text, becomes samples
+/// or is refused with a DataError.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) {
     return 0;
   }
-  const bool lines = data[0] % 2 == 0;
+  const bool records = data[0] % 2 == 0;
   std::string path = accrue::fuzz::write_input(
-      data + 1, size - 1, lines ? "data.jsonl" : "data.txt");
+      data + 1, size - 1, records ? "data.jsonl" : "data.txt");
   auto cache = std::filesystem::path(path).parent_path() / "cache";
   for (bool preference : {false, true}) {
     try {
