@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBlockBytes = size_t{64} << 10;
+constexpr size_t kPositionBlockBytes = size_t{1} << 20;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 bool is_letter(char c) {
@@ -118,13 +119,20 @@ TextPosition position_of(const DataPiece& piece, size_t offset) {
       static_cast<size_t>(piece.text.data() - piece.file->text.data()) +
           offset);
   TextPosition position;
-  position.line +=
-      static_cast<size_t>(std::count(before.begin(), before.end(), '\n'));
-  before.remove_prefix(before.rfind('\n') + 1); // npos + 1 is 0
-  position.column += static_cast<size_t>(
-      std::count_if(before.begin(), before.end(), [](char c) {
-        return !unicode::continues(c);
-      }));
+  while (!before.empty()) {
+    std::string_view block = before.substr(0, kPositionBlockBytes);
+    before.remove_prefix(block.size());
+    const auto lines = std::count(block.begin(), block.end(), '\n');
+    if (lines > 0) {
+      position = {position.line + static_cast<size_t>(lines), 1};
+      block.remove_prefix(block.rfind('\n') + 1);
+    }
+    position.column += static_cast<size_t>(
+        std::count_if(block.begin(), block.end(), [](char c) {
+          return !unicode::continues(c);
+        }));
+    piece.file->map.release_pages(); // what is before may be gigabytes
+  }
   return position;
 }
 
