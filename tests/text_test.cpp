@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 
 #include "accrue/core/error.h"
+#include "accrue/core/random.h"
 #include "support.h"
 #include "text/dataset.h"
+#include "text/mixture.h"
 #include "text/order.h"
 
 namespace accrue {
@@ -232,12 +235,61 @@ TEST_F(DatasetTest, WithoutPackingNoSampleCrossesADocument) {
       (std::vector<std::string>{"abcde", "efghi", "ij|", "k|", "lmnop", "p|"}));
 }
 
-TEST_F(DatasetTest, PartKeepsTheIds) {
-  Dataset whole(corpus_, 4, Packing::kOn);
-  Dataset part(whole, 3, 5);
-  EXPECT_EQ(part.size(), 2U);
-  EXPECT_EQ(part.sample(1).id, 4U);
-  EXPECT_EQ(show(part.sample(1)), show(whole.sample(4)));
+TEST_F(DatasetTest, SplitHoldsSamplesBackByTheirContents) {
+  // Ten words of four letters, each twice, packed to one sample each.
+  std::string text;
+  for (int i = 0; i < 20; ++i) {
+    text += std::string(4, static_cast<char>('a' + i % 10));
+  }
+  auto corpus = std::make_shared<Corpus>(open({folder_.write("w.txt", text)}));
+  Dataset whole(corpus, 4, Packing::kOn);
+  ASSERT_EQ(whole.size(), 20U); // "aaaab", …, the last "jjjj|"
+  auto [rest, held] = whole.split(0.25);
+  EXPECT_EQ(held.size(), 5U);
+  EXPECT_EQ(rest.size(), 15U);
+  std::map<uint64_t, std::string> found;
+  std::map<std::string, int> sides;
+  for (const auto& [part, side] : {std::pair(&held, 1), std::pair(&rest, 2)}) {
+    for (uint64_t i = 0; i < part->size(); ++i) {
+      Sample sample = part->sample(i);
+      EXPECT_TRUE(found.emplace(sample.id, show(sample)).second);
+      EXPECT_EQ(show(sample), show(whole.sample(sample.id)));
+      EXPECT_EQ(part->length(i), sample.length());
+      sides[show(sample)] |= side;
+    }
+  }
+  EXPECT_EQ(found.size(), whole.size());
+  int on_both = 0;
+  for (const auto& [text, side] : sides) {
+    on_both += side == 3 ? 1 : 0;
+  }
+  EXPECT_LE(on_both, 1); // five of pairs: one pair at most is parted
+  // Control: a split by place would part most of them.
+  EXPECT_NE(rest.sample(14).id, 14U);
+  EXPECT_EQ(whole.split(0.25).held.digest(), held.digest());
+  EXPECT_NE(whole.split(0.5).held.digest(), held.digest());
+  EXPECT_EQ(whole.split(0.01).held.size(), 1U);
+}
+
+TEST_F(DatasetTest, ConcatenatedDatasetsAreOne) {
+  auto other = std::make_shared<Corpus>(
+      open({folder_.write("other.txt", "qrstuvwxyz")}));
+  Dataset first(corpus_, 4, Packing::kOn);
+  Dataset second(other, 5, Packing::kOn);
+  ConcatDataset both({first, second});
+  ASSERT_EQ(both.size(), 7U);
+  EXPECT_EQ(show(both.sample(4)), "op|");
+  EXPECT_EQ(show(both.sample(5)), "qrstuv");
+  EXPECT_EQ(both.sample(6).id, 6U);
+  EXPECT_EQ(both.length(6), both.sample(6).length());
+  EXPECT_EQ(both.longest(), 5U);
+  EXPECT_EQ(both.max_length(), 5);
+  std::set<uint64_t> ids;
+  for (uint64_t i = 0; i < both.size(); ++i) {
+    ids.insert(both.sample(i).sequences.at(0).id);
+  }
+  EXPECT_EQ(ids.size(), both.size());
+  EXPECT_EQ(ConcatDataset(first).sample(3).sequences.at(0).id, 3U);
 }
 
 /// JSON written over several lines, on one.
@@ -401,7 +453,7 @@ TEST_P(TokenizedCorpusTest, IdsAreThoseOfTheWholeTextOnAnyNumberOfThreads) {
 }
 
 TEST(SampleOrderTest, EveryEpochIsAPermutationOfItsOwn) {
-  SampleOrder order(10, 3);
+  SampleOrder order({{.num_samples = 10}}, 3);
   std::vector<uint64_t> first;
   std::vector<uint64_t> second;
   for (uint64_t i = 0; i < 10; ++i) {
@@ -411,6 +463,79 @@ TEST(SampleOrderTest, EveryEpochIsAPermutationOfItsOwn) {
   EXPECT_EQ(std::set(first.begin(), first.end()).size(), 10U);
   EXPECT_EQ(std::set(second.begin(), second.end()).size(), 10U);
   EXPECT_NE(first, second);
+}
+
+TEST(SampleOrderTest, MixesByShareThroughEpochsOfEachPart) {
+  constexpr uint64_t kBlock = SampleOrder::kBlock;
+  SampleOrder order({{100, 7}, {30, 2}, {4000, 1}}, 5);
+  EXPECT_EQ(order.in_block(0), kBlock * 7 / 10);
+  std::vector<uint64_t> seen[3]; // in order
+  uint64_t early = 0; // of the first part, in the first 1000 positions
+  for (uint64_t position = 0; position < 3 * kBlock; ++position) {
+    uint64_t sample = order.at(position);
+    ASSERT_LT(sample, 4130U);
+    size_t part = sample < 100 ? 0 : sample < 130 ? 1 : 2;
+    seen[part].push_back(sample);
+    early += position < 1000 && part == 0 ? 1 : 0;
+    if (position + 1 == kBlock) {
+      EXPECT_EQ(seen[0].size(), kBlock * 7 / 10);
+      EXPECT_EQ(seen[1].size(), kBlock * 2 / 10);
+    }
+  }
+  // Six standard deviations of a draw without replacement.
+  EXPECT_NEAR(static_cast<double>(early), 700, 83);
+  // Three blocks go 210 times through the first part, 200 times through the
+  // second, and not once through the third: each as evenly as can be.
+  auto counts = [](const std::vector<uint64_t>& list) {
+    std::map<uint64_t, uint64_t> counts;
+    for (uint64_t sample : list) {
+      ++counts[sample];
+    }
+    return counts;
+  };
+  for (const auto& [sample, count] : counts(seen[0])) {
+    EXPECT_EQ(count, 210U) << sample;
+  }
+  for (const auto& [sample, count] : counts(seen[1])) {
+    EXPECT_EQ(count, 200U) << sample;
+  }
+  EXPECT_EQ(counts(seen[2]).size(), 3000U);
+  // One part alone has the order that it always had.
+  SampleOrder mixed({{100, 1}, {30, 1}}, 5);
+  SampleOrder alone({{.num_samples = 100, .share = 0.3}}, 5);
+  Permutation epoch(100, mix(5, 0));
+  for (uint64_t i = 0; i < 100; ++i) {
+    EXPECT_EQ(alone.at(i), epoch(i));
+  }
+}
+
+TEST(MixtureTest, SharesStandBehindPaths) {
+  TemporaryFolder folder;
+  const std::string odd = folder.write("a:0.5", "a");
+  auto parts = [](std::vector<std::string> data) {
+    Problems problems;
+    auto parts = data_parts(data, problems);
+    problems.throw_if_any<ConfigError>("config");
+    return parts;
+  };
+  auto mixed = parts({"x/a.jsonl:0.7", "b.txt:3e-1"});
+  ASSERT_EQ(mixed.size(), 2U);
+  EXPECT_EQ(mixed[0].paths, std::vector<std::string>{"x/a.jsonl"});
+  EXPECT_EQ(mixed[0].share, 0.7);
+  EXPECT_EQ(mixed[1].share, 0.3);
+  auto plain = parts({odd, "b.txt", "c:d"});
+  ASSERT_EQ(plain.size(), 1U);
+  EXPECT_EQ(plain[0].paths.size(), 3U);
+  EXPECT_EQ(parts({odd + ":2"})[0].paths, std::vector<std::string>{odd});
+  for (const auto& wrong : std::vector<std::vector<std::string>>{
+           {"a:0.5", "b"},
+           {"a:0", "b:1"},
+           {"a:-1", "b:1"},
+           {"a:nan", "b:1"},
+           {"a:inf", "b:1"},
+           {"a:1e-9", "b:1"}}) {
+    EXPECT_THROW(parts(wrong), ConfigError) << wrong[0];
+  }
 }
 
 } // namespace

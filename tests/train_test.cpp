@@ -5,14 +5,17 @@
 #include <functional>
 
 #include "accrue/core/error.h"
+#include "accrue/core/random.h"
 #include "failing_allocator.h"
 #include "io/files.h"
 #include "memory/meter.h"
 #include "support.h"
+#include "train/compare.h"
 #include "train/options.h"
 #include "train/task.h"
 #include "train/trainer.h"
 #include "train/verify.h"
+#include "train/watch.h"
 
 namespace accrue {
 namespace {
@@ -38,6 +41,74 @@ TEST(VerifyTest, ControlOneTensorBeyondItsGateFails) {
         {.name = "b", .relative_error = error, .gate = 1e-7});
     EXPECT_FALSE(result.passed());
   }
+}
+
+TEST(CompareTest, QuantilesAreThoseOfTables) {
+  // scipy.stats.t.ppf(0.975, ν)
+  EXPECT_NEAR(student_quantile(1), 12.706204736, 1e-8);
+  EXPECT_NEAR(student_quantile(2), 4.3026527297, 1e-8);
+  EXPECT_NEAR(student_quantile(3), 3.1824463053, 1e-8);
+  EXPECT_NEAR(student_quantile(10), 2.2281388520, 1e-8);
+  EXPECT_NEAR(student_quantile(31), 2.0395134464, 1e-8);
+  EXPECT_NEAR(student_quantile(1000), 1.9623390809, 1e-8);
+  EXPECT_NEAR(student_quantile(10'000'000), 1.9599639845, 3e-5);
+}
+
+TEST(CompareTest, IntervalOfARatioOfSums) {
+  // By hand: d = Σ(b - a) / Σw, e = b - a - d·w,
+  // s = √(Σe² · n / (n - 1)) / Σw, d ± 3.1824·s.
+  std::vector<SampleLoss> a = {{2, 1}, {4.5, 2}, {1, 1}, {9, 4}};
+  std::vector<SampleLoss> b = {{1.5, 1}, {4, 2}, {1.2, 1}, {6, 4}};
+  Comparison result = compare(a, b).value();
+  EXPECT_NEAR(result.difference, -0.475, 1e-15);
+  EXPECT_NEAR(result.standard_error, 0.19731267487585957, 1e-15);
+  EXPECT_NEAR(result.low, -1.1029369931444344, 1e-12);
+  EXPECT_NEAR(result.high, 0.15293699314443432, 1e-12);
+  EXPECT_FALSE(result.decided());
+  Comparison back = compare(b, a).value();
+  EXPECT_EQ(back.low, -result.high);
+  EXPECT_FALSE(compare(a, a)->decided()) << "equal models";
+  EXPECT_FALSE(compare({a.data(), 1}, {b.data(), 1}).has_value());
+  b = {{1, 1}, {2.4, 2}, {0, 1}, {4.9, 4}};
+  EXPECT_TRUE(compare(a, b)->decided());
+}
+
+TEST(WatchTest, NoticesWhatLeavesTheBandAndNothingElse) {
+  CounterRandom noise(7);
+  auto step = [&](int64_t i) {
+    report::StepMetrics m;
+    auto [a, b] = noise.normal(static_cast<uint64_t>(i));
+    // A usual run: falling fast, then slowly, with noise of some percent.
+    m.loss = 2 + 8 * std::exp(-static_cast<double>(i) / 40) + 0.05 * a;
+    m.grad_norm = std::exp(0.3 * b);
+    return m;
+  };
+  Watch calm;
+  for (int64_t i = 0; i < 5000; ++i) {
+    EXPECT_TRUE(calm.look(step(i)).empty()) << "step " << i;
+  }
+  Watch watch;
+  for (int64_t i = 0; i < 100; ++i) {
+    watch.look(step(i));
+  }
+  report::StepMetrics bad = step(100);
+  bad.loss = 6;
+  auto found = watch.look(bad);
+  ASSERT_EQ(found.size(), 1U);
+  expect_contains(found[0], "the loss is 6, expected ");
+  EXPECT_TRUE(watch.look(bad).empty()) << "said once";
+  for (int64_t i = 102; i < 120; ++i) {
+    EXPECT_TRUE(watch.look(step(i)).empty()) << "step " << i;
+  }
+  bad = step(120);
+  bad.loss = 0.1;
+  bad.grad_norm = 200;
+  EXPECT_EQ(watch.look(bad).size(), 2U);
+  bad.loss = NAN; // what to do about it is --on-nonfinite's
+  EXPECT_TRUE(watch.look(bad).empty());
+  Watch early;
+  early.look(step(0));
+  EXPECT_TRUE(early.look(bad).empty()) << "too few steps to tell";
 }
 
 TEST(BatchTest, SamplesAreLaidEndToEnd) {

@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,14 +14,21 @@
 #include "cli/waiting.h"
 #include "io/json.h"
 #include "train/batch.h"
+#include "train/compare.h"
 #include "train/model_source.h"
 #include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
 
-TrainOptions parse_eval(const std::vector<std::string>& arguments) {
-  TrainOptions options;
+struct EvalOptions {
+  TrainOptions train;
+  std::string compare; // a second model; empty: none
+};
+
+EvalOptions parse_eval(const std::vector<std::string>& arguments) {
+  EvalOptions parsed;
+  TrainOptions& options = parsed.train;
   std::string dtype = "fp32";
   std::string chat_template = "auto";
   std::string train_on = "completion";
@@ -34,6 +43,12 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
   app.add_option("--valid,--data", options.data, "files and folders")
       ->required()
       ->type_name("PATH...");
+  app.add_option(
+         "--compare",
+         parsed.compare,
+         "a second model on the same samples: which one is better, with a 95 % "
+         "confidence interval")
+      ->type_name("DIR");
   app.add_option(
          "--seq-len",
          options.seq_len,
@@ -79,41 +94,60 @@ TrainOptions parse_eval(const std::vector<std::string>& arguments) {
     problems.add("--seq-len must be >= 1");
   }
   problems.throw_if_any<ConfigError>("config");
-  return options;
+  return parsed;
 }
 
-} // namespace
+/// A model and the samples that its tokenizer and template make of the data.
+struct Subject {
+  ModelSource source;
+  std::shared_ptr<const Corpus> corpus;
+  std::optional<ConcatDataset> dataset;
+  std::vector<SampleLoss> losses;
+  Evaluation total;
+};
 
-int run_eval(const std::vector<std::string>& arguments) {
-  TrainOptions options = parse_eval(arguments);
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
-  ModelSource source = find_model(options.model);
-  print_warnings(source);
-  if (!source.has_weights()) {
+/// Of two models the shorter positions, unless --seq-len says.
+int64_t common_seq_len(
+    const TrainOptions& options,
+    const std::vector<Subject>& subjects) {
+  int64_t seq_len = options.seq_len.value_or(kDefaultSeqLen);
+  for (const Subject& subject : subjects) {
+    const int64_t positions = subject.source.config.max_positions;
+    if (options.seq_len && *options.seq_len > positions) {
+      throw ConfigError(fmt::format(
+          "[config] --seq-len {} exceeds the {} positions of {}.",
+          *options.seq_len,
+          positions,
+          subject.source.base.string()));
+    }
+    seq_len = std::min(seq_len, positions);
+  }
+  return seq_len;
+}
+
+Subject find_subject(const std::string& model) {
+  Subject subject{.source = find_model(model)};
+  print_warnings(subject.source);
+  if (!subject.source.has_weights()) {
     throw DataError(
-        fmt::format("[model] {} holds no weights to evaluate.", options.model));
+        fmt::format("[model] {} holds no weights to evaluate.", model));
   }
-  int64_t positions = source.config.max_positions;
-  int64_t seq_len =
-      options.seq_len.value_or(std::min(positions, kDefaultSeqLen));
-  if (seq_len > positions) {
-    throw ConfigError(fmt::format(
-        "[config] --seq-len {} exceeds the {} positions of {}.",
-        seq_len,
-        positions,
-        options.model));
-  }
-  auto tick = progress.ticker();
-  Vocabulary vocabulary = open_vocabulary(source);
+  return subject;
+}
+
+void open_data(
+    Subject& subject,
+    const TrainOptions& options,
+    int64_t seq_len,
+    const report::Tick& tick) {
+  Vocabulary vocabulary = open_vocabulary(subject.source);
   ChatFormat format(
       vocabulary,
-      source.folder(),
+      subject.source.folder(),
       {.which = options.chat_template,
        .train_on = options.train_on,
        .date = options.chat_date});
-  auto corpus = std::make_shared<Corpus>(Corpus::open(
+  subject.corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = options.data,
        .skip_bad_lines = options.skip_bad_lines,
        .cache = default_cache(),
@@ -122,30 +156,112 @@ int run_eval(const std::vector<std::string>& arguments) {
        .seq_len = seq_len,
        .threads = at::get_num_threads()},
       tick));
-  if (!corpus->left_out().empty()) {
-    progress.line(left_out_line(corpus->left_out()));
+  subject.dataset.emplace(Dataset(subject.corpus, seq_len, Packing::kOn));
+}
+
+/// One model is in memory at a time.
+void evaluate(
+    Subject& subject,
+    const TrainOptions& options,
+    const report::Tick& tick) {
+  Transformer model = open_model(subject.source, options.dtype, 0);
+  subject.losses =
+      sample_losses(model, *subject.dataset, kEvaluationTokens, tick);
+  subject.total = total(subject.losses);
+}
+
+void print_json(const EvalOptions& options, const std::vector<Subject>& all) {
+  const Subject& subject = all.front();
+  io::OrderedJson json;
+  json["loss"] = subject.total.mean();
+  json["perplexity"] = std::exp(subject.total.mean());
+  json["target_tokens"] = static_cast<int64_t>(subject.total.target_tokens);
+  json["samples"] = subject.dataset->size();
+  json["skipped_lines"] = subject.corpus->counts().bad_lines;
+  if (all.size() > 1) {
+    io::OrderedJson& other = json["compare"];
+    other["model"] = options.compare;
+    other["loss"] = all[1].total.mean();
+    other["perplexity"] = std::exp(all[1].total.mean());
+    const auto result = compare(subject.losses, all[1].losses);
+    other["difference"] = all[1].total.mean() - subject.total.mean();
+    if (result) {
+      other["standard_error"] = result->standard_error;
+      other["low"] = result->low;
+      other["high"] = result->high;
+    }
+    other["better"] = !result || !result->decided() ? io::OrderedJson(nullptr)
+        : result->high < 0 ? io::OrderedJson(options.compare)
+                           : io::OrderedJson(options.train.model);
   }
-  Dataset dataset(corpus, seq_len, Packing::kOn);
-  Transformer model = open_model(source, options.dtype, 0);
-  Evaluation result = evaluate(model, dataset, kEvaluationTokens, tick);
-  double perplexity = std::exp(result.mean());
-  if (options.json) {
-    io::OrderedJson json;
-    json["loss"] = result.mean();
-    json["perplexity"] = perplexity;
-    json["target_tokens"] = static_cast<int64_t>(result.target_tokens);
-    json["samples"] = dataset.size();
-    json["skipped_lines"] = corpus->counts().bad_lines;
-    fmt::print("{}\n", json.dump());
-  } else {
-    fmt::print(
-        "loss        {:.4f}\nperplexity  {:.3f}\nover        {} target tokens "
-        "in {} samples\n",
-        result.mean(),
-        perplexity,
-        static_cast<int64_t>(result.target_tokens),
-        dataset.size());
+  fmt::print("{}\n", json.dump());
+}
+
+void print_people(const EvalOptions& options, const std::vector<Subject>& all) {
+  const Subject& subject = all.front();
+  fmt::print(
+      "loss        {:.4f}\nperplexity  {:.3f}\nover        {} target tokens in "
+      "{} samples\n",
+      subject.total.mean(),
+      std::exp(subject.total.mean()),
+      static_cast<int64_t>(subject.total.target_tokens),
+      subject.dataset->size());
+  if (all.size() < 2) {
+    return;
   }
+  fmt::print(
+      "\nloss        {:.4f}  {}\n", all[1].total.mean(), options.compare);
+  const auto result = compare(subject.losses, all[1].losses);
+  if (!result) {
+    fmt::print("one sample tells nothing of how sure the difference is\n");
+    return;
+  }
+  fmt::print(
+      "difference  {:+.4f}, between {:+.4f} and {:+.4f} with 95 % confidence: "
+      "{}\n",
+      result->difference,
+      result->low,
+      result->high,
+      !result->decided()
+          ? "this data does not tell them apart"
+          : (result->high < 0 ? options.compare : options.train.model) +
+              " is better");
+}
+
+} // namespace
+
+int run_eval(const std::vector<std::string>& arguments) {
+  const EvalOptions parsed = parse_eval(arguments);
+  const TrainOptions& options = parsed.train;
+  set_threads(options.threads);
+  const Waiting waiting;
+  report::Progress progress(people(options), options.quiet);
+  std::vector<Subject> subjects;
+  subjects.push_back(find_subject(options.model));
+  if (!parsed.compare.empty()) {
+    subjects.push_back(find_subject(parsed.compare));
+  }
+  const int64_t seq_len = common_seq_len(options, subjects);
+  auto tick = progress.ticker();
+  for (Subject& subject : subjects) {
+    open_data(subject, options, seq_len, tick);
+    if (subject.corpus->digest() != subjects.front().corpus->digest()) {
+      throw DataError(fmt::format(
+          "[data] {} and {} make different tokens of the data, so their losses "
+          "per token can't be compared. Compare models of one tokenizer and "
+          "one chat template (--chat-template names one for both).",
+          options.model,
+          parsed.compare));
+    }
+  }
+  const auto& left_out = subjects.front().corpus->left_out();
+  if (!left_out.empty()) {
+    progress.line(left_out_line(left_out));
+  }
+  for (Subject& subject : subjects) {
+    evaluate(subject, options, tick);
+  }
+  options.json ? print_json(parsed, subjects) : print_people(parsed, subjects);
   return 0;
 }
 

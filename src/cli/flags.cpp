@@ -77,7 +77,11 @@ class FlagParser {
       option = app_.add_option(flag, texts_[name], shown);
       option->type_name(placeholder);
       constexpr bool kList = std::is_same_v<T, std::vector<std::string>>;
-      option->expected(1, kList ? CLI::detail::expected_max_vector_size : 1);
+      // "added|…" is what no value means.
+      const bool optional =
+          kList && std::string_view(placeholder).starts_with("added|");
+      option->expected(
+          optional ? 0 : 1, kList ? CLI::detail::expected_max_vector_size : 1);
       // Flags given twice are found in `apply`, with everything else.
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
@@ -104,6 +108,9 @@ class FlagParser {
       if (option->count() > 0) {
         given[name] = texts_.contains(name) ? texts_[name]
                                             : std::vector<std::string>{"true"};
+        if (name == "train-embeddings" && given[name].empty()) {
+          given[name] = {"added"};
+        }
       }
     }
     return given;

@@ -11,6 +11,7 @@
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "io/json.h"
+#include "text/mixture.h"
 #include "text/show.h"
 #include "train/model_source.h"
 #include "train/option_table.h"
@@ -36,6 +37,7 @@ constexpr const char* kFlags[] = {
 
 struct ShowOptions {
   TrainOptions train;
+  std::vector<DataPart> parts;
   uint64_t count = 3;
 };
 
@@ -94,6 +96,7 @@ ShowOptions parse_show(const std::vector<std::string>& arguments) {
   if (options.train.seq_len && *options.train.seq_len < 1) {
     problems.add("--seq-len must be >= 1");
   }
+  options.parts = data_parts(options.train.data, problems);
   problems.throw_if_any<ConfigError>("config");
   return options;
 }
@@ -132,6 +135,46 @@ void print_json(const Vocabulary& vocabulary, const Sample& sample) {
   }
 }
 
+/// Opens a part of the data and prints its first samples.
+void show_part(
+    const DataPart& part,
+    const ShowOptions& show,
+    const Vocabulary& vocabulary,
+    const ChatFormat& format,
+    int64_t seq_len,
+    report::Progress& progress) {
+  const TrainOptions& options = show.train;
+  auto corpus = std::make_shared<Corpus>(Corpus::open(
+      {.paths = part.paths,
+       .skip_bad_lines = options.skip_bad_lines,
+       .cache = default_cache(),
+       .vocabulary = vocabulary,
+       .format = &format,
+       .preference = options.objective == ObjectiveKind::kDpo,
+       .seq_len = seq_len,
+       .too_long = options.too_long,
+       .threads = at::get_num_threads()},
+      progress.ticker()));
+  if (!corpus->left_out().empty()) {
+    progress.line(left_out_line(corpus->left_out()));
+  }
+  Dataset dataset(corpus, seq_len, options.packing);
+  if (!options.json) {
+    if (corpus->kind() != ExampleKind::kText) {
+      fmt::print("template {}\n", format.description());
+    }
+    fmt::print(
+        "{} samples of up to {} target tokens; ⟦trained on⟧\n\n",
+        dataset.size(),
+        dataset.max_length());
+  }
+  for (uint64_t i = 0; i < std::min(show.count, dataset.size()); ++i) {
+    Sample sample = dataset.sample(i);
+    options.json ? print_json(vocabulary, sample)
+                 : print_people(vocabulary, sample);
+  }
+}
+
 } // namespace
 
 int run_show_data(const std::vector<std::string>& arguments) {
@@ -150,35 +193,8 @@ int run_show_data(const std::vector<std::string>& arguments) {
        .train_on = options.train_on,
        .special_tokens_in_text = options.special_tokens_in_text,
        .date = options.chat_date});
-  auto tick = progress.ticker();
-  auto corpus = std::make_shared<Corpus>(Corpus::open(
-      {.paths = options.data,
-       .skip_bad_lines = options.skip_bad_lines,
-       .cache = default_cache(),
-       .vocabulary = vocabulary,
-       .format = &format,
-       .preference = options.objective == ObjectiveKind::kDpo,
-       .seq_len = seq_len,
-       .too_long = options.too_long,
-       .threads = at::get_num_threads()},
-      tick));
-  if (!corpus->left_out().empty()) {
-    progress.line(left_out_line(corpus->left_out()));
-  }
-  Dataset dataset(corpus, seq_len, options.packing);
-  if (!options.json) {
-    if (corpus->kind() != ExampleKind::kText) {
-      fmt::print("template {}\n", format.description());
-    }
-    fmt::print(
-        "{} samples of up to {} target tokens; ⟦trained on⟧\n\n",
-        dataset.size(),
-        dataset.max_length());
-  }
-  for (uint64_t i = 0; i < std::min(show.count, dataset.size()); ++i) {
-    Sample sample = dataset.sample(i);
-    options.json ? print_json(vocabulary, sample)
-                 : print_people(vocabulary, sample);
+  for (const DataPart& part : show.parts) {
+    show_part(part, show, vocabulary, format, seq_len, progress);
   }
   return 0;
 }

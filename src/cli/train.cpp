@@ -43,7 +43,7 @@ void warn_about_horizon(
 }
 
 bool ended_early(const TrainSummary& s) {
-  return s.signal != 0 || s.out_of_time;
+  return s.signal != 0 || s.out_of_time || s.out_of_patience;
 }
 
 /// The command that goes on with the run.
@@ -72,6 +72,10 @@ io::OrderedJson to_json(
   json["total_steps"] = s.total_steps;
   json["interrupted"] = s.signal != 0;
   json["out_of_time"] = s.out_of_time;
+  json["out_of_patience"] = s.out_of_patience;
+  if (s.best) {
+    json["best"] = {{"step", s.best->step}, {"valid_loss", s.best->loss}};
+  }
   json["go_on"] = ended_early(s) ? io::OrderedJson(go_on(options)) : nullptr;
   json["out"] = options.out;
   return {{"summary", json}};
@@ -95,13 +99,22 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
   fmt::print(
       "this run took                      {}\n",
       format_bytes(s.resident_peak_bytes));
+  if (s.best) {
+    fmt::print(
+        "lowest validation loss {:.4f}, at step {}\n",
+        s.best->loss,
+        s.best->step);
+  }
   if (ended_early(s)) {
     fmt::print(
-        "{} after step {} of {}; go on with: {}\n",
-        s.out_of_time ? "stopped by --max-time" : "interrupted",
+        "{} after step {} of {}; go on with: {}{}\n",
+        s.out_of_patience   ? "stopped by --patience"
+            : s.out_of_time ? "stopped by --max-time"
+                            : "interrupted",
         s.steps,
         s.total_steps,
-        go_on(options));
+        go_on(options),
+        s.out_of_patience ? " and a higher --patience" : "");
   }
   if (s.signal == 0) {
     fmt::print("model   {}/model\n", options.out);

@@ -283,4 +283,25 @@ void make_directory(const std::filesystem::path& directory) {
   }
 }
 
+void replace_directory(
+    const std::filesystem::path& folder,
+    const std::function<void(const std::filesystem::path&)>& write) {
+  namespace fs = std::filesystem;
+  const fs::path temporary =
+      folder.parent_path() / fmt::format(".{}.tmp", folder.filename().string());
+  try {
+    fs::remove_all(temporary);
+    make_directory(temporary);
+    write(temporary);
+    sync_directory(temporary);
+    fs::remove_all(folder);
+    fs::rename(temporary, folder);
+    sync_directory(folder.parent_path());
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+}
+
 } // namespace accrue::io

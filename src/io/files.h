@@ -111,4 +111,10 @@ void sync_directory(const std::filesystem::path& directory);
 /// create_directories with a DataError that says why not.
 void make_directory(const std::filesystem::path& directory);
 
+/// Makes `folder` anew with what write(temporary folder) puts there: readers
+/// see the old one or the whole new one, and an exception leaves the old one.
+void replace_directory(
+    const std::filesystem::path& folder,
+    const std::function<void(const std::filesystem::path& temporary)>& write);
+
 } // namespace accrue::io

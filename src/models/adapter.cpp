@@ -47,6 +47,7 @@ const std::set<std::string> kAdapterFields{
     "runtime_config",
     "target_modules",
     "task_type",
+    "trainable_token_indices",
 };
 
 bool is_off(const io::Json& value) {
@@ -113,6 +114,49 @@ std::vector<std::string> read_targets(const io::Node& targets) {
   return names;
 }
 
+/// The last part of the embedding's name, which PEFT finds it by.
+const char* embedding_table(Family family) {
+  return family == Family::kGpt2 ? "wte" : "embed_tokens";
+}
+
+constexpr const char* kHeadTable = "lm_head";
+
+std::vector<int64_t> read_ids(const io::Node& list) {
+  std::vector<int64_t> ids;
+  for (const io::Node& id : list.elements()) {
+    ids.push_back(id.integer());
+  }
+  if (std::set<int64_t>(ids.begin(), ids.end()).size() != ids.size()) {
+    list.fail("must name each token once");
+  }
+  return ids;
+}
+
+/// A list for the embedding, or lists by the names of tables.
+void read_tokens(const io::Node& node, LoraOptions& lora) {
+  if (!node.json().is_object()) {
+    lora.tokens = read_ids(node);
+    lora.tokens_in_head = false;
+    return;
+  }
+  lora.tokens_in_head = node.find(kHeadTable).has_value();
+  for (const auto& [table, unused] : node.json().items()) {
+    std::vector<int64_t> ids = read_ids(node.at(table));
+    const bool first = lora.tokens.empty();
+    if (table != kHeadTable && table != embedding_table(Family::kGpt2) &&
+        table != embedding_table(Family::kLlama)) {
+      node.at(table).fail("is of a layer that accrue does not train rows of");
+    }
+    if (!first && ids != lora.tokens) {
+      node.fail("must have the same tokens for the embedding and the head");
+    }
+    lora.tokens = ids;
+  }
+  if (lora.tokens_in_head && node.json().size() == 1) {
+    node.fail("must name the embedding, too");
+  }
+}
+
 } // namespace
 
 bool has_adapter(const fs::path& folder) {
@@ -138,12 +182,24 @@ void save_adapter(
   const bool all = targets.erase("all-linear") > 0;
   TensorMap tensors;
   for (const auto& [name, tensor] : model.adapters()) {
-    if (std::string layer = name.substr(0, name.rfind(".lora_")); all) {
+    const size_t end = name.rfind(".lora_");
+    if (all && end != std::string::npos) {
+      std::string layer = name.substr(0, end);
       targets.insert(layer.substr(layer.rfind('.') + 1));
     }
     tensors[std::string(kPeftPrefix) + name] = tensor;
   }
   json["target_modules"] = targets;
+  if (!lora.tokens.empty()) {
+    const char* embedding = embedding_table(model.config().family);
+    io::OrderedJson& tokens = json["trainable_token_indices"];
+    if (model.config().tied_head || !lora.tokens_in_head) {
+      tokens = lora.tokens;
+    } else {
+      tokens[embedding] = lora.tokens;
+      tokens[kHeadTable] = lora.tokens;
+    }
+  }
   json["bias"] = "none";
   json["fan_in_fan_out"] = model.config().family == Family::kGpt2;
   json["inference_mode"] = true;
@@ -168,6 +224,9 @@ AdapterConfig read_adapter_config(const fs::path& folder) {
   }
   config.lora.alpha = alpha.json().get<double>();
   config.lora.targets = read_targets(node.at("target_modules"));
+  if (auto tokens = node.find("trainable_token_indices")) {
+    read_tokens(*tokens, config.lora);
+  }
   return config;
 }
 

@@ -39,6 +39,24 @@ std::vector<const tensor::Linear*> Block::linears() const {
   return list;
 }
 
+void Weights::place_rows() {
+  at::NoGradGuard no_grad;
+  auto place = [](const tensor::TrainedRows* rows,
+                  const at::Tensor& table,
+                  int64_t& placed) {
+    if (rows != nullptr && rows->values._version() != placed) {
+      table.detach().index_copy_(
+          0, rows->ids, rows->values.detach().to(table.scalar_type()));
+      placed = rows->values._version();
+    }
+  };
+  // Tied ones are the same values in the same table, which is done once.
+  if (!config.tied_head) {
+    place(embedding_rows.get(), token_embedding, placed_[0]);
+  }
+  place(head.rows.get(), head.weight, placed_[1]);
+}
+
 Pass::Pass(
     std::shared_ptr<const Weights> weights,
     TokenBatch batch,
@@ -77,6 +95,9 @@ at::Tensor Pass::embed() const {
       }
     }
     tensor::embed_backward(weights.token_embedding, state->batch.tokens, dy);
+    if (weights.embedding_rows) {
+      tensor::embed_backward(*weights.embedding_rows, state->batch.tokens, dy);
+    }
     if (weights.position_embedding.defined()) {
       tensor::embed_backward(
           weights.position_embedding, state->batch.positions, dy);

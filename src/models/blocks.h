@@ -1,7 +1,9 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "accrue/models/transformer.h"
@@ -16,6 +18,7 @@ namespace accrue {
 /// Ends of the names of adapters, after that of their layer.
 constexpr const char* kAdapterA = ".lora_A.weight";
 constexpr const char* kAdapterB = ".lora_B.weight";
+constexpr const char* kTokenRows = ".token_adapter.trainable_tokens_delta";
 
 struct Block {
   tensor::Norm attention_norm;
@@ -41,11 +44,21 @@ struct Weights {
   std::vector<Block> blocks;
   tensor::Norm final_norm;
   tensor::Linear head; // [V, C]
+  /// LoRA's tokens: rows of the embedding, and head.rows; tied: an alias.
+  std::shared_ptr<const tensor::TrainedRows> embedding_rows;
+  /// Trained rows and what they were before.
+  std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;
   tensor::RotaryTable rotary; // Llama only
+
+  /// Puts trained rows into their tables, if they have changed.
+  void place_rows();
 
   tensor::Heads heads() const {
     return {config.num_heads, config.num_kv_heads, config.head_dim};
   }
+
+ private:
+  std::array<int64_t, 2> placed_{-1, -1}; // versions of what is in the tables
 };
 
 /// Keys and values of the tokens that a sequence began with.

@@ -123,6 +123,21 @@ class Transformer::Builder {
     return norm;
   }
 
+  /// LoRA's tokens of the table `name`.
+  std::shared_ptr<const tensor::TrainedRows> rows(const std::string& name) {
+    const auto& tokens = options_.lora->tokens;
+    auto count = static_cast<int64_t>(tokens.size());
+    auto made = std::make_shared<tensor::TrainedRows>();
+    made->ids = at::empty({count}, at::kLong);
+    std::copy(
+        tokens.begin(), tokens.end(), made->ids.mutable_data_ptr<int64_t>());
+    made->values =
+        add(name + kTokenRows,
+            at::empty({count, model_.config().width}, dtype_).zero_(),
+            /*trained=*/true);
+    return made;
+  }
+
   /// Targets of LoRA that no layer has.
   std::vector<std::string> unmatched() const {
     std::vector<std::string> list;
@@ -230,6 +245,37 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
   }
   // Without a packed copy: it would be the largest of all and wins little.
   weights_->head = {head, {}, tensor::WeightLayout::kOutIn};
+  if (options.lora && !options.lora->tokens.empty()) {
+    build_rows(builder);
+  }
+}
+
+/// Rows that are trained beside the adapters.
+void Transformer::build_rows(Builder& builder) {
+  Weights& w = *weights_;
+  const LoraOptions& lora = *w.lora;
+  for (int64_t token : lora.tokens) {
+    if (token < 0 || token >= config().vocab_size) {
+      throw ConfigError(fmt::format(
+          "[lora] token {} has no embedding to train, the model has {}. "
+          "Enlarge it first: resize_token_embeddings() in transformers.",
+          token,
+          config().vocab_size));
+    }
+  }
+  w.embedding_rows = builder.rows(
+      config().family == Family::kGpt2 ? "transformer.wte"
+                                       : "model.embed_tokens");
+  if (config().tied_head) { // one parameter, whose gradients come from two uses
+    w.head.rows = w.embedding_rows;
+    const at::Tensor& values = w.head.rows->values;
+    w.embedding_rows =
+        std::make_shared<tensor::TrainedRows>(tensor::TrainedRows{
+            w.head.rows->ids, values.detach().requires_grad_()});
+  } else if (lora.tokens_in_head) {
+    w.head.rows = builder.rows("lm_head");
+  }
+  load_base_rows();
 }
 
 /// GPT-2: normal(0, std) for every matrix, std/√(2·layers) for those that write

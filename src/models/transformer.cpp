@@ -21,7 +21,8 @@ TensorMap tensors_of(
     bool adapters) {
   TensorMap tensors;
   for (const auto& [name, tensor] : parameters) {
-    bool is_adapter = name.ends_with(kAdapterA) || name.ends_with(kAdapterB);
+    bool is_adapter = name.ends_with(kAdapterA) || name.ends_with(kAdapterB) ||
+        name.ends_with(kTokenRows);
     if (is_adapter == adapters) {
       tensors.emplace(name, tensor);
     }
@@ -40,6 +41,7 @@ const std::optional<LoraOptions>& Transformer::lora() const {
 }
 
 at::Tensor Transformer::hidden(const Pass& pass, bool checkpointing) const {
+  weights_->place_rows();
   at::Tensor x = pass.embed();
   for (size_t i = 0; i < weights_->blocks.size(); ++i) {
     x = pass.block(i, x, checkpointing);
@@ -132,6 +134,9 @@ std::vector<at::Tensor> Transformer::parameters() const {
   if (config().tied_head && weights_->token_embedding.requires_grad()) {
     tensors.push_back(weights_->token_embedding);
   }
+  if (config().tied_head && weights_->embedding_rows) {
+    tensors.push_back(weights_->embedding_rows->values);
+  }
   return tensors;
 }
 
@@ -152,6 +157,7 @@ int64_t Transformer::num_trained() const {
 }
 
 TensorMap Transformer::state() const {
+  weights_->place_rows();
   return tensors_of(parameters_, /*adapters=*/false);
 }
 
@@ -159,8 +165,33 @@ TensorMap Transformer::adapters() const {
   return tensors_of(parameters_, /*adapters=*/true);
 }
 
+void Transformer::load_base_rows() {
+  at::NoGradGuard no_grad;
+  weights_->base_rows.clear();
+  auto take = [&](const tensor::TrainedRows* rows, const at::Tensor& table) {
+    if (rows != nullptr) {
+      rows->values.detach().copy_(table.index_select(0, rows->ids));
+      weights_->base_rows.emplace_back(
+          rows->values.detach(), rows->values.detach().clone());
+    }
+  };
+  take(weights_->embedding_rows.get(), weights_->token_embedding);
+  take(weights_->head.rows.get(), weights_->head.weight);
+}
+
+void Transformer::clear_adapters() {
+  at::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : adapters()) {
+    tensor.detach().zero_();
+  }
+  for (const auto& [rows, base] : weights_->base_rows) {
+    rows.copy_(base);
+  }
+}
+
 void Transformer::merge_adapters() {
   at::NoGradGuard no_grad;
+  weights_->place_rows();
   for (Block& block : weights_->blocks) {
     for (const tensor::Linear* linear : block.linears()) {
       if (const tensor::Adapter* adapter = linear->adapter.get()) {

@@ -37,7 +37,10 @@ void visit(Metrics& m, Visitor&& v) {
   v("skipped", m.skipped);
   v("reward_margin", m.reward_margin);
   v("reward_accuracy", m.reward_accuracy);
+  v("valid_reward_margin", m.valid_reward_margin);
+  v("valid_reward_accuracy", m.valid_reward_accuracy);
   v("rollbacks", m.rollbacks);
+  v("warnings", m.warnings);
 }
 
 struct Writer {
@@ -50,6 +53,11 @@ struct Writer {
   void operator()(const char* name, const std::optional<double>& value) {
     if (value) {
       json[name] = *value;
+    }
+  }
+  void operator()(const char* name, const std::vector<std::string>& value) {
+    if (!value.empty()) {
+      json[name] = value;
     }
   }
 };
@@ -69,6 +77,11 @@ struct Reader {
   void operator()(const char* name, std::optional<double>& value) {
     if (json.contains(name)) {
       (*this)(name, value.emplace());
+    }
+  }
+  void operator()(const char* name, std::vector<std::string>& value) {
+    if (json.contains(name)) {
+      value = json.at(name).get<std::vector<std::string>>();
     }
   }
 };

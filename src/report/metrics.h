@@ -28,7 +28,10 @@ struct StepMetrics {
   int64_t skipped = 0; // samples
   std::optional<double> reward_margin; // dpo: mean over the window's pairs
   std::optional<double> reward_accuracy; // dpo: share of margins > 0
+  std::optional<double> valid_reward_margin; // dpo, on steps that evaluated
+  std::optional<double> valid_reward_accuracy;
   int64_t rollbacks = 0; // windows begun again after running out of memory
+  std::vector<std::string> warnings; // what left its band, with the samples
 };
 
 /// The object on one line. Numbers that are not finite become null.

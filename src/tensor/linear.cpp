@@ -191,6 +191,10 @@ void linear_weight_gradient(
     at::Tensor du = narrowed(dy, matrix(adapter->b), *adapter, compute);
     fold_product(chunk, du, x, adapter->a, compute);
   }
+  if (const TrainedRows* rows = linear.rows.get()) {
+    fold_product(
+        chunk, dy.index_select(1, rows->ids), x, rows->values, compute);
+  }
   if (at::Tensor grad = gradient_of(linear.bias); grad.defined()) {
     fold_pieces(chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {
       kernels().sum_rows(

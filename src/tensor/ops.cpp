@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <span>
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
@@ -271,6 +272,26 @@ void embed_backward(
     const at::Tensor& dy) {
   if (at::Tensor grad = gradient_of(table); grad.defined()) {
     grad.index_add_(0, ids, dy); // adds in the order of ids
+  }
+}
+
+void embed_backward(
+    const TrainedRows& rows,
+    const at::Tensor& ids,
+    const at::Tensor& dy) {
+  at::Tensor grad = gradient_of(rows.values);
+  if (!grad.defined()) {
+    return;
+  }
+  std::span<const int64_t> trained(
+      rows.ids.const_data_ptr<int64_t>(),
+      static_cast<size_t>(rows.ids.numel()));
+  const int64_t* id = ids.const_data_ptr<int64_t>();
+  for (int64_t t = 0; t < ids.numel(); ++t) { // adds in the order of ids
+    auto row = std::ranges::find(trained, id[t]); // there are few
+    if (row != trained.end()) {
+      grad[row - trained.begin()].add_(dy[t]);
+    }
   }
 }
 

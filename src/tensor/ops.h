@@ -163,6 +163,12 @@ void embed_backward(
     const at::Tensor& ids,
     const at::Tensor& dy);
 
+/// The same where only some rows are trained.
+void embed_backward(
+    const TrainedRows& rows,
+    const at::Tensor& ids,
+    const at::Tensor& dy);
+
 /// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's part of
 /// targets [T] int64, weights [T] fp64, in fp64. With `dx` [R, C] also the
 /// gradients of x and, folded, of the head. The logits of the chunk exist only

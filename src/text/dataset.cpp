@@ -1,13 +1,34 @@
 #include "text/dataset.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
+#include <compare>
 #include <utility>
+
+#include "io/hash.h"
 
 namespace accrue {
 namespace {
 
+/// Sequences of a part have fewer bits in their ids.
+constexpr unsigned kPartShift = 48;
+
 uint64_t divide_up(uint64_t a, uint64_t b) {
   return (a + b - 1) / b;
+}
+
+uint64_t hash_of(const Sample& sample) {
+  io::Xxh64 hash;
+  std::vector<int64_t> words;
+  for (const Sequence& sequence : sample.sequences) {
+    // Also where one ends: two answers are not their tokens in a row.
+    words.push_back(sequence.length());
+    words.insert(words.end(), sequence.tokens.begin(), sequence.tokens.end());
+  }
+  hash.add(std::as_bytes(std::span(words)));
+  return hash.finish();
 }
 
 } // namespace
@@ -28,29 +49,90 @@ Dataset::Dataset(
       seq_len_(static_cast<uint64_t>(seq_len)),
       packing_(is_text() ? packing : Packing::kOff) {
   if (packing_ != Packing::kOff) {
-    end_ = divide_up(corpus_->num_tokens() - 1, seq_len_);
-    longest_ = find_longest();
-    return;
+    whole_size_ = divide_up(corpus_->num_tokens() - 1, seq_len_);
+  } else if (!is_text()) {
+    whole_size_ = corpus_->num_documents() / (is_preference() ? 2 : 1);
+  } else {
+    auto ends = std::make_shared<std::vector<uint64_t>>();
+    for (uint64_t i = 0; i < corpus_->num_documents(); ++i) {
+      whole_size_ += divide_up(document(i).length, seq_len_);
+      ends->push_back(whole_size_);
+    }
+    sample_ends_ = std::move(ends);
   }
-  if (!is_text()) {
-    end_ = corpus_->num_documents() / (is_preference() ? 2 : 1);
-    longest_ = find_longest();
-    return;
-  }
-  auto ends = std::make_shared<std::vector<uint64_t>>();
-  for (uint64_t i = 0; i < corpus_->num_documents(); ++i) {
-    end_ += divide_up(document(i).length, seq_len_);
-    ends->push_back(end_);
-  }
-  sample_ends_ = std::move(ends);
+  size_ = whole_size_;
   longest_ = find_longest();
 }
 
-Dataset::Dataset(const Dataset& whole, uint64_t begin, uint64_t end)
-    : Dataset(whole) {
-  begin_ = whole.begin_ + begin;
-  end_ = whole.begin_ + end;
-  longest_ = find_longest();
+Dataset::Split Dataset::split(
+    double fraction,
+    const std::function<void(uint64_t, uint64_t)>& progress) const {
+  struct Hashed {
+    uint64_t hash = 0;
+    uint64_t id = 0;
+    auto operator<=>(const Hashed&) const = default;
+  };
+  std::vector<Hashed> all(size());
+  for (uint64_t i = 0; i < size(); ++i) {
+    all[i] = {hash_of(sample(i)), id_of(i)};
+    if (progress) {
+      progress(i + 1, size());
+    }
+  }
+  const auto count = std::min(
+      size(),
+      static_cast<uint64_t>(std::ceil(static_cast<double>(size()) * fraction)));
+  auto end = all.begin() + static_cast<std::ptrdiff_t>(count);
+  std::nth_element(all.begin(), end, all.end());
+  auto held = std::make_shared<std::vector<uint64_t>>();
+  for (auto it = all.begin(); it != end; ++it) {
+    held->push_back(it->id);
+  }
+  std::sort(held->begin(), held->end());
+  return {part(Part::kRest, held), part(Part::kHeld, held)};
+}
+
+Dataset Dataset::part(
+    Part part,
+    std::shared_ptr<const std::vector<uint64_t>> held) const {
+  Dataset dataset(*this);
+  dataset.size_ =
+      part == Part::kHeld ? held->size() : whole_size_ - held->size();
+  dataset.part_ = part;
+  dataset.held_ = std::move(held);
+  dataset.longest_ = dataset.find_longest();
+  return dataset;
+}
+
+std::string Dataset::digest() const {
+  std::string digest = corpus_->digest();
+  if (held_) {
+    io::Xxh64 hash;
+    hash.add(std::as_bytes(std::span(*held_)));
+    digest += fmt::format(" split {:016x}", hash.finish());
+  }
+  return digest;
+}
+
+uint64_t Dataset::id_of(uint64_t index) const {
+  if (part_ == Part::kHeld) {
+    return (*held_)[index];
+  }
+  if (part_ == Part::kRest) {
+    // (*held_)[i] - i samples of the rest come before the i-th that is held.
+    uint64_t low = 0;
+    uint64_t high = held_->size();
+    while (low < high) {
+      uint64_t middle = (low + high) / 2;
+      if ((*held_)[middle] - middle > index) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return index + low;
+  }
+  return index;
 }
 
 Dataset::Span Dataset::document(uint64_t index) const {
@@ -108,7 +190,7 @@ Sequence Dataset::sequence(const Span& span, uint64_t id) const {
 
 Sample Dataset::sample(uint64_t index) const {
   Sample sample;
-  sample.id = begin_ + index;
+  sample.id = id_of(index);
   if (packing_ == Packing::kDocuments) {
     for (const Span& part : documents_in(span(sample.id))) {
       sample.sequences.push_back(sequence(part, part.begin));
@@ -126,7 +208,7 @@ Sample Dataset::sample(uint64_t index) const {
 }
 
 int64_t Dataset::length(uint64_t index) const {
-  uint64_t id = begin_ + index;
+  uint64_t id = id_of(index);
   if (packing_ == Packing::kDocuments) {
     uint64_t length = 0;
     for (const Span& part : documents_in(span(id))) {
@@ -154,6 +236,54 @@ uint64_t Dataset::find_longest() const {
     }
   }
   return longest;
+}
+
+ConcatDataset::ConcatDataset(Dataset single)
+    : ConcatDataset(std::vector<Dataset>{std::move(single)}) {}
+
+ConcatDataset::ConcatDataset(std::vector<Dataset> parts)
+    : parts_(std::move(parts)) {
+  int64_t most = 0;
+  uint64_t end = 0;
+  for (const Dataset& part : parts_) {
+    if (part.size() > 0 && part.max_length() > most) {
+      most = part.max_length();
+      longest_ = end + part.longest();
+    }
+    end += part.size();
+    ends_.push_back(end);
+  }
+}
+
+std::string ConcatDataset::digest() const {
+  std::string digest;
+  for (const Dataset& part : parts_) {
+    digest += part.digest();
+  }
+  return digest;
+}
+
+ConcatDataset::Place ConcatDataset::place(uint64_t index) const {
+  auto part = static_cast<size_t>(
+      std::upper_bound(ends_.begin(), ends_.end(), index) - ends_.begin());
+  return {part, index - (part > 0 ? ends_[part - 1] : 0)};
+}
+
+Sample ConcatDataset::sample(uint64_t index) const {
+  auto [part, inner] = place(index);
+  Sample sample = parts_[part].sample(inner);
+  for (size_t i = 0; i < part; ++i) {
+    sample.id += parts_[i].whole_size();
+  }
+  for (Sequence& sequence : sample.sequences) {
+    sequence.id |= uint64_t{part} << kPartShift;
+  }
+  return sample;
+}
+
+int64_t ConcatDataset::length(uint64_t index) const {
+  auto [part, inner] = place(index);
+  return parts_[part].length(inner);
 }
 
 } // namespace accrue

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "text/corpus.h"
@@ -52,11 +54,19 @@ class Dataset {
       int64_t seq_len,
       Packing packing);
 
-  /// A part of another dataset: samples [begin, end), with the same ids.
-  Dataset(const Dataset& whole, uint64_t begin, uint64_t end);
+  /// The `fraction` of the samples that is held back for validation, rounded
+  /// up, and the rest of them, with the ids they have here. The samples with
+  /// the smallest hashes of their tokens are held back: from everywhere in the
+  /// data, whatever the seed, and of equal samples all or none (but for one
+  /// sort of them, where the count asks for some).
+  struct Split;
+  Split split(
+      double fraction,
+      const std::function<void(uint64_t done, uint64_t total)>& progress = {})
+      const;
 
   uint64_t size() const {
-    return end_ - begin_;
+    return size_;
   }
   Sample sample(uint64_t index) const;
 
@@ -70,15 +80,25 @@ class Dataset {
   int64_t max_length() const {
     return length(longest());
   }
+  /// Size before a split.
+  uint64_t whole_size() const {
+    return whole_size_;
+  }
+  /// The same for the same samples wherever their files lie.
+  std::string digest() const;
   const Corpus& corpus() const {
     return *corpus_;
   }
 
  private:
+  enum class Part { kWhole, kHeld, kRest };
   struct Span {
     uint64_t begin = 0;
     uint64_t length = 0; // target tokens
   };
+  uint64_t id_of(uint64_t index) const;
+  Dataset part(Part part, std::shared_ptr<const std::vector<uint64_t>> held)
+      const;
   Span span(uint64_t id) const;
   Span document(uint64_t index) const;
   Sequence sequence(const Span& span, uint64_t id) const;
@@ -96,8 +116,53 @@ class Dataset {
   Packing packing_;
   /// Text without packing: samples in documents 0..i.
   std::shared_ptr<const std::vector<uint64_t>> sample_ends_;
-  uint64_t begin_ = 0;
-  uint64_t end_ = 0;
+  uint64_t whole_size_ = 0;
+  uint64_t size_ = 0;
+  uint64_t longest_ = 0;
+  Part part_ = Part::kWhole;
+  std::shared_ptr<const std::vector<uint64_t>> held_; // ids, in order
+};
+
+struct Dataset::Split {
+  Dataset rest;
+  Dataset held;
+};
+
+/// Datasets one after another, as one. Ids go on from one to the next, so those
+/// of the first are its own.
+class ConcatDataset {
+ public:
+  explicit ConcatDataset(Dataset single);
+  explicit ConcatDataset(std::vector<Dataset> parts);
+
+  const std::vector<Dataset>& parts() const {
+    return parts_;
+  }
+  uint64_t size() const {
+    return ends_.back();
+  }
+  Sample sample(uint64_t index) const;
+  /// Target tokens of sample `index`, without reading it.
+  int64_t length(uint64_t index) const;
+  /// Index of the (first) longest sample, and its target tokens.
+  uint64_t longest() const {
+    return longest_;
+  }
+  int64_t max_length() const {
+    return length(longest());
+  }
+  /// Of all parts.
+  std::string digest() const;
+
+ private:
+  struct Place {
+    size_t part = 0;
+    uint64_t index = 0; // in the part
+  };
+  Place place(uint64_t index) const;
+
+  std::vector<Dataset> parts_;
+  std::vector<uint64_t> ends_; // samples in parts 0..i
   uint64_t longest_ = 0;
 };
 

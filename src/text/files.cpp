@@ -76,9 +76,9 @@ std::string lower_extension(const fs::path& path) {
 
 /// As a word of a command line.
 std::string quoted(const std::string& text) {
-  constexpr std::string_view kPlain =
+  constexpr std::string_view kPlainOnly =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
-  if (text.find_first_not_of(kPlain) == std::string::npos) {
+  if (text.find_first_not_of(kPlainOnly) == std::string::npos) {
     return text;
   }
   std::string word = "'";

@@ -1,6 +1,5 @@
 #include "train/batch.h"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
@@ -48,7 +47,7 @@ TokenBatch make_batch(std::span<const Sample> samples) {
 }
 
 void for_each_batch(
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const std::function<void(uint64_t, std::span<const Sample>)>& run) {
   uint64_t next = 0;
@@ -66,23 +65,48 @@ void for_each_batch(
   }
 }
 
-Evaluation evaluate(
+std::vector<SampleLoss> sample_losses(
     const Transformer& model,
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const report::Tick& tick) {
-  at::NoGradGuard no_grad;
-  Evaluation total;
+  std::vector<SampleLoss> losses;
+  losses.reserve(dataset.size());
   for_each_batch(
       dataset,
       max_tokens,
       [&](uint64_t first, std::span<const Sample> samples) {
         TokenBatch batch = make_batch(samples);
-        total.loss_sum += model.loss_sum(batch).item<double>();
-        total.target_tokens += batch.target_weight;
+        at::Tensor tensor = model.token_losses(batch);
+        const double* loss = tensor.const_data_ptr<double>();
+        const double* weight = batch.weights.const_data_ptr<double>();
+        for (const Sample& sample : samples) {
+          SampleLoss& total = losses.emplace_back();
+          for (int64_t t = 0; t < sample.length(); ++t) {
+            total.sum += *loss++;
+            total.weight += *weight++;
+          }
+        }
         tick("evaluating", first + samples.size(), dataset.size());
       });
+  return losses;
+}
+
+Evaluation total(std::span<const SampleLoss> losses) {
+  Evaluation total;
+  for (const SampleLoss& loss : losses) {
+    total.loss_sum += loss.sum;
+    total.target_tokens += loss.weight;
+  }
   return total;
+}
+
+Evaluation evaluate(
+    const Transformer& model,
+    const ConcatDataset& dataset,
+    int64_t max_tokens,
+    const report::Tick& tick) {
+  return total(sample_losses(model, dataset, max_tokens, tick));
 }
 
 } // namespace accrue

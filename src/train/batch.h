@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "accrue/models/transformer.h"
 #include "report/progress.h"
@@ -17,12 +18,25 @@ TokenBatch make_batch(std::span<const Sample> samples);
 /// Calls run(first index, samples) for a whole dataset in order, in batches of
 /// at most `max_tokens` tokens and at least one sample.
 void for_each_batch(
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const std::function<void(uint64_t, std::span<const Sample>)>& run);
 
 /// Without a graph tokens take little memory; more at once are not faster.
 constexpr int64_t kEvaluationTokens = 1024;
+
+/// Of one sample.
+struct SampleLoss {
+  double sum = 0; // Σ weight · loss over its target tokens
+  double weight = 0; // Σ weight
+};
+
+/// The losses of a dataset's samples, in order, without a graph.
+std::vector<SampleLoss> sample_losses(
+    const Transformer& model,
+    const ConcatDataset& dataset,
+    int64_t max_tokens,
+    const report::Tick& tick);
 
 /// Σ loss and Σ weight of a dataset, without a graph.
 struct Evaluation {
@@ -32,9 +46,10 @@ struct Evaluation {
     return loss_sum / target_tokens;
   }
 };
+Evaluation total(std::span<const SampleLoss> losses);
 Evaluation evaluate(
     const Transformer& model,
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const report::Tick& tick);
 

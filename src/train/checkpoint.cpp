@@ -91,16 +91,32 @@ void load(
           what));
     }
   }
-  if (model.lora()) {
-    load_adapter(folder, model);
-  } else {
-    load_checkpoint(folder, model);
-  }
+  load_weights(folder, model);
   load_safetensors(folder / kOptimizer, optimizer.state());
   optimizer.set_steps(state.at("optimizer_steps").get<int64_t>());
 }
 
 } // namespace
+
+void save_weights(
+    const fs::path& folder,
+    const Transformer& model,
+    const ModelSource& source) {
+  if (model.lora()) {
+    save_adapter(folder, model, fs::absolute(source.base).string());
+  } else {
+    save_checkpoint(folder, model);
+  }
+  copy_tokenizer(source, folder);
+}
+
+void load_weights(const fs::path& folder, Transformer& model) {
+  if (model.lora()) {
+    load_adapter(folder, model);
+  } else {
+    load_checkpoint(folder, model);
+  }
+}
 
 Checkpoints::Checkpoints(fs::path folder, const ModelSource& source)
     : folder_(std::move(folder)), source_(source) {}
@@ -131,34 +147,19 @@ void Checkpoints::save(
     const Transformer& model,
     const Optimizer& optimizer,
     int64_t keep) const {
-  fs::path temporary = folder_ / fmt::format(".step-{}.tmp", step);
-  try {
-    fs::remove_all(temporary);
-    io::make_directory(temporary);
-    if (model.lora()) {
-      save_adapter(temporary, model, fs::absolute(source_.base).string());
-    } else {
-      save_checkpoint(temporary, model);
-    }
-    copy_tokenizer(source_, temporary);
-    save_safetensors(temporary / kOptimizer, optimizer.state());
+  // Also where a run that was resumed has saved before.
+  io::replace_directory(path(step), [&](const fs::path& folder) {
+    save_weights(folder, model, source_);
+    save_safetensors(folder / kOptimizer, optimizer.state());
     io::OrderedJson state;
     state["format"] = kFormat;
     state["step"] = step;
     state["optimizer_steps"] = optimizer.steps();
     state["num_samples"] = inputs.num_samples;
     state["inputs"] = inputs.digests;
-    io::write_file(temporary / kState, state.dump(2) + "\n");
-    write_manifest(temporary, model.lora().has_value());
-    io::sync_directory(temporary);
-    fs::remove_all(path(step)); // saved before by a run that was resumed
-    fs::rename(temporary, path(step));
-    io::sync_directory(folder_);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(temporary, ignored);
-    throw;
-  }
+    io::write_file(folder / kState, state.dump(2) + "\n");
+    write_manifest(folder, model.lora().has_value());
+  });
   std::vector<int64_t> all = steps();
   // Later ones were passed over when the run was resumed.
   while (all.back() > step) {

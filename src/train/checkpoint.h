@@ -19,6 +19,14 @@ struct RunInputs {
   std::map<std::string, std::string> digests;
 };
 
+/// The model with its tokenizer, or its adapter, as it is trained: what
+/// load_weights() puts back.
+void save_weights(
+    const std::filesystem::path& folder,
+    const Transformer& model,
+    const ModelSource& source);
+void load_weights(const std::filesystem::path& folder, Transformer& model);
+
 /// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
 /// holds config.json and model.safetensors (so it is a model folder; with LoRA
 /// adapter_config.json and adapter_model.safetensors, an adapter folder), the

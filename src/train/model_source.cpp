@@ -129,6 +129,7 @@ Transformer open_model(
   Transformer model(source.config, options);
   if (loads) {
     load_checkpoint(source.base, model);
+    model.load_base_rows();
   }
   if (source.adapter) {
     load_adapter(*source.adapter, model);

@@ -17,6 +17,10 @@ void visit_extent(Options& o, Visitor&& v) {
     "X",
     "passes over the data; the last window may be short (default: 1, unless "
     "--steps is given)");
+  v("patience",
+    o.patience,
+    "N",
+    "end after N evaluations in a row without a lower validation loss");
 }
 
 template <class Options, class Visitor>
@@ -53,6 +57,11 @@ void visit_physical(Options& o, Visitor&& v) {
     o.eval_every,
     "N",
     "optimizer steps between evaluations; 0 = at the end only");
+  v("keep-best",
+    o.keep_best,
+    "",
+    "write the model of the step with the lowest validation loss, not that of "
+    "the last step");
   v("merge", o.merge, "", "write the model with its adapters merged in");
   v("save-dtype",
     o.save_dtype,

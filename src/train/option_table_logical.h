@@ -19,7 +19,7 @@ void visit_logical(Options& o, Visitor&& v) {
     "PATH...",
     "training data: text, JSON lines or arrays (records with \"text\", "
     "\"messages\", or \"prompt\" and \"completion\"), .gz or .zst of these, "
-    "folders");
+    "folders; a.jsonl:0.7 b.txt:0.3 mixes samples by these shares");
   v("skip-bad-lines",
     o.skip_bad_lines,
     "",
@@ -70,6 +70,13 @@ void visit_logical(Options& o, Visitor&& v) {
     o.lora_targets,
     "NAME...",
     "layers with adapters, e.g. q_proj v_proj (default: all linear ones)");
+  v("train-embeddings",
+    o.train_embeddings,
+    "added|TOKEN...",
+    "beside LoRA also train the embeddings of these tokens (their rows of "
+    "embedding and head; names or ids), such as those of a chat template that "
+    "the model does not know; added: all that were added to the tokenizer "
+    "(without names, too)");
   v("seq-len",
     o.seq_len,
     "T",
@@ -85,7 +92,8 @@ void visit_logical(Options& o, Visitor&& v) {
   v("valid-fraction",
     o.valid_fraction,
     "X",
-    "hold back this share of the samples, the last ones, for validation");
+    "hold back this share of the samples, from all over the data, for "
+    "validation");
   v("global-batch",
     o.global_batch,
     "N",

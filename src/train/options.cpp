@@ -66,6 +66,7 @@ void check_numbers(const TrainOptions& o, Checker& check) {
   check.at_least("--global-batch-tokens", o.global_batch_tokens, int64_t{1});
   check.at_least("--micro-batch", o.micro_batch, int64_t{1});
   check.at_least("--steps", o.steps, int64_t{1});
+  check.at_least("--patience", o.patience, int64_t{1});
   check.at_least("--threads", OptionalInt(o.threads), int64_t{0});
   check.at_least("--warmup-steps", OptionalInt(o.warmup_steps), int64_t{0});
   check.at_least("--seed", OptionalInt(o.seed), int64_t{0});
@@ -146,14 +147,26 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   if (o.global_batch_tokens && o.packing == Packing::kOff) {
     problems.add("--global-batch-tokens needs --packing on");
   }
-  if (o.eval_every > 0 && o.valid.empty() && !o.valid_fraction) {
+  const bool validates = !o.valid.empty() || o.valid_fraction;
+  if (o.eval_every > 0 && !validates) {
     problems.add("--eval-every needs --valid or --valid-fraction");
+  }
+  if (o.keep_best && !validates) {
+    problems.add("--keep-best needs --valid or --valid-fraction");
+  }
+  if (o.patience && !(validates && o.eval_every > 0)) {
+    problems.add(
+        "--patience needs --eval-every, and --valid or --valid-fraction");
   }
   if (!(o.dpo_beta > 0)) {
     problems.add(fmt::format("--dpo-beta must be > 0, got {}", o.dpo_beta));
   }
   if (!o.lora_rank && (o.lora_alpha || !o.lora_targets.empty())) {
     problems.add("--lora-alpha and --lora-targets need --lora-rank");
+  }
+  if (!o.train_embeddings.empty() && !o.lora_rank) {
+    problems.add(
+        "--train-embeddings needs --lora-rank; without it all are trained");
   }
   if (o.objective == ObjectiveKind::kDpo &&
       o.train_on != TrainOn::kCompletion) {

@@ -95,6 +95,7 @@ struct TrainOptions {
   std::optional<int64_t> lora_rank;
   std::optional<double> lora_alpha;
   std::vector<std::string> lora_targets;
+  std::vector<std::string> train_embeddings; // "added", or tokens
   std::optional<int64_t> seq_len;
   Packing packing = Packing::kOn;
   std::string valid;
@@ -121,6 +122,7 @@ struct TrainOptions {
   // How far to go.
   std::optional<int64_t> steps;
   std::optional<double> epochs;
+  std::optional<int64_t> patience;
 
   // What decides only the time and what is kept.
   std::optional<int64_t> micro_batch;
@@ -131,6 +133,7 @@ struct TrainOptions {
   int64_t checkpoint_every = 0;
   int64_t keep_checkpoints = 3;
   int64_t eval_every = 0;
+  bool keep_best = false;
   bool merge = false;
   std::optional<SaveDtype> save_dtype; // none: as it was trained
 

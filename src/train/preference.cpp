@@ -87,7 +87,7 @@ TokenObjective preference_objective(
 
 std::vector<PairReference> compute_references(
     const Transformer& model,
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const report::Tick& tick) {
   std::vector<PairReference> references;

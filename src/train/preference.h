@@ -38,7 +38,7 @@ TokenObjective preference_objective(
 /// The references of a dataset, by sample: the model as it is now.
 std::vector<PairReference> compute_references(
     const Transformer& model,
-    const Dataset& dataset,
+    const ConcatDataset& dataset,
     int64_t max_tokens,
     const report::Tick& tick);
 

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "io/files.h"
@@ -80,19 +79,9 @@ void write_result(Task& task, const fs::path& folder) {
 } // namespace
 
 void save_result(Task& task) {
-  const fs::path out = task.options().out;
-  const fs::path folder = out / ".model.tmp";
-  fs::remove_all(folder);
-  try {
-    write_result(task, folder);
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-    throw;
-  }
-  fs::remove_all(out / "model");
-  fs::rename(folder, out / "model");
-  io::sync_directory(out);
+  io::replace_directory(
+      fs::path(task.options().out) / "model",
+      [&](const fs::path& folder) { write_result(task, folder); });
 }
 
 } // namespace accrue

@@ -46,6 +46,7 @@ Task::Task(
 /// problems of the settings come in one message.
 void Task::check_settings(bool needs_out, Problems problems) {
   check_options(options_, needs_out, problems);
+  parts_ = data_parts(options_.data, problems);
   if (!options_.model.empty()) {
     try {
       source_ = find_model(options_.model);
@@ -128,6 +129,7 @@ std::optional<LoraOptions> Task::lora_options() const {
       lora.targets.push_back(name);
     }
   }
+  lora.tokens = trained_tokens_;
   return lora;
 }
 
@@ -179,10 +181,7 @@ void Task::prepare_references(
   }
   // Also when memory runs out.
   auto restore = c10::make_scope_exit([&] { copy_tensors(kept, adapters); });
-  at::NoGradGuard no_grad;
-  for (auto& [name, tensor] : adapters) {
-    tensor.zero_();
-  }
+  model_->clear_adapters();
   train_references_ =
       compute_references(*model_, *train_set_, max_tokens, tick);
   if (valid_set_) {
@@ -294,36 +293,50 @@ MicroLoss Task::loss_of(
   return micro;
 }
 
-double Task::valid_loss(int64_t max_tokens, const report::Tick& tick) const {
-  return is_preference()
-      ? valid_pair_loss(max_tokens, tick)
-      : evaluate(*model_, *valid_set_, max_tokens, tick).mean();
+std::vector<double> Task::sample_losses(Range positions) const {
+  at::NoGradGuard no_grad;
+  std::vector<double> losses;
+  for (int64_t i = positions.begin; i < positions.end; ++i) {
+    LossSum sum = loss({i, i + 1}, 0).loss;
+    losses.push_back(sum.sum.item<double>() / sum.weight.value);
+  }
+  return losses;
 }
 
-double Task::valid_pair_loss(int64_t max_tokens, const report::Tick& tick)
+ValidLoss Task::valid_loss(int64_t max_tokens, const report::Tick& tick) const {
+  if (is_preference()) {
+    return valid_pair_loss(max_tokens, tick);
+  }
+  return {.loss = evaluate(*model_, *valid_set_, max_tokens, tick).mean()};
+}
+
+ValidLoss Task::valid_pair_loss(int64_t max_tokens, const report::Tick& tick)
     const {
   at::NoGradGuard no_grad;
-  double sum = 0;
+  ValidLoss mean;
   for_each_batch(
       *valid_set_,
       max_tokens,
       [&](uint64_t first, std::span<const Sample> samples) {
         TokenBatch batch = make_batch(samples);
-        PairSums ignored;
-        sum += model_
-                   ->objective_sum(
-                       batch,
-                       preference_objective(
-                           batch,
-                           std::span(valid_references_)
-                               .subspan(first, samples.size()),
-                           options_.dpo_beta,
-                           options_.dtype,
-                           ignored))
-                   .item<double>();
+        mean.loss += model_
+                         ->objective_sum(
+                             batch,
+                             preference_objective(
+                                 batch,
+                                 std::span(valid_references_)
+                                     .subspan(first, samples.size()),
+                                 options_.dpo_beta,
+                                 options_.dtype,
+                                 mean.pairs))
+                         .item<double>();
         tick("evaluating", first + samples.size(), valid_set_->size());
       });
-  return sum / static_cast<double>(valid_set_->size());
+  const auto pairs = static_cast<double>(valid_set_->size());
+  mean.loss /= pairs;
+  mean.pairs.margin /= pairs;
+  mean.pairs.accuracy /= pairs;
+  return mean;
 }
 
 std::unique_ptr<Optimizer> Task::make_optimizer() const {

@@ -15,6 +15,7 @@
 #include "memory/planner.h"
 #include "report/progress.h"
 #include "text/dataset.h"
+#include "text/mixture.h"
 #include "text/order.h"
 #include "train/batch.h"
 #include "train/model_source.h"
@@ -29,6 +30,12 @@ struct MicroLoss {
   int64_t tokens = 0; // through the model
   int64_t target_tokens = 0; // trained on
   PairSums pairs; // of dpo
+};
+
+/// Means over the validation set.
+struct ValidLoss {
+  double loss = 0; // per target token, of dpo per pair
+  PairSums pairs; // of dpo, per pair
 };
 
 /// How conversations of the data are written.
@@ -67,11 +74,13 @@ class Task {
   Transformer& model() {
     return *model_;
   }
-  const Dataset& train_set() const {
+  const ConcatDataset& train_set() const {
     return *train_set_;
   }
+  /// Of a mixture, a line for each part: what the run takes of it.
+  std::vector<std::string> describe_mixture() const;
   /// nullptr without validation data.
-  const Dataset* valid_set() const {
+  const ConcatDataset* valid_set() const {
     return valid_set_ ? &*valid_set_ : nullptr;
   }
   /// Samples of a full window.
@@ -138,9 +147,12 @@ class Task {
   /// tokens: what is worst in memory and time.
   LossSum longest_loss(int64_t count, int64_t length, bool checkpointing) const;
 
-  /// Mean loss per target token (per pair) over the validation set, without a
-  /// graph, in micro-batches of at most `max_tokens` tokens.
-  double valid_loss(int64_t max_tokens, const report::Tick& tick) const;
+  /// The loss over the validation set, without a graph, in micro-batches of at
+  /// most `max_tokens` tokens.
+  ValidLoss valid_loss(int64_t max_tokens, const report::Tick& tick) const;
+
+  /// Mean loss of each sample at these positions, as the model is now.
+  std::vector<double> sample_losses(Range positions) const;
 
   /// A fresh optimizer over the model's parameters.
   std::unique_ptr<Optimizer> make_optimizer() const;
@@ -162,14 +174,16 @@ class Task {
       const Vocabulary& vocabulary,
       const ChatFormat& format,
       const report::Tick& tick);
+  void find_trained_tokens(const Vocabulary& vocabulary);
   ChatOptions chat_options(const Vocabulary& vocabulary);
   std::optional<LoraOptions> lora_options() const;
-  double valid_pair_loss(int64_t max_tokens, const report::Tick& tick) const;
+  ValidLoss valid_pair_loss(int64_t max_tokens, const report::Tick& tick) const;
 
   TrainOptions options_;
   ModelSource source_;
-  std::optional<Dataset> train_set_;
-  std::optional<Dataset> valid_set_;
+  std::vector<DataPart> parts_;
+  std::optional<ConcatDataset> train_set_;
+  std::optional<ConcatDataset> valid_set_;
   std::optional<SampleOrder> order_;
   std::optional<Transformer> model_;
   int64_t global_batch_ = 0;
@@ -178,6 +192,7 @@ class Task {
   uint64_t budget_bytes_ = 0;
   CorpusCounts counts_;
   std::optional<ChatUse> chat_;
+  std::vector<int64_t> trained_tokens_; // --train-embeddings
   LeftOut left_out_;
   /// Of dpo, by sample of the set; empty until prepared.
   std::vector<PairReference> train_references_;

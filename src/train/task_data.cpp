@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <ctime>
+#include <set>
 
 #include "accrue/core/error.h"
+#include "accrue/core/random.h"
 #include "memory/meter.h"
 #include "text/show.h"
 #include "train/task.h"
@@ -16,6 +19,23 @@ namespace accrue {
 namespace {
 
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
+
+/// Leaves in `parts` what is not held back.
+std::vector<Dataset> hold_back(
+    std::vector<Dataset>& parts,
+    double fraction,
+    const report::Tick& tick) {
+  std::vector<Dataset> held;
+  for (Dataset& part : parts) {
+    Dataset::Split split =
+        part.split(fraction, [&](uint64_t done, uint64_t total) {
+          tick("choosing validation samples", done, total);
+        });
+    held.push_back(std::move(split.held));
+    part = std::move(split.rest);
+  }
+  return held;
+}
 
 } // namespace
 
@@ -64,41 +84,79 @@ ChatOptions Task::chat_options(const Vocabulary& vocabulary) {
   return chat;
 }
 
+void Task::find_trained_tokens(const Vocabulary& vocabulary) {
+  Problems problems;
+  std::set<int64_t> ids;
+  for (const std::string& name : options_.train_embeddings) {
+    if (name == "added" && vocabulary.tokenizer()) {
+      for (const auto& [id, token] :
+           vocabulary.tokenizer()->added_tokens().by_id()) {
+        if (id < source_.config.vocab_size) {
+          ids.insert(id);
+        }
+      }
+      continue;
+    }
+    auto id = vocabulary.tokenizer() ? vocabulary.tokenizer()->id_of(name)
+                                     : std::nullopt;
+    if (uint32_t number = 0; !id &&
+        std::from_chars(name.data(), name.data() + name.size(), number).ptr ==
+            name.data() + name.size()) {
+      id = number;
+    }
+    if (id && *id < source_.config.vocab_size) {
+      ids.insert(*id);
+    } else {
+      problems.add(fmt::format(
+          "--train-embeddings: {} {}",
+          name,
+          id ? fmt::format(
+                   "is token {}, and the model has {} embeddings. Enlarge them "
+                   "first: resize_token_embeddings() in transformers",
+                   *id,
+                   source_.config.vocab_size)
+             : "is neither a token of the model's tokenizer nor an id"));
+    }
+  }
+  problems.throw_if_any<ConfigError>("config");
+  trained_tokens_.assign(ids.begin(), ids.end());
+}
+
 void Task::load_data(const report::Tick& tick) {
   {
     // A tokenizer takes tens of MiB, which the run can use.
     Vocabulary vocabulary = open_vocabulary(source_);
+    find_trained_tokens(vocabulary);
     ChatFormat format(vocabulary, source_.folder(), chat_options(vocabulary));
-    train_set_.emplace(
-        open_corpus(options_.data, vocabulary, format, tick),
-        *options_.seq_len,
-        options_.packing);
-    if (!options_.valid.empty()) {
-      valid_set_.emplace(
-          open_corpus({options_.valid}, vocabulary, format, tick),
+    auto open = [&](const std::vector<std::string>& paths) {
+      return Dataset(
+          open_corpus(paths, vocabulary, format, tick),
           *options_.seq_len,
           options_.packing);
+    };
+    std::vector<Dataset> train;
+    for (const DataPart& part : parts_) {
+      train.push_back(open(part.paths));
+      if (!chat_ && train.back().corpus().kind() != ExampleKind::kText) {
+        chat_ = {
+            format.description(),
+            show(vocabulary, train.back().sample(0).sequences[0]),
+            format.stop_tokens()};
+      }
     }
-    if (train_set_->corpus().kind() != ExampleKind::kText) {
-      chat_ = {
-          format.description(),
-          show(vocabulary, train_set_->sample(0).sequences[0]),
-          format.stop_tokens()};
+    if (options_.valid_fraction) {
+      valid_set_.emplace(hold_back(train, *options_.valid_fraction, tick));
+    }
+    train_set_.emplace(std::move(train));
+    if (!options_.valid.empty()) {
+      valid_set_.emplace(open({options_.valid}));
     }
   }
   memory::trim();
-  if (options_.global_batch_tokens &&
-      train_set_->corpus().kind() != ExampleKind::kText) {
+  if (options_.global_batch_tokens && chat_) {
     throw ConfigError(
         "[config] --global-batch-tokens counts samples of --seq-len, which "
         "conversations are not; give --global-batch.");
-  }
-  if (options_.valid_fraction) {
-    uint64_t all = train_set_->size();
-    auto held = static_cast<uint64_t>(
-        std::ceil(static_cast<double>(all) * *options_.valid_fraction));
-    valid_set_.emplace(*train_set_, all - held, all);
-    train_set_.emplace(Dataset(*train_set_, 0, all - held));
   }
   auto available = static_cast<int64_t>(train_set_->size());
   if (available < global_batch_) {
@@ -111,9 +169,18 @@ void Task::load_data(const report::Tick& tick) {
         *options_.seq_len,
         global_batch_));
   }
+  std::vector<SampleOrder::Part> order;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    order.push_back({train_set_->parts()[i].size(), parts_[i].share});
+    if (order.back().num_samples == 0) {
+      throw DataError(fmt::format(
+          "[data] nothing of {} is left to train on: its samples are held back "
+          "for validation. Add to it, or leave it out.",
+          parts_[i].paths.front()));
+    }
+  }
   order_.emplace(
-      train_set_->size(),
-      mix(static_cast<uint64_t>(options_.seed), kOrderStream));
+      order, mix(static_cast<uint64_t>(options_.seed), kOrderStream));
   if (options_.steps) {
     total_steps_ = *options_.steps;
     total_samples_ = total_steps_ * global_batch_;
@@ -124,6 +191,22 @@ void Task::load_data(const report::Tick& tick) {
             static_cast<double>(available) * options_.epochs.value_or(1)));
     total_steps_ = (total_samples_ + global_batch_ - 1) / global_batch_;
   }
+}
+
+std::vector<std::string> Task::describe_mixture() const {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < parts_.size() && parts_.size() > 1; ++i) {
+    const double share = static_cast<double>(order_->in_block(i)) /
+        static_cast<double>(SampleOrder::kBlock);
+    lines.push_back(fmt::format(
+        "mixture      {:.2f} % {}, {} samples, {:.2f} passes over them",
+        100 * share,
+        parts_[i].paths.front(),
+        train_set_->parts()[i].size(),
+        share * static_cast<double>(total_samples_) /
+            static_cast<double>(train_set_->parts()[i].size())));
+  }
+  return lines;
 }
 
 } // namespace accrue

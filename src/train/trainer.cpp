@@ -20,9 +20,12 @@
 #include "memory/retreat.h"
 #include "models/checkpoint.h"
 #include "train/checkpoint.h"
+#include "train/describe.h"
 #include "train/interrupt.h"
 #include "train/result.h"
 #include "train/run_lock.h"
+#include "train/validation.h"
+#include "train/watch.h"
 
 namespace accrue {
 namespace {
@@ -47,22 +50,30 @@ class Run {
         checkpoints_(out_ / "checkpoints", task.source()),
         window_(
             task.model().parameters(),
-            {.on_nonfinite = options_.on_nonfinite}) {}
+            {.on_nonfinite = options_.on_nonfinite}),
+        validation_(task, out_) {}
 
   TrainSummary run() {
     InterruptGuard interrupt;
     int64_t step = start();
     report::MetricsFile metrics(out_ / "metrics.jsonl", step);
+    for (const auto& done : report::read_metrics(out_ / "metrics.jsonl")) {
+      validation_.recall(done);
+      watch_.look(done);
+    }
     auto started = Clock::now();
     const int64_t first = step;
     const int64_t total = task_.total_steps();
     int signal = 0;
     bool out_of_time = false;
-    while (step < total && signal == 0 && !out_of_time) {
+    while (step < total && signal == 0 && !out_of_time &&
+           !validation_.stops()) {
       report::StepMetrics m = run_step(step);
       ++step;
       evaluate(m);
+      warn(m);
       lock_->check();
+      validation_.note(m);
       metrics.append(m);
       double pace = seconds_since(started) / static_cast<double>(step - first);
       progress_.line(report::step_line(
@@ -75,7 +86,8 @@ class Run {
           seconds_since(started_) >= options_.max_time->value;
       bool due = options_.checkpoint_every > 0 &&
           step % options_.checkpoint_every == 0;
-      if (due || step == total || signal != 0 || out_of_time) {
+      if (due || step == total || signal != 0 || out_of_time ||
+          validation_.stops()) {
         checkpoints_.save(
             step,
             inputs_,
@@ -87,8 +99,14 @@ class Run {
     summary_.steps = step;
     summary_.total_steps = total;
     summary_.signal = step < total ? signal : 0;
-    summary_.out_of_time = step < total && signal == 0 && out_of_time;
+    summary_.out_of_patience = step < total && validation_.stops();
+    summary_.out_of_time =
+        step < total && signal == 0 && out_of_time && !summary_.out_of_patience;
+    summary_.best = validation_.best();
     if (summary_.signal == 0) {
+      if (options_.keep_best) {
+        progress_.line(validation_.restore_best());
+      }
       save_result(task_);
     }
     write_report(options_.out);
@@ -102,9 +120,9 @@ class Run {
   RunInputs inputs() const {
     RunInputs inputs{.num_samples = task_.train_set().size(), .digests = {}};
     auto& digests = inputs.digests;
-    digests["the training data"] = task_.train_set().corpus().digest();
-    if (!options_.valid.empty()) {
-      digests["the validation data"] = task_.valid_set()->corpus().digest();
+    digests["the training data"] = task_.train_set().digest();
+    if (task_.valid_set() != nullptr) {
+      digests["the validation data"] = task_.valid_set()->digest();
     }
     if (task_.model().lora()) {
       digests["the model's weights"] = digest_checkpoint(task_.source().base);
@@ -147,7 +165,7 @@ class Run {
     if (plan_) {
       io::write_file(fit_table_path(options_), to_json(task_, plan_->table));
     }
-    describe();
+    describe(task_, manner_.now(), progress_);
     return step;
   }
 
@@ -187,43 +205,6 @@ class Run {
     manner_ = memory::Retreat(task_.manner(way));
     summary_.checkpointing = way.checkpointing;
     summary_.micro_batch = std::min(way.micro_batch, task_.global_batch());
-  }
-
-  void describe() {
-    progress_.line(fmt::format(
-        "model        {} parameters in {} tensors, {}{}, {}",
-        format_count(static_cast<double>(task_.model().num_parameters())),
-        task_.model().named_parameters().size(),
-        task_.model().lora() ? fmt::format(
-                                   "{} of them trained, ",
-                                   format_count(static_cast<double>(
-                                       task_.model().num_trained())))
-                             : "",
-        EnumNames<Dtype>::values[static_cast<size_t>(options_.dtype)],
-        task_.source().has_weights()
-            ? "weights of " + task_.source().base.string()
-            : "fresh weights"));
-    progress_.line(fmt::format(
-        "data         {} samples of up to {} tokens{}{}",
-        task_.train_set().size(),
-        task_.train_set().max_length(),
-        task_.valid_set()
-            ? fmt::format(", {} for validation", task_.valid_set()->size())
-            : "",
-        accrue::describe(task_.counts())));
-    if (!task_.left_out().empty()) {
-      progress_.line(left_out_line(task_.left_out()));
-    }
-    if (task_.chat()) {
-      progress_.line("template     " + task_.chat()->description);
-      progress_.line(
-          fmt::format("first sample, ⟦trained on⟧:\n{}", task_.chat()->sample));
-    }
-    progress_.line(fmt::format(
-        "global batch {} samples in {} micro-batches, {} steps",
-        task_.global_batch(),
-        task_.cut(task_.window_range(0), manner_.now()).size(),
-        task_.total_steps()));
   }
 
   report::StepMetrics run_step(int64_t step) {
@@ -368,8 +349,21 @@ class Run {
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
       without_gradients("a validation sample", [&](int64_t tokens) {
-        m.valid_loss = task_.valid_loss(tokens, progress_.ticker());
+        ValidLoss mean = task_.valid_loss(tokens, progress_.ticker());
+        m.valid_loss = mean.loss;
+        if (task_.is_preference()) {
+          m.valid_reward_margin = mean.pairs.margin;
+          m.valid_reward_accuracy = mean.pairs.accuracy;
+        }
       });
+    }
+  }
+
+  void warn(report::StepMetrics& m) {
+    m.warnings = watch_.look(m);
+    for (std::string& warning : m.warnings) {
+      warning += "; " + worst_samples(task_, m.step - 1);
+      progress_.line(fmt::format("warning: step {}: {}", m.step, warning));
     }
   }
 
@@ -416,6 +410,8 @@ class Run {
   std::optional<MemoryPlan> plan_;
   memory::Retreat<Manner> manner_;
   PairSums pairs_; // of this window
+  Validation validation_;
+  Watch watch_;
   TrainSummary summary_;
 };
 

@@ -10,6 +10,7 @@
 #include "report/progress.h"
 #include "train/probe.h"
 #include "train/task.h"
+#include "train/validation.h"
 
 namespace accrue {
 
@@ -30,7 +31,11 @@ struct TrainSummary {
   int signal = 0;
   /// True if the time was over before the steps were.
   bool out_of_time = false;
+  /// True if the validation loss stopped falling before the steps were over.
+  bool out_of_patience = false;
   int64_t total_steps = 0; // of the whole run
+  /// Of the whole run, if it validates.
+  std::optional<Validation::Best> best;
 };
 
 /// Called after every optimizer step.

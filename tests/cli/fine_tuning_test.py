@@ -230,6 +230,37 @@ class FineTuningTest(CliTest):
         self.assertEqual(result["loss"], self.metrics("run")[-1]["valid_loss"])
         self.assertGreater(result["perplexity"], 1)
 
+    def test_two_models_are_told_apart(self):
+        self.train("long", "--model", self.base, "--steps", 20)
+
+        def compare(a, b, *extra):
+            return json.loads(self.run_accrue(
+                "eval", "--model", a, "--compare", b, "--data", self.text, "--seq-len", 60,
+                "--json", *extra).stdout)
+
+        good = self.path("long/model")
+        got = compare(self.base, good)
+        other = got["compare"]
+        alone = json.loads(self.run_accrue(
+            "eval", "--model", good, "--data", self.text, "--seq-len", 60, "--json").stdout)
+        self.assertEqual(other["loss"], alone["loss"])
+        self.assertAlmostEqual(other["difference"], other["loss"] - got["loss"], delta=1e-12)
+        self.assertLess(other["high"], 0)
+        self.assertLess(other["low"], other["difference"])
+        self.assertEqual(other["better"], good)
+        self.assertEqual(compare(good, self.base)["compare"]["better"], good)
+        same = compare(good, good)["compare"]
+        self.assertEqual((same["low"], same["high"], same["better"]), (0, 0, None))
+        done = self.run_accrue("eval", "--model", self.base, "--compare", good, "--data",
+                               self.text, "--seq-len", 60)
+        self.assertIn(f"with 95 % confidence: {good} is better", done.stdout)
+        # Other tokens, other losses per token.
+        self.tokenizer_model("other", 425)
+        self.train("with-tokens", "--model", self.path("other"), "--steps", 1)
+        done = self.run_accrue("eval", "--model", good, "--compare", self.path("with-tokens/model"),
+                               "--data", self.text, "--seq-len", 60, expect=3)
+        self.assert_error(done, "different tokens")
+
     def test_contradictions_are_named(self):
         done = self.train("none", "--lora-alpha", 3, "--merge", "--objective", "dpo", "--dpo-beta",
                           0, expect=2)

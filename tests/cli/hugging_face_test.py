@@ -300,6 +300,61 @@ class HuggingFaceTest(CliTest):
                        SEQ_LEN, "--steps", 2)
             self.assertLess(self.evaluate(self.path(f"{family}-more/model")), loss)
 
+    def test_embeddings_are_trained_and_saved_as_peft_does(self):
+        rows = [101, 32, 116]  # "e", " " and "t", which the text is full of
+        for family in ("gpt2", "llama", "qwen2"):
+            folder, model = self.make_model(family)
+            tied = model.config.tie_word_embeddings
+            base = model.get_input_embeddings().weight.detach().clone()
+            head = model.get_output_embeddings().weight.detach().clone()
+            targets = ["c_attn"] if family == "gpt2" else ["q_proj", "down_proj"]
+            args = ["--model", folder, "--seq-len", SEQ_LEN, "--lora-rank", 4, "--lora-targets",
+                    *targets, "--train-embeddings", *rows, "--optimizer", "sgd",
+                    "--clip-norm", 0, "--weight-decay", 0, "--momentum", 0]
+            self.train(f"{family}-start", *args, "--lr", 0, "--steps", 1)
+            self.train(f"{family}-run", *args, "--lr", "0.1", "--global-batch", 17, "--steps", 4)
+            adapter = self.path(f"{family}-run/model")
+            saved = load_file(adapter + "/adapter_model.safetensors")
+            names = [name for name in saved if "trainable_tokens_delta" in name]
+            self.assertEqual(len(names), 1 if tied else 2)
+            # The same four steps with PEFT from the same start.
+            peft = PeftModel.from_pretrained(
+                model, self.path(f"{family}-start/model"), is_trainable=True).train()
+            sgd = torch.optim.SGD([p for p in peft.parameters() if p.requires_grad], lr=0.1)
+            losses = []
+            for _ in range(4):
+                sgd.zero_grad()
+                total = 0
+                for sample in self.samples():
+                    logits = peft(sample[None, :-1]).logits[0]
+                    total = total + F.cross_entropy(logits, sample[1:], reduction="sum")
+                total = total / sum(len(s) - 1 for s in self.samples())
+                total.backward()
+                sgd.step()
+                losses.append(total.item())
+            self.assertEqual(len(self.samples()), 17)
+            peft.save_pretrained(self.path(f"{family}-theirs"))
+            theirs = load_file(self.path(f"{family}-theirs/adapter_model.safetensors"))
+            self.assertEqual(set(saved), set(theirs))
+            for name, tensor in saved.items():
+                torch.testing.assert_close(tensor, theirs[name], rtol=1e-4, atol=1e-5)
+            for name in names:
+                start = head if "lm_head" in name else base
+                self.assertGreater((saved[name] - start[sorted(rows)]).abs().max(), 1e-3)
+            # What is saved is what was trained, there and back, and merged.
+            loaded = PeftModel.from_pretrained(
+                AutoModelForCausalLM.from_pretrained(folder), adapter).eval()
+            loss = self.loss(loaded)
+            self.assertAlmostEqual(self.evaluate(adapter), loss, delta=2e-5)
+            self.assertAlmostEqual(self.evaluate(self.path(f"{family}-theirs")), loss, delta=1e-4)
+            self.train(f"{family}-merged", *args, "--lr", "0.1", "--global-batch", 17, "--steps", 4,
+                       "--merge")
+            merged = AutoModelForCausalLM.from_pretrained(self.path(f"{family}-merged/model"))
+            self.assertAlmostEqual(self.loss(merged.eval()), loss, delta=2e-5)
+            table = merged.get_input_embeddings().weight
+            changed = (table != base).any(1).nonzero().flatten().tolist()
+            self.assertEqual(changed, sorted(rows))
+
     def test_an_adapter_that_peft_made_is_read(self):
         folder, model = self.make_model("qwen3")
         peft = get_peft_model(model, LoraConfig(

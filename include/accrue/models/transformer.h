@@ -39,6 +39,11 @@ struct LoraOptions {
   /// Last parts of the names of linear layers ("q_proj", "c_attn"), or
   /// "all-linear": those of every block.
   std::vector<std::string> targets{"all-linear"};
+  /// Tokens, each once, whose rows of the embedding are trained, too, in place
+  /// of the frozen ones (PEFT's trainable_token_indices).
+  std::vector<int64_t> tokens;
+  /// And their rows of a head that is not tied to the embedding.
+  bool tokens_in_head = true;
 };
 
 struct ModelOptions {
@@ -131,8 +136,16 @@ class Transformer {
   TensorMap state() const;
 
   /// Adapters as "<layer>.lora_A.weight" [r, in] and "<layer>.lora_B.weight"
-  /// [out, r]; empty without LoRA. They alias the model's.
+  /// [out, r], trained rows as
+  /// "<table>.token_adapter.trainable_tokens_delta" [n, C], as PEFT names them;
+  /// empty without LoRA. They alias the model's.
   TensorMap adapters() const;
+
+  /// Makes the model that of the frozen weights: A and B become 0, trained
+  /// rows those of their tables when load_base_rows() was called.
+  void clear_adapters();
+  /// After the frozen weights were loaded: trained rows begin as they are.
+  void load_base_rows();
 
   /// Adds what the adapters do to the weights and leaves them at 0.
   void merge_adapters();
@@ -146,6 +159,7 @@ class Transformer {
 
   void build_gpt2(Builder& builder);
   void build_llama(Builder& builder);
+  void build_rows(Builder& builder);
   at::Tensor hidden(const class Pass& pass, bool checkpointing) const;
 
   std::vector<std::pair<std::string, at::Tensor>> parameters_;

@@ -30,6 +30,13 @@ struct Adapter {
   double scale = 1; // alpha / r
 };
 
+/// Some rows of a frozen table that are trained: embeddings of new tokens.
+/// Whoever runs a pass puts them into the table before.
+struct TrainedRows {
+  at::Tensor ids; // [n] int64, each once
+  at::Tensor values; // [n, C]
+};
+
 /// A linear layer. Parameters are fp32, or fp64; frozen weights bf16, too.
 struct Linear {
   at::Tensor weight; // [out, in] or [in, out], as `layout` says
@@ -37,6 +44,7 @@ struct Linear {
   WeightLayout layout = WeightLayout::kOutIn;
   std::shared_ptr<PackedWeight> packed = nullptr; // none: packed as it is used
   std::shared_ptr<const Adapter> adapter = nullptr;
+  std::shared_ptr<const TrainedRows> rows = nullptr; // kOutIn: of the weight
 };
 
 /// A layer whose weight is packed once per window.

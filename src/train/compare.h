@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "train/batch.h"
+
+namespace accrue {
+
+/// Two models on the same samples, in nats per target token.
+struct Comparison {
+  /// Loss of the second less that of the first.
+  double difference = 0;
+  double standard_error = 0;
+  /// 95 % confidence interval of the difference.
+  double low = 0;
+  double high = 0;
+
+  /// True if the interval leaves no doubt which one is better.
+  bool decided() const {
+    return low > 0 || high < 0;
+  }
+};
+
+/// Compares sample by sample, which takes out what makes samples easy or hard
+/// for both (Miller 2024, arXiv 2411.00640). A loss per token is a ratio of
+/// sums, its variance that of Cochran 1977, "Sampling Techniques", §6.3, the
+/// interval that of Student's t. The samples are the units: those cut from one
+/// document are taken as independent. None for fewer than two samples.
+std::optional<Comparison> compare(
+    std::span<const SampleLoss> first,
+    std::span<const SampleLoss> second);
+
+/// t with P(|T| <= t) = 0.95 for Student's T.
+double student_quantile(uint64_t degrees_of_freedom);
+
+} // namespace accrue
