@@ -133,6 +133,7 @@ struct TrainOptions {
   int64_t eval_every = 0;
   bool merge = false;
   std::optional<SaveDtype> save_dtype; // none: as it was trained
+  bool tensorboard = false;
 
   // This call only; not part of a run's settings.
   std::string config;

@@ -19,6 +19,7 @@
 #include "memory/meter.h"
 #include "memory/retreat.h"
 #include "models/checkpoint.h"
+#include "report/step_files.h"
 #include "train/checkpoint.h"
 #include "train/interrupt.h"
 #include "train/result.h"
@@ -52,7 +53,7 @@ class Run {
   TrainSummary run() {
     InterruptGuard interrupt;
     int64_t step = start();
-    report::MetricsFile metrics(out_ / "metrics.jsonl", step);
+    report::StepFiles files(out_, step, options_.tensorboard);
     auto started = Clock::now();
     const int64_t first = step;
     const int64_t total = task_.total_steps();
@@ -63,7 +64,7 @@ class Run {
       ++step;
       evaluate(m);
       lock_->check();
-      metrics.append(m);
+      files.append(m);
       double pace = seconds_since(started) / static_cast<double>(step - first);
       progress_.line(report::step_line(
           m, total, pace * static_cast<double>(total - step)));
