@@ -46,6 +46,15 @@ TEST(HashTest, IsXxh64) {
   }
 }
 
+// The first is the check value in the catalogue of CRCs, the others are RFC
+// 3720's, appendix B.4.
+TEST(HashTest, IsCrc32c) {
+  EXPECT_EQ(io::crc32c("123456789"), 0xE3069283);
+  EXPECT_EQ(io::crc32c(""), 0U);
+  EXPECT_EQ(io::crc32c(std::string(32, '\0')), 0x8A9136AA);
+  EXPECT_EQ(io::crc32c(std::string(32, '\xFF')), 0x62A8AB43);
+}
+
 TEST(HashTest, OfAFileOfSeveralBlocks) {
   TemporaryFolder folder;
   std::string text;

@@ -159,6 +159,17 @@ TEST(FileWriterTest, AbandonedWriterLeavesTheOldFile) {
   EXPECT_EQ(entries, 1);
 }
 
+TEST(AppendFileTest, MakesTheFileAndSaysWhyItCannot) {
+  TemporaryFolder folder;
+  io::append_file(folder / "f", "a");
+  io::append_file(folder / "f", "bc");
+  EXPECT_EQ(io::read_file(folder / "f"), "abc");
+  auto message =
+      message_of<DataError>([] { io::append_file("/dev/full", "x"); });
+  expect_contains(message, "[io] cannot write /dev/full: No space left");
+  expect_contains(message, "--resume");
+}
+
 TEST(FileWriterTest, SaysWhyItCannotWrite) {
   auto message = message_of<DataError>(
       [] { io::write_file("/nonexistent/folder/f", "x"); });

@@ -1,12 +1,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <filesystem>
 
 #include "accrue/core/error.h"
 #include "io/files.h"
 #include "report/html.h"
 #include "report/metrics.h"
 #include "report/progress.h"
+#include "report/step_files.h"
+#include "report/tensorboard.h"
 #include "support.h"
 
 namespace accrue::report {
@@ -66,6 +70,87 @@ TEST(MetricsTest, StepsToBeRepeatedAreDropped) {
   auto list = read_metrics(path);
   ASSERT_EQ(list.size(), 3U);
   EXPECT_EQ(list.back().step, 3);
+}
+
+/// The records of the event files in a folder, one file after another.
+std::string events_in(const std::filesystem::path& folder) {
+  std::string records;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    records += io::read_file(entry.path());
+  }
+  return records;
+}
+
+/// Records without their times, which are 9 bytes after the framing's 12, and
+/// the checksums that depend on them.
+std::vector<std::string> timeless(const std::string& records) {
+  std::vector<std::string> list;
+  for (size_t at = 0; at + 16 <= records.size();) {
+    uint64_t size_bytes = 0;
+    std::memcpy(&size_bytes, records.data() + at, sizeof size_bytes);
+    list.push_back(records.substr(at + 12 + 9, size_bytes - 9));
+    at += size_bytes + 16;
+  }
+  return list;
+}
+
+// The bytes are those of TensorBoard's writer: oracle/generate_events.py.
+TEST(EventFileTest, RecordsAreTensorBoards) {
+  StepMetrics full = example(300);
+  full.loss = NAN;
+  full.grad_norm = INFINITY; // as in metrics.jsonl, one value for all of them
+  full.reward_margin = -0.25;
+  full.reward_accuracy = 0.5;
+  full.skipped = 3;
+  full.rollbacks = 1;
+  full.valid_loss = 2.5;
+  const std::string want = io::read_file(
+      std::filesystem::path(ACCRUE_ORACLE_DIR) / "steps.tfevents");
+  const std::string got = version_record(1.7e9) +
+      step_record(example(2), 1.7e9 + 0.5) + step_record(full, 1.7e9 + 1.5);
+  EXPECT_TRUE(got == want) << "sizes " << got.size() << " and " << want.size();
+  // Control: another value, other bytes.
+  EXPECT_NE(
+      step_record(example(2), 1.7e9 + 0.5),
+      step_record(example(4), 1.7e9 + 0.5));
+}
+
+TEST(EventFileTest, SaysWhatMetricsSayAfterEveryResume) {
+  TemporaryFolder folder;
+  StepFiles first(folder / "", 0, /*tensorboard=*/true);
+  for (int64_t step = 1; step <= 4; ++step) {
+    first.append(example(step));
+  }
+  folder.write("tensorboard/events.out.tfevents.1.of.others", "");
+  StepFiles(folder / "", 2, /*tensorboard=*/true).append(example(3));
+  std::string want = version_record(0);
+  for (int64_t step = 1; step <= 3; ++step) {
+    want += step_record(example(step), 0);
+  }
+  EXPECT_EQ(timeless(events_in(folder / "tensorboard")), timeless(want));
+  EXPECT_TRUE(std::filesystem::exists(
+      folder / "tensorboard/events.out.tfevents.1.of.others"));
+  // Begun without, the file has the steps from before, too.
+  TemporaryFolder other;
+  StepFiles(other / "", 0, /*tensorboard=*/false).append(example(1));
+  EXPECT_FALSE(std::filesystem::exists(other / "tensorboard"));
+  StepFiles resumed(other / "", 1, /*tensorboard=*/true);
+  resumed.append(example(2));
+  resumed.append(example(3));
+  EXPECT_EQ(timeless(events_in(other / "tensorboard")), timeless(want));
+}
+
+TEST(EventFileTest, SaysWhyItCannotBeWritten) {
+  TemporaryFolder folder;
+  folder.write("tensorboard", "");
+  expect_contains(
+      message_of<DataError>([&] { EventFile(folder / "tensorboard", {}); }),
+      "cannot create the folder");
+  EventFile file(folder / "events", {});
+  std::filesystem::remove_all(folder / "events");
+  expect_contains(
+      message_of<DataError>([&] { file.append(example(1)); }),
+      "[io] cannot write ");
 }
 
 TEST(ProgressTest, StepLineShowsWhatMatters) {

@@ -260,7 +260,7 @@ TEST_F(DatasetTest, SplitHoldsSamplesBackByTheirContents) {
   }
   EXPECT_EQ(found.size(), whole.size());
   int on_both = 0;
-  for (const auto& [text, side] : sides) {
+  for (const auto& [sample, side] : sides) {
     on_both += side == 3 ? 1 : 0;
   }
   EXPECT_LE(on_both, 1); // five of pairs: one pair at most is parted
@@ -487,11 +487,11 @@ TEST(SampleOrderTest, MixesByShareThroughEpochsOfEachPart) {
   // Three blocks go 210 times through the first part, 200 times through the
   // second, and not once through the third: each as evenly as can be.
   auto counts = [](const std::vector<uint64_t>& list) {
-    std::map<uint64_t, uint64_t> counts;
+    std::map<uint64_t, uint64_t> times;
     for (uint64_t sample : list) {
-      ++counts[sample];
+      ++times[sample];
     }
-    return counts;
+    return times;
   };
   for (const auto& [sample, count] : counts(seen[0])) {
     EXPECT_EQ(count, 210U) << sample;
@@ -514,9 +514,9 @@ TEST(MixtureTest, SharesStandBehindPaths) {
   const std::string odd = folder.write("a:0.5", "a");
   auto parts = [](std::vector<std::string> data) {
     Problems problems;
-    auto parts = data_parts(data, problems);
+    auto list = data_parts(data, problems);
     problems.throw_if_any<ConfigError>("config");
-    return parts;
+    return list;
   };
   auto mixed = parts({"x/a.jsonl:0.7", "b.txt:3e-1"});
   ASSERT_EQ(mixed.size(), 2U);

@@ -38,6 +38,12 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
+/// The list that may stand without values, and what it means then.
+constexpr struct {
+  std::string_view name = "train-embeddings";
+  const char* value = "added";
+} kBareList;
+
 /// Registers every option with CLI11 as text. Understanding is left to
 /// `apply`, so that all problems are found and TOML goes the same way.
 class FlagParser {
@@ -77,11 +83,9 @@ class FlagParser {
       option = app_.add_option(flag, texts_[name], shown);
       option->type_name(placeholder);
       constexpr bool kList = std::is_same_v<T, std::vector<std::string>>;
-      // "added|…" is what no value means.
-      const bool optional =
-          kList && std::string_view(placeholder).starts_with("added|");
       option->expected(
-          optional ? 0 : 1, kList ? CLI::detail::expected_max_vector_size : 1);
+          name == kBareList.name ? 0 : 1,
+          kList ? CLI::detail::expected_max_vector_size : 1);
       // Flags given twice are found in `apply`, with everything else.
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
@@ -108,8 +112,9 @@ class FlagParser {
       if (option->count() > 0) {
         given[name] = texts_.contains(name) ? texts_[name]
                                             : std::vector<std::string>{"true"};
-        if (name == "train-embeddings" && given[name].empty()) {
-          given[name] = {"added"};
+        if (name == kBareList.name &&
+            given[name] == std::vector<std::string>{""}) {
+          given[name] = {kBareList.value};
         }
       }
     }

@@ -229,6 +229,23 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   writer.commit();
 }
 
+void append_file(const std::filesystem::path& path, std::string_view text) {
+  int fd =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    fail("write", path);
+  }
+  try {
+    write_all(fd, text, path);
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+  if (::close(fd) != 0) {
+    fail("write", path);
+  }
+}
+
 std::string to_text(const Digest& digest) {
   return fmt::format("{}:{:08x}", digest.size_bytes, digest.crc32);
 }

@@ -99,6 +99,10 @@ std::string read_file(const std::filesystem::path& path);
 /// FileWriter in one call.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
+/// Appends to a file, which is made if it isn't there, in one write as far as
+/// the system does so. Throws DataError with the system's reason.
+void append_file(const std::filesystem::path& path, std::string_view text);
+
 /// Digest of a file as it is on disk.
 Digest digest_file(const std::filesystem::path& path);
 

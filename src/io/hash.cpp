@@ -26,6 +26,19 @@ uint64_t take_in(uint64_t lane, uint64_t word) {
   return std::rotl(lane + word * kPrime2, 31) * kPrime1;
 }
 
+/// CRC-32C of every byte, for a polynomial whose lowest bit comes first.
+constexpr std::array<uint32_t, 256> kCrc32cTable = [] {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t crc = byte;
+    for (int bit = 0; bit < 8; ++bit) {
+      crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+    }
+    table[byte] = crc;
+  }
+  return table;
+}();
+
 } // namespace
 
 std::array<uint64_t, 4> Xxh64::initial() {
@@ -74,6 +87,14 @@ uint64_t Xxh64::finish() const {
   hash = (hash ^ hash >> 33) * kPrime2;
   hash = (hash ^ hash >> 29) * kPrime3;
   return hash ^ hash >> 32;
+}
+
+uint32_t crc32c(std::string_view bytes) {
+  uint32_t crc = ~uint32_t{0};
+  for (char byte : bytes) {
+    crc = crc >> 8 ^ kCrc32cTable[(crc ^ static_cast<uint8_t>(byte)) & 0xFF];
+  }
+  return ~crc;
 }
 
 uint64_t hash_file(

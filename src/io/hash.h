@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string_view>
 
 namespace accrue::io {
 
@@ -27,6 +28,9 @@ class Xxh64 {
 
   static std::array<uint64_t, 4> initial();
 };
+
+/// CRC-32C (Castagnoli's polynomial, RFC 3720 appendix B.4), which zlib lacks.
+uint32_t crc32c(std::string_view bytes);
 
 /// Hashes a file. `progress` is told the bytes of each part that is done.
 uint64_t hash_file(

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <limits>
 
 #include "accrue/core/error.h"
@@ -133,16 +131,7 @@ MetricsFile::MetricsFile(fs::path path, int64_t steps_done)
 }
 
 void MetricsFile::append(const StepMetrics& metrics) {
-  std::ofstream file(path_, std::ios::app);
-  file << to_json(metrics) << '\n';
-  file.flush();
-  if (!file) {
-    throw DataError(fmt::format(
-        "[io] cannot write {}: {}. Free some space and run again with "
-        "--resume.",
-        path_.string(),
-        std::strerror(errno)));
-  }
+  io::append_file(path_, to_json(metrics) + "\n");
 }
 
 } // namespace accrue::report

@@ -67,6 +67,10 @@ void visit_physical(Options& o, Visitor&& v) {
     o.save_dtype,
     "fp32|bf16|fp16",
     "round what goes into out/model to this (default: as it was trained)");
+  v("tensorboard",
+    o.tensorboard,
+    "",
+    "write the metrics as TensorBoard's event files, too: out/tensorboard/");
 }
 
 template <class Options, class Visitor>

@@ -136,6 +136,7 @@ struct TrainOptions {
   bool keep_best = false;
   bool merge = false;
   std::optional<SaveDtype> save_dtype; // none: as it was trained
+  bool tensorboard = false;
 
   // This call only; not part of a run's settings.
   std::string config;

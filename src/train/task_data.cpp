@@ -99,7 +99,7 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
     }
     auto id = vocabulary.tokenizer() ? vocabulary.tokenizer()->id_of(name)
                                      : std::nullopt;
-    if (uint32_t number = 0; !id &&
+    if (uint32_t number = 0; !id && !name.empty() &&
         std::from_chars(name.data(), name.data() + name.size(), number).ptr ==
             name.data() + name.size()) {
       id = number;

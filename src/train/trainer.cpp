@@ -19,6 +19,7 @@
 #include "memory/meter.h"
 #include "memory/retreat.h"
 #include "models/checkpoint.h"
+#include "report/step_files.h"
 #include "train/checkpoint.h"
 #include "train/describe.h"
 #include "train/interrupt.h"
@@ -56,7 +57,7 @@ class Run {
   TrainSummary run() {
     InterruptGuard interrupt;
     int64_t step = start();
-    report::MetricsFile metrics(out_ / "metrics.jsonl", step);
+    report::StepFiles files(out_, step, options_.tensorboard);
     for (const auto& done : report::read_metrics(out_ / "metrics.jsonl")) {
       validation_.recall(done);
       watch_.look(done);
@@ -74,7 +75,7 @@ class Run {
       warn(m);
       lock_->check();
       validation_.note(m);
-      metrics.append(m);
+      files.append(m);
       double pace = seconds_since(started) / static_cast<double>(step - first);
       progress_.line(report::step_line(
           m, total, pace * static_cast<double>(total - step)));

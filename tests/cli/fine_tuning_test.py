@@ -39,11 +39,13 @@ class FineTuningTest(CliTest):
 
     def test_bits_do_not_depend_on_the_split(self):
         lora = ("--lora-rank", 4)
+        rows = (*lora, "--train-embeddings", 32, 101, 116)
         for name, args, read in (
                 ("chat", self.chat_args, self.model_bytes),
                 ("chat-lora", lambda out, *e: self.chat_args(out, *lora, *e), self.adapter_bytes),
+                ("chat-rows", lambda out, *e: self.chat_args(out, *rows, *e), self.adapter_bytes),
                 ("dpo", self.dpo_args, self.model_bytes),
-                ("dpo-lora", lambda out, *e: self.dpo_args(out, *lora, *e), self.adapter_bytes)):
+                ("dpo-lora", lambda out, *e: self.dpo_args(out, *rows, *e), self.adapter_bytes)):
             for dtype in ("fp32", "bf16"):
                 want = None
                 for micro_batch, threads in ((1, 1), (2, 2), (5, 1), (12, 2)):
@@ -71,6 +73,9 @@ class FineTuningTest(CliTest):
     def test_resumed_runs_end_with_the_same_bytes(self):
         for name, args, read in (
                 ("chat", lambda out, *e: self.chat_args(out, "--lora-rank", 2, *e),
+                 self.adapter_bytes),
+                ("rows", lambda out, *e: self.dpo_args(
+                    out, "--lora-rank", 2, "--train-embeddings", 32, 101, *e),
                  self.adapter_bytes),
                 ("dpo", self.dpo_args, self.model_bytes)):
             self.run_accrue(*args(name + "-whole"))
@@ -229,6 +234,30 @@ class FineTuningTest(CliTest):
         result = json.loads(done.stdout)
         self.assertEqual(result["loss"], self.metrics("run")[-1]["valid_loss"])
         self.assertGreater(result["perplexity"], 1)
+
+    def test_embeddings_of_new_tokens_are_trained(self):
+        self.tokenizer_model("fresh", 425)
+        self.train("base2", "--model", self.path("fresh"), "--data", self.text, "--steps", 1)
+        base = self.path("base2/model")
+        added = [t["id"] for t in json.loads(
+            (self.folder / "base2/model/tokenizer.json").read_text())["added_tokens"]]
+        config = lambda out: json.loads(
+            (self.folder / out / "model/adapter_config.json").read_text())
+        args = ("--model", base, "--data", self.chats, "--seq-len", 60, "--steps", 1,
+                "--lora-rank", 2)
+        for out, flags, want in (
+                ("none", (), None),
+                ("bare", ("--train-embeddings",), added),
+                ("added", ("--train-embeddings", "added"), added),
+                ("named", ("--train-embeddings", "<|eot_id|>", 7), [7, 424])):
+            self.train(out, *args, *flags)
+            self.assertEqual(config(out).get("trainable_token_indices"), want, out)
+        self.run_accrue("train", "--out", self.path("bare"), "--resume", "--steps", 2)
+        done = self.train("run", *args, "--train-embeddings", "<|nothing|>", 425, expect=2)
+        self.assert_error(done, "<|nothing|> is neither a token", "425 is token 425, and the model",
+                          "resize_token_embeddings()")
+        done = self.train("run", "--steps", 1, "--train-embeddings", expect=2)
+        self.assert_error(done, "--train-embeddings needs --lora-rank")
 
     def test_two_models_are_told_apart(self):
         self.train("long", "--model", self.base, "--steps", 20)

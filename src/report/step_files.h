@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "report/metrics.h"
+#include "report/tensorboard.h"
+
+namespace accrue::report {
+
+/// The files of a run directory that grow by every step.
+class StepFiles {
+ public:
+  /// Keeps what they hold of the first `steps_done` steps, in metrics.jsonl
+  /// and, if `tensorboard`, in an event file that says the same.
+  StepFiles(
+      const std::filesystem::path& out,
+      int64_t steps_done,
+      bool tensorboard)
+      : metrics_(out / "metrics.jsonl", steps_done) {
+    if (tensorboard) {
+      events_.emplace(out / "tensorboard", read_metrics(out / "metrics.jsonl"));
+    }
+  }
+
+  void append(const StepMetrics& metrics) {
+    metrics_.append(metrics);
+    if (events_) {
+      events_->append(metrics);
+    }
+  }
+
+ private:
+  MetricsFile metrics_;
+  std::optional<EventFile> events_;
+};
+
+} // namespace accrue::report
