@@ -34,13 +34,6 @@ Matrix matrix(const at::Tensor& x);
 /// A view of columns [begin, begin + count) of x [R, C].
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
 
-inline int64_t in_width(const Linear& linear) {
-  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 0 : 1);
-}
-inline int64_t out_width(const Linear& linear) {
-  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 1 : 0);
-}
-
 /// y [R, out] = x [R, in] · W + bias, of the compute type or its sum type;
 /// `add`: y, of the sum type, += x · W, without bias.
 void linear(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -133,6 +134,22 @@ void convert_instruction(Json& record) {
   }
 }
 
+/// True if "text" is the instruction and the output written out, as Alpaca's own
+/// file has it beside them: it says nothing else.
+bool has_rendered_text(const Json& record) {
+  auto text = record.find("text");
+  if (text == record.end() || !text->is_string()) {
+    return false;
+  }
+  return std::ranges::all_of(
+      std::array{"instruction", "output"}, [&](const char* key) {
+        auto part = record.find(key);
+        return part != record.end() && part->is_string() &&
+            text->get_ref<const std::string&>().find(
+                part->get_ref<const std::string&>()) != std::string::npos;
+      });
+}
+
 } // namespace
 
 Json normalize_record(Json record) {
@@ -144,6 +161,9 @@ Json normalize_record(Json record) {
       (record.contains("output") || record.contains("chosen"));
   if (!turns && !instruction) {
     return record;
+  }
+  if (instruction && has_rendered_text(record)) {
+    record.erase("text");
   }
   const char* shape = turns ? "conversations" : "instruction";
   for (const char* other :

@@ -65,6 +65,9 @@ class FilesTest(CliTest):
             {"prompt": q, "completion": a} for q, a in CONVERSATIONS)))
         for name, record in {
                 "alpaca": lambda q, a: {"instruction": q, "input": "", "output": a},
+                "published": lambda q, a: {
+                    "instruction": q, "input": "", "output": a,
+                    "text": f"### Instruction:\n{q}\n\n### Response:\n{a}"},
                 "sharegpt": lambda q, a: {"id": "x", "conversations": [
                     {"from": "human", "value": q}, {"from": "gpt", "value": a}]}}.items():
             records = [record(q, a) for q, a in CONVERSATIONS]

@@ -47,6 +47,13 @@ struct Linear {
   std::shared_ptr<const TrainedRows> rows = nullptr; // kOutIn: of the weight
 };
 
+inline int64_t in_width(const Linear& linear) {
+  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 0 : 1);
+}
+inline int64_t out_width(const Linear& linear) {
+  return linear.weight.size(linear.layout == WeightLayout::kInOut ? 1 : 0);
+}
+
 /// A layer whose weight is packed once per window.
 Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);
 
