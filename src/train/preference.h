@@ -25,6 +25,12 @@ struct PairSums {
   double accuracy = 0; // pairs whose margin is > 0
 };
 
+/// Means over the validation set.
+struct ValidLoss {
+  double loss = 0; // per target token, of dpo per pair
+  PairSums pairs; // of dpo, per pair
+};
+
 /// Σ over pairs of -log σ(margin), the tokens of pair i being sequences 2i and
 /// 2i + 1 of `batch`. Only tokens whose weight is not 0 belong to the answers.
 /// Adds to `sums`. All three must live as long as the objective is used.

@@ -32,12 +32,6 @@ struct MicroLoss {
   PairSums pairs; // of dpo
 };
 
-/// Means over the validation set.
-struct ValidLoss {
-  double loss = 0; // per target token, of dpo per pair
-  PairSums pairs; // of dpo, per pair
-};
-
 /// How conversations of the data are written.
 struct ChatUse {
   std::string description; // of the template
