@@ -204,6 +204,16 @@ TEST(PageTest, ShowsEveryPictureAndNeedsNothingElse) {
 
 TEST(PageTest, OneStepAndNoStepAreShown) {
   expect_contains(render_page({}, {}), "No step has finished");
+  std::string page = render_page({}, {example(1)});
+  EXPECT_EQ(page.find("Reward margin"), std::string::npos);
+  EXPECT_EQ(page.find("Warnings"), std::string::npos);
+  StepMetrics step = example(1);
+  step.reward_margin = step.valid_reward_margin = 0.5;
+  step.warnings = {"the loss is 8 > 3"};
+  std::string other = render_page({}, {step});
+  expect_contains(other, "Reward margin");
+  expect_contains(other, "validation");
+  expect_contains(other, "<li>step 1: the loss is 8 &gt; 3");
   expect_contains(render_page({}, {example(1)}), "<circle class=s0");
 }
 

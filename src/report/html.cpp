@@ -288,7 +288,34 @@ std::vector<Chart> charts(
     }));
     memory.series.back().dashed = true;
   }
-  return {loss, lr, norm, speed, memory};
+  std::vector<Chart> all{loss, lr, norm, speed, memory};
+  Chart margin{.title = "Reward margin", .format = number};
+  margin.series = {
+      series(
+          "training",
+          metrics,
+          [](auto& m) { return m.reward_margin.value_or(NAN); }),
+      series("validation", metrics, [](auto& m) {
+        return m.valid_reward_margin.value_or(NAN);
+      })};
+  if (!margin.series[0].points.empty()) {
+    if (margin.series[1].points.empty()) {
+      margin.series.pop_back();
+    }
+    all.insert(all.begin() + 1, margin);
+  }
+  return all;
+}
+
+/// Steps that left their band.
+std::string warnings(const std::vector<StepMetrics>& metrics) {
+  std::string items;
+  for (const StepMetrics& m : metrics) {
+    for (const std::string& warning : m.warnings) {
+      items += fmt::format("<li>step {}: {}\n", m.step, escape(warning));
+    }
+  }
+  return items.empty() ? "" : "<h2>Warnings</h2><ul>" + items + "</ul>";
 }
 
 std::string facts(const std::vector<StepMetrics>& metrics) {
@@ -334,7 +361,7 @@ std::string render_page(
   if (metrics.empty()) {
     page += "<p>No step has finished yet.</p>";
   } else {
-    page += facts(metrics) + "<div class=grid>";
+    page += facts(metrics) + warnings(metrics) + "<div class=grid>";
     for (const Chart& chart : charts(info, metrics)) {
       page += render(chart);
     }

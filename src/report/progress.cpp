@@ -27,6 +27,12 @@ std::string step_line(const StepMetrics& m, int64_t total_steps, double eta_s) {
   if (m.valid_loss) {
     text += fmt::format("  valid {:.4f}", *m.valid_loss);
   }
+  if (m.valid_reward_margin && m.valid_reward_accuracy) {
+    text += fmt::format(
+        " (margin {:.3f}, accuracy {:.2f})",
+        *m.valid_reward_margin,
+        *m.valid_reward_accuracy);
+  }
   if (m.reward_margin && m.reward_accuracy) {
     text += fmt::format(
         "  margin {:.3f}  accuracy {:.2f}",
