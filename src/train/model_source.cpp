@@ -7,6 +7,7 @@
 
 #include "accrue/core/error.h"
 #include "io/files.h"
+#include "io/json.h"
 #include "models/adapter.h"
 #include "models/checkpoint.h"
 
@@ -139,6 +140,25 @@ Transformer open_model(
 
 uint64_t frozen_width(const ModelSource& source, Dtype dtype) {
   return keeps_bf16(source, dtype) ? 2 : dtype == Dtype::kFp64 ? 8 : 4;
+}
+
+std::vector<int64_t> read_stop_tokens(const fs::path& folder) {
+  const fs::path path = folder / "generation_config.json";
+  std::vector<int64_t> ids;
+  if (!fs::exists(path)) {
+    return ids;
+  }
+  const io::Json json = io::read_json(path);
+  const io::Node node(json, path.string());
+  if (auto end = node.find("eos_token_id")) {
+    if (!end->json().is_array()) {
+      return {end->integer()};
+    }
+    for (const io::Node& id : end->elements()) {
+      ids.push_back(id.integer());
+    }
+  }
+  return ids;
 }
 
 void copy_tokenizer(const ModelSource& source, const fs::path& folder) {

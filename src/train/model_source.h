@@ -47,6 +47,10 @@ Transformer open_model(
 /// Bytes that a weight which is not trained takes.
 uint64_t frozen_width(const ModelSource& source, Dtype dtype);
 
+/// The folder's own end tokens: "eos_token_id" of generation_config.json, if
+/// there is any. Throws DataError naming what is no JSON or no token.
+std::vector<int64_t> read_stop_tokens(const std::filesystem::path& folder);
+
 /// Copies tokenizer files beside a model that was made from `base`.
 void copy_tokenizer(
     const ModelSource& source,

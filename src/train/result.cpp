@@ -26,12 +26,7 @@ void write_stop_tokens(
   if (fs::exists(path)) {
     config = io::OrderedJson::parse(io::read_file(path));
   }
-  std::vector<int64_t> ids;
-  if (auto it = config.find("eos_token_id");
-      it != config.end() && !it->is_null()) {
-    ids = it->is_array() ? it->get<std::vector<int64_t>>()
-                         : std::vector<int64_t>{it->get<int64_t>()};
-  }
+  std::vector<int64_t> ids = read_stop_tokens(folder);
   for (uint32_t stop : stops) {
     if (std::ranges::find(ids, int64_t{stop}) == ids.end()) {
       ids.push_back(stop);

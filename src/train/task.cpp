@@ -50,6 +50,7 @@ void Task::check_settings(bool needs_out, Problems problems) {
   if (!options_.model.empty()) {
     try {
       source_ = find_model(options_.model);
+      read_stop_tokens(source_.folder()); // the end of a run is no time to fail
     } catch (const DataError&) {
       problems.throw_if_any<ConfigError>("config");
       throw;

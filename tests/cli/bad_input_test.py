@@ -127,6 +127,13 @@ class BadInputTest(CliTest):
         os.truncate(weights, 1000)
         self.refuse(3, "--model", folder, parts=["model.safetensors", "Restore"])
 
+    def test_generation_config(self):
+        # It is read when the result is written, and looked at before the first step.
+        for text, what in (('{"eos_token_id": 3', "is not valid JSON"),
+                           ('{"eos_token_id": "</s>"}', '"eos_token_id"')):
+            path = self.write("generation_config.json", text)
+            self.refuse(3, parts=[path, what])
+
     def test_out_is_not_overwritten(self):
         self.train("run", "--steps", 1)
         before = self.model_bytes("run")
