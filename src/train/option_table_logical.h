@@ -74,9 +74,9 @@ void visit_logical(Options& o, Visitor&& v) {
     o.train_embeddings,
     "added|TOKEN...",
     "beside LoRA also train the embeddings of these tokens (their rows of "
-    "embedding and head; names or ids), such as those of a chat template that "
-    "the model does not know; added: all that were added to the tokenizer "
-    "(without names, too)");
+    "embedding and head), such as those of a chat template that the model does "
+    "not know; added: all that were added to the tokenizer (without names, "
+    "too)");
   v("seq-len",
     o.seq_len,
     "T",

@@ -37,6 +37,20 @@ std::vector<Dataset> hold_back(
   return held;
 }
 
+/// By its name, or of bytes, which have none, by its number.
+std::optional<uint32_t> find_token(
+    const Vocabulary& vocabulary,
+    const std::string& name) {
+  if (vocabulary.tokenizer()) {
+    return vocabulary.tokenizer()->id_of(name);
+  }
+  uint32_t number = 0;
+  const char* end = name.data() + name.size();
+  const bool whole =
+      !name.empty() && std::from_chars(name.data(), end, number).ptr == end;
+  return whole ? std::optional(number) : std::nullopt;
+}
+
 } // namespace
 
 std::shared_ptr<const Corpus> Task::open_corpus(
@@ -97,13 +111,7 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
       }
       continue;
     }
-    auto id = vocabulary.tokenizer() ? vocabulary.tokenizer()->id_of(name)
-                                     : std::nullopt;
-    if (uint32_t number = 0; !id && !name.empty() &&
-        std::from_chars(name.data(), name.data() + name.size(), number).ptr ==
-            name.data() + name.size()) {
-      id = number;
-    }
+    const auto id = find_token(vocabulary, name);
     if (id && *id < source_.config.vocab_size) {
       ids.insert(*id);
     } else {
@@ -115,7 +123,7 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
                    "first: resize_token_embeddings() in transformers",
                    *id,
                    source_.config.vocab_size)
-             : "is neither a token of the model's tokenizer nor an id"));
+             : "is no token"));
     }
   }
   problems.throw_if_any<ConfigError>("config");

@@ -249,12 +249,15 @@ class FineTuningTest(CliTest):
                 ("none", (), None),
                 ("bare", ("--train-embeddings",), added),
                 ("added", ("--train-embeddings", "added"), added),
-                ("named", ("--train-embeddings", "<|eot_id|>", 7), [7, 424])):
+                ("named", ("--train-embeddings", "<|eot_id|>", "7"), [22, 424])):
             self.train(out, *args, *flags)
             self.assertEqual(config(out).get("trainable_token_indices"), want, out)
         self.run_accrue("train", "--out", self.path("bare"), "--resume", "--steps", 2)
         done = self.train("run", *args, "--train-embeddings", "<|nothing|>", 425, expect=2)
-        self.assert_error(done, "<|nothing|> is neither a token", "425 is token 425, and the model",
+        self.assert_error(done, "<|nothing|> is no token", "425 is no token")
+        done = self.train("run", "--model", self.base, "--steps", 1, "--lora-rank", 2,
+                          "--train-embeddings", 300, expect=2)
+        self.assert_error(done, "300 is token 300, and the model has 256 embeddings",
                           "resize_token_embeddings()")
         done = self.train("run", "--steps", 1, "--train-embeddings", expect=2)
         self.assert_error(done, "--train-embeddings needs --lora-rank")
