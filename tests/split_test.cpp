@@ -130,6 +130,39 @@ TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
   }
 }
 
+TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
+  torch::manual_seed(7);
+  RaggedBatch batch = random_batch(config_, 12);
+  Transformer model(config_, Dtype::kFp32, 1);
+  auto want = gradients(model, batch, 5);
+  Window window(model.parameters());
+  auto zero_grad = [&](bool to_none) {
+    for (const at::Tensor& parameter : model.parameters()) {
+      at::Tensor& grad = parameter.mutable_grad();
+      if (to_none) {
+        grad.reset();
+      } else {
+        grad.zero_();
+      }
+    }
+  };
+  for (bool to_none : {true, false}) {
+    zero_grad(to_none);
+    for (Range part : split_range(12, 5)) {
+      window.add(testing::loss(model, batch.part(part)));
+    }
+    window.normalize();
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(window.gradients()[i].equal(want[i])) << i;
+    }
+    window.begin();
+    window.add(testing::loss(model, batch.part({0, 5})));
+    zero_grad(to_none);
+    EXPECT_THROW(window.add(testing::loss(model, batch.part({5, 12}))), Error);
+    window.begin();
+  }
+}
+
 TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
   torch::manual_seed(3);
   Transformer model(config_, Dtype::kFp32, 1);

@@ -425,6 +425,9 @@ TEST(PackedWeightTest, IsMadeOnceUntilTheWeightChanges) {
   optimizer.step(gradients);
   linear(x, layer, Type::kBf16, y);
   EXPECT_LT(y.abs().max().item<double>(), 1e-3); // 1 - 1, three times
+  weight.set_data(torch::full({3, 64}, 2.0)); // which is no write
+  linear(x, layer, Type::kBf16, y);
+  EXPECT_TRUE(y.equal(torch::full({2, 64}, 6.0)));
 }
 
 TEST(WindowAliasTest, GradientsOfTensorsOnOneMemoryAreOneGradient) {

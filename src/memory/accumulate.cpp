@@ -65,10 +65,11 @@ class Snapshot {
   std::vector<at::Tensor> random_;
 };
 
+/// Of what is trained.
 uint64_t bytes_of(const std::vector<at::Tensor>& tensors) {
   uint64_t bytes = 0;
   for (const at::Tensor& tensor : tensors) {
-    bytes += tensor.nbytes();
+    bytes += tensor.requires_grad() ? tensor.nbytes() : 0;
   }
   return bytes;
 }
@@ -113,12 +114,7 @@ Accumulate::Accumulate(
         memory::Retreat(std::min(*options.micro_batch, options.global_batch));
     sizes_->settled = true;
   }
-  device_ = window_.parameters().front().device();
-  if (options.memory && !device_.is_cpu()) {
-    throw ConfigError(
-        "[accumulate] a budget can be held on the CPU only. Leave memory out: "
-        "the device's own limit counts.");
-  }
+  device();
   if (!optimizer_has_state) {
     optimizer_bytes_ = 2 * bytes_of(window_.parameters()); // as for AdamW
   }
@@ -135,6 +131,17 @@ Accumulate::~Accumulate() {
   }
 }
 
+/// Where the model is now: it may have been moved.
+at::Device Accumulate::device() const {
+  const at::Device device = window_.parameters().front().device();
+  if (options_.memory && !device.is_cpu()) {
+    throw ConfigError(
+        "[accumulate] a budget can be held on the CPU only. Leave memory out: "
+        "the device's own limit counts.");
+  }
+  return device;
+}
+
 int64_t Accumulate::micro_batch() const {
   return sizes_->current.now();
 }
@@ -148,7 +155,7 @@ StepReport Accumulate::run(int64_t samples, const LossOf& loss_of) {
         options_.global_batch));
   }
   window_.begin(); // an error may have left something of the last
-  const Snapshot before(buffers_, device_);
+  const Snapshot before(buffers_, device());
   while (!try_window(samples, loss_of)) {
     before.restore();
     ++rollbacks_;

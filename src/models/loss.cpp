@@ -11,6 +11,8 @@
 #include "models/blocks.h"
 #include "models/graph.h"
 #include "models/pass_state.h"
+#include "tensor/raw.h"
+#include "tensor/version.h"
 
 namespace accrue {
 
@@ -41,6 +43,16 @@ at::Tensor Pass::run_head(
   const Weights& w = *s.weights;
   auto statistics = tensor::make_statistics(w.final_norm, x);
   at::Tensor losses = at::zeros_like(weights);
+  for (const at::Tensor& parameter :
+       {w.head.weight,
+        w.head.rows ? w.head.rows->values : at::Tensor(),
+        w.final_norm.weight,
+        w.final_norm.bias}) {
+    // Also where all weights are 0: a gradient of zeros is one, too.
+    if (dx.defined() && tensor::gradient_of(parameter).defined()) {
+      ++tensor::num_folds;
+    }
+  }
   for (const Chunk& chunk :
        tensor::segment_chunks(s.batch.offsets, s.compute(), kChunkTokens)) {
     if (chunk.of(weights).count_nonzero().item<int64_t>() == 0) {

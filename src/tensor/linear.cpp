@@ -6,11 +6,13 @@
 
 #include "tensor/ops.h"
 #include "tensor/raw.h"
+#include "tensor/version.h"
 
 namespace accrue::tensor {
 
 struct PackedWeight {
   at::Tensor bytes;
+  at::Tensor weight; // on the memory that was packed
   uint32_t version = 0; // of the weight
 };
 
@@ -36,13 +38,14 @@ const void* packed(const Linear& linear, const Gemm& gemm) {
     return nullptr;
   }
   PackedWeight& copy = *linear.packed;
-  uint32_t version = linear.weight._version();
-  if (!copy.bytes.defined() || copy.version != version) {
+  if (!copy.bytes.defined() ||
+      !unchanged(linear.weight, copy.weight, copy.version)) {
     if (!copy.bytes.defined()) {
       copy.bytes = at::empty({static_cast<int64_t>(bytes)}, at::kByte);
     }
     k.pack(gemm.k, gemm.n, gemm.compute, gemm.b, copy.bytes.mutable_data_ptr());
-    copy.version = version;
+    copy.weight = linear.weight.detach();
+    copy.version = version_of(linear.weight);
   }
   return copy.bytes.const_data_ptr();
 }

@@ -17,6 +17,7 @@
 #include "accrue/core/random.h"
 #include "core/functions.h"
 #include "tensor/raw.h"
+#include "tensor/version.h"
 
 namespace accrue::tensor {
 namespace {
@@ -62,6 +63,7 @@ at::Tensor gradient_of(const at::Tensor& parameter) {
   if (!grad.defined()) {
     grad = at::zeros_like(parameter.detach());
   }
+  count_write(grad);
   return grad;
 }
 

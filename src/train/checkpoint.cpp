@@ -58,6 +58,15 @@ void check_manifest(const fs::path& folder, bool adapters) {
   }
 }
 
+/// Every parameter of a model has its part in every update: none is missed.
+TensorMap state_of(const Optimizer& optimizer) {
+  TensorMap state = optimizer.state();
+  std::erase_if(state, [](const auto& named) {
+    return named.first.ends_with(".missed");
+  });
+  return state;
+}
+
 /// Loads a checkpoint whose bytes are known to be good.
 void load(
     const fs::path& folder,
@@ -92,7 +101,7 @@ void load(
     }
   }
   load_weights(folder, model);
-  load_safetensors(folder / kOptimizer, optimizer.state());
+  load_safetensors(folder / kOptimizer, state_of(optimizer));
   optimizer.set_steps(state.at("optimizer_steps").get<int64_t>());
 }
 
@@ -150,7 +159,7 @@ void Checkpoints::save(
   // Also where a run that was resumed has saved before.
   io::replace_directory(path(step), [&](const fs::path& folder) {
     save_weights(folder, model, source_);
-    save_safetensors(folder / kOptimizer, optimizer.state());
+    save_safetensors(folder / kOptimizer, state_of(optimizer));
     io::OrderedJson state;
     state["format"] = kFormat;
     state["step"] = step;

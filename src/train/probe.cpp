@@ -172,7 +172,10 @@ class Prober {
   /// An update that changes nothing: learning rate 0, a state of no use.
   void measure_commit() {
     optimizer_->set_learning_rate(0);
-    std::vector<at::Tensor> gradients = window_.gradients();
+    std::vector<at::Tensor> gradients;
+    for (const at::Tensor& parameter : optimizer_->parameters()) {
+      gradients.push_back(parameter.grad());
+    }
     {
       at::NoGradGuard no_grad;
       for (at::Tensor& gradient : gradients) {

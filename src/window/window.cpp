@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <functional>
 #include <set>
 #include <utility>
 
 #include "accrue/core/error.h"
 #include "tensor/ops.h"
+#include "tensor/version.h"
 
 namespace accrue {
 namespace {
@@ -45,30 +46,28 @@ std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
 
 Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
     : parameters_(std::move(parameters)), options_(options) {
-  std::erase_if(
-      parameters_, [](const at::Tensor& p) { return !p.requires_grad(); });
-  if (parameters_.empty()) {
+  if (std::none_of(parameters_.begin(), parameters_.end(), [](const auto& p) {
+        return p.requires_grad();
+      })) {
     throw Error(
         "[window] no parameter requires a gradient. Nothing can be trained; "
         "call requires_grad_() on what should be.");
   }
   std::set<const void*> seen;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!seen.insert(parameters_[i].unsafeGetTensorImpl()).second) {
+  size_t i = 0;
+  std::erase_if(parameters_, [&](const at::Tensor& p) {
+    const bool twice = !seen.insert(p.unsafeGetTensorImpl()).second;
+    if (twice && p.requires_grad()) {
       throw Error(fmt::format(
           "[window] parameter {} is in the list twice. Give a tied parameter "
           "once.",
           i));
     }
-  }
-  std::map<const void*, size_t> first;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    const void* memory =
-        parameters_[i].numel() > 0 ? parameters_[i].const_data_ptr() : nullptr;
-    owners_.push_back(
-        memory != nullptr ? first.emplace(memory, i).first->second : i);
-  }
+    ++i;
+    return twice;
+  });
   accumulators_.resize(parameters_.size());
+  versions_.resize(parameters_.size());
   last_good_.resize(parameters_.size());
   begin();
 }
@@ -77,15 +76,18 @@ void Window::begin() {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& grad = parameters_[i].mutable_grad();
-    if (!direct(i)) {
-      grad.reset();
+    at::Tensor& sums = accumulators_[i];
+    if (direct(i) && grad.defined()) {
+      sums = grad;
     }
-    for (at::Tensor* sums : {&accumulator(i), &last_good_[i]}) {
-      if (sums->defined()) {
-        sums->zero_();
-      }
+    settle(i);
+    grad = direct(i) ? sums : at::Tensor();
+    if (sums.defined()) {
+      sums.zero_();
     }
   }
+  added_.assign(parameters_.size(), false);
+  mark();
   state_ = State::kOpen;
   loss_sum_ = weight_ = 0;
   micro_batches_ = skipped_ = 0;
@@ -96,14 +98,11 @@ bool Window::direct(size_t i) const {
   return dtype == at::kFloat || dtype == at::kDouble;
 }
 
-at::Tensor& Window::accumulator(size_t i) {
-  return direct(i) ? parameters_[i].mutable_grad() : accumulators_[i];
-}
-
 std::vector<at::Tensor> Window::parameters() const {
   std::vector<at::Tensor> parameters;
+  const std::vector<size_t> owners = this->owners();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (owners_[i] == i) {
+    if (owners[i] == i) {
       parameters.push_back(parameters_[i]);
     }
   }
@@ -120,13 +119,18 @@ bool Window::add(const LossSum& loss) {
   double weight = loss.weight.value;
   double sum = loss.sum.numel() == 1 ? loss.sum.item<double>() : 0;
   check(loss, sum);
+  check_parameters();
+  // Built-in models fold while the loss is computed.
+  check_gradients(tensor::num_folds - folds_);
   ++micro_batches_;
   const bool skips = options_.on_nonfinite == OnNonFinite::kSkip;
   bool good = weight == 0 || std::isfinite(sum);
   if (weight > 0 && good) {
     loss.sum.backward();
-    fold();
-    good = !skips || finite();
+  }
+  const std::vector<bool> folded = fold();
+  if (weight > 0 && good && skips) {
+    good = finite();
   }
   if (!good && !skips) {
     throw NonFiniteError(fmt::format(
@@ -138,11 +142,18 @@ bool Window::add(const LossSum& loss) {
   if (good && weight > 0) {
     loss_sum_ += sum;
     weight_ += weight;
+    std::transform(
+        folded.begin(),
+        folded.end(),
+        added_.begin(),
+        added_.begin(),
+        std::logical_or<>());
   }
   skipped_ += good ? 0 : 1;
   if (skips) {
     good ? remember() : restore();
   }
+  mark();
   state_ = State::kOpen;
   return good;
 }
@@ -172,43 +183,45 @@ void Window::check(const LossSum& loss, double sum) const {
   }
 }
 
-/// Moves gradients that autograd did not accumulate in place.
-void Window::fold() {
+/// Takes in what backward and the loss have added, and says where.
+std::vector<bool> Window::fold() {
   at::NoGradGuard no_grad;
+  std::vector<bool> folded;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     at::Tensor& grad = parameters_[i].mutable_grad();
-    if (direct(i) || !grad.defined()) {
+    at::Tensor& sums = accumulators_[i];
+    if (direct(i)) {
+      folded.push_back(
+          !grad.is_same(sums) || tensor::version_of(sums) != versions_[i]);
+      sums = grad;
       continue;
     }
-    at::Tensor& accumulator = accumulators_[i];
-    if (accumulator.defined()) {
-      accumulator.add_(grad);
-    } else {
-      bool wide = grad.scalar_type() == at::kDouble;
-      accumulator = grad.to(wide ? at::kDouble : at::kFloat);
+    // Autograd did not accumulate it in place.
+    folded.push_back(grad.defined());
+    if (grad.defined() && sums.defined()) {
+      sums.add_(grad);
+    } else if (grad.defined()) {
+      sums = grad.to(at::kFloat);
     }
     grad.reset();
   }
+  return folded;
 }
 
-bool Window::finite() {
-  std::vector<at::Tensor> sums;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    sums.push_back(accumulator(i));
-  }
-  return std::isfinite(global_norm(sums));
+bool Window::finite() const {
+  return std::isfinite(global_norm(accumulators_));
 }
 
 void Window::remember() {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!accumulator(i).defined()) {
+    if (!added_[i]) {
       continue;
     }
     if (last_good_[i].defined()) {
-      last_good_[i].copy_(accumulator(i));
+      last_good_[i].copy_(accumulators_[i]);
     } else {
-      last_good_[i] = accumulator(i).clone();
+      last_good_[i] = accumulators_[i].clone();
     }
   }
 }
@@ -217,22 +230,20 @@ void Window::remember() {
 void Window::restore() {
   at::NoGradGuard no_grad;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!accumulator(i).defined()) {
-      continue;
-    }
-    if (last_good_[i].defined()) {
-      accumulator(i).copy_(last_good_[i]);
-    } else {
-      accumulator(i).zero_();
+    if (added_[i]) {
+      accumulators_[i].copy_(last_good_[i]);
+    } else if (accumulators_[i].defined()) {
+      accumulators_[i].zero_();
     }
   }
 }
 
 std::vector<at::Tensor> Window::gradients() const {
   std::vector<at::Tensor> gradients;
+  const std::vector<size_t> owners = this->owners();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (owners_[i] == i) {
-      gradients.push_back(direct(i) ? parameters_[i].grad() : accumulators_[i]);
+    if (owners[i] == i) {
+      gradients.push_back(added_[i] ? accumulators_[i] : at::Tensor());
     }
   }
   return gradients;
@@ -240,17 +251,29 @@ std::vector<at::Tensor> Window::gradients() const {
 
 void Window::merge_aliases() {
   at::NoGradGuard no_grad;
+  const std::vector<size_t> owners = this->owners();
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    at::Tensor& part = accumulator(i);
-    if (owners_[i] == i || !part.defined()) {
+    if (owners[i] == i || !added_[i]) {
       continue;
     }
-    at::Tensor& whole = accumulator(owners_[i]);
+    at::Tensor& whole = accumulators_[owners[i]];
     if (whole.defined()) {
-      whole.add_(part);
-      part.zero_();
+      whole.add_(accumulators_[i]);
     } else {
-      std::swap(whole, part);
+      std::swap(whole, accumulators_[i]);
+    }
+    added_[owners[i]] = true;
+    added_[i] = false;
+  }
+}
+
+/// Leaves `.grad` to those that have a gradient: LibTorch's optimizers would
+/// take zeros for one.
+void Window::hide_others() {
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    if (direct(i)) {
+      parameters_[i].mutable_grad() =
+          added_[i] ? accumulators_[i] : at::Tensor();
     }
   }
 }
@@ -265,6 +288,8 @@ StepReport Window::normalize(const CommitOptions& options) {
         state_ == State::kOpen ? "Add at least one micro-batch."
                                : "Call begin() and repeat the window."));
   }
+  check_parameters();
+  check_gradients(/*folds=*/0);
   StepReport report{
       .loss = loss_sum_ / weight_,
       .weight = weight_,
@@ -279,6 +304,7 @@ StepReport Window::normalize(const CommitOptions& options) {
   }
   state_ = State::kNormalized;
   merge_aliases();
+  hide_others();
   if (weight_ == 0) {
     return report; // everything was skipped
   }
@@ -311,7 +337,7 @@ void Window::scale(double divisor) {
 StepReport Window::commit(Optimizer& optimizer, const CommitOptions& options) {
   StepReport report = normalize(options);
   if (report.weight > 0) {
-    optimizer.step(gradients());
+    optimizer.step(gradients_for(optimizer.parameters()));
   }
   begin();
   return report;
@@ -322,6 +348,12 @@ StepReport Window::commit(
     const CommitOptions& options) {
   StepReport report = normalize(options);
   if (report.weight > 0) {
+    std::vector<at::Tensor> stepped;
+    for (const auto& group : optimizer.param_groups()) {
+      stepped.insert(
+          stepped.end(), group.params().begin(), group.params().end());
+    }
+    gradients_for(stepped); // its checks
     expose_gradients();
     optimizer.step();
   }
@@ -332,7 +364,7 @@ StepReport Window::commit(
 /// Puts the gradients where LibTorch's optimizers look for them.
 void Window::expose_gradients() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!direct(i) && accumulators_[i].defined()) {
+    if (!direct(i) && added_[i]) {
       parameters_[i].mutable_grad() =
           accumulators_[i].to(parameters_[i].scalar_type());
     }

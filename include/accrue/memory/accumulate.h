@@ -97,6 +97,7 @@ class Accumulate {
       bool optimizer_has_state,
       const AccumulateOptions& options);
 
+  at::Device device() const;
   StepReport run(int64_t samples, const LossOf& loss_of);
   bool try_window(int64_t samples, const LossOf& loss_of);
   void learn(int64_t size, uint64_t peak_bytes, double seconds);
@@ -106,7 +107,6 @@ class Accumulate {
   std::vector<at::Tensor> buffers_;
   Commit commit_;
   AccumulateOptions options_;
-  at::Device device_ = at::kCPU;
   std::unique_ptr<struct MicroBatchSizes> sizes_;
   uint64_t limit_bytes_ = 0; // of tensors; 0 = none
   uint64_t optimizer_bytes_ = 0; // still to come with its first step

@@ -15,6 +15,11 @@ namespace accrue {
 /// bf16 and fp16 parameters an fp32 master copy takes the updates.
 ///
 /// Parameters that share their memory are one parameter: the first stays.
+///
+/// Parameters may be loaded, frozen and unfrozen at any time, and given other
+/// memory of the same shape and dtype. A master copy follows what LibTorch
+/// counts as a write: copy_() without gradients, say, but not through data().
+/// What is frozen takes no state until it has a gradient.
 class Optimizer {
  public:
   explicit Optimizer(std::vector<at::Tensor> parameters);
@@ -22,7 +27,9 @@ class Optimizer {
 
   /// One update with the current learning rate. `gradients[i]` belongs to
   /// `parameters()[i]`, in the dtype of the state; an undefined one leaves its
-  /// parameter as it is.
+  /// parameter as it is, and this is no update of it. Throws Error for a
+  /// gradient of another shape, or a parameter that was moved or reshaped;
+  /// nothing has been updated then.
   void step(std::span<const at::Tensor> gradients);
 
   double learning_rate() const {
@@ -49,12 +56,16 @@ class Optimizer {
   }
 
  protected:
-  /// Zeros shaped like every parameter, saved and loaded as `slot`.
+  /// Zeros shaped like every parameter that has a state, saved and loaded as
+  /// `slot`.
   std::vector<at::Tensor>& add_slot(const std::string& slot);
 
   /// Updates targets()[i] from gradients[i] for every defined gradient;
   /// steps() already counts this update.
   virtual void update(std::span<const at::Tensor> gradients) = 0;
+
+  /// Updates of parameter i: steps() without those that it had no gradient in.
+  int64_t updates(size_t i) const;
 
   /// What takes the updates: the parameter itself or its fp32 master copy.
   const std::vector<at::Tensor>& targets() const {
@@ -62,8 +73,15 @@ class Optimizer {
   }
 
  private:
+  void make_state(size_t i);
+  void refresh(size_t i);
+  bool has_master(size_t i) const;
+
   std::vector<at::Tensor> parameters_;
+  std::vector<at::Tensor> aliases_; // of parameters, as the last step left them
+  std::vector<uint32_t> versions_; // then
   std::vector<at::Tensor> targets_;
+  std::vector<at::Tensor> missed_; // int64, steps without a gradient
   std::map<std::string, std::vector<at::Tensor>> slots_;
   double learning_rate_ = 0;
   int64_t steps_ = 0;

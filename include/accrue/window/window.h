@@ -84,7 +84,14 @@ struct StepReport {
 /// That is how a tied weight is used at two places whose gradients are made at
 /// different times.
 ///
-/// Not thread-safe. Parameters that don't require gradients are left out.
+/// A parameter that got no gradient in a window is left alone, as one big batch
+/// leaves it: no decay, no momentum. So is a frozen one. Between windows
+/// parameters may be frozen, unfrozen, tied, loaded and moved.
+///
+/// Gradients belong to the window from its first add() to commit: Error for
+/// one that was written or replaced by others. Before it zero_grad() is fine.
+///
+/// Not thread-safe.
 class Window {
  public:
   explicit Window(
@@ -108,8 +115,8 @@ class Window {
   StepReport normalize(const CommitOptions& options = {});
 
   /// normalize(), one optimizer step, begin(). If every micro-batch was
-  /// skipped there is no step. The optimizer must have been given
-  /// parameters() of this window.
+  /// skipped there is no step. Throws Error unless the optimizer was given
+  /// the parameters of this window.
   StepReport commit(Optimizer& optimizer, const CommitOptions& options = {});
 
   /// The same for LibTorch's optimizers, which read `.grad`.
@@ -117,31 +124,52 @@ class Window {
       torch::optim::Optimizer& optimizer,
       const CommitOptions& options = {});
 
-  /// The parameters that take part, in the order given.
+  /// The parameters in the order given, frozen ones included, of those that
+  /// share their memory the first.
   std::vector<at::Tensor> parameters() const;
 
   /// The accumulated (after normalize(): divided and clipped) gradients, in
-  /// fp32 or fp64, undefined where a parameter has had none so far.
+  /// fp32 or fp64, undefined where a parameter has had none in this window.
   std::vector<at::Tensor> gradients() const;
 
  private:
   enum class State { kOpen, kNormalized, kFailed };
 
+  /// A parameter as a window finds it, and must find it to its end.
+  struct Found {
+    const void* memory;
+    at::ScalarType dtype;
+    bool trained;
+
+    bool operator==(const Found&) const = default;
+  };
+
   /// The parameter's `.grad` is its accumulator.
   bool direct(size_t i) const;
-  at::Tensor& accumulator(size_t i);
-  void merge_aliases();
+  std::vector<Found> look() const;
+  std::vector<size_t> owners() const;
+  std::vector<at::Tensor> gradients_for(
+      const std::vector<at::Tensor>& stepped) const;
+  void settle(size_t i);
   void check(const LossSum& loss, double sum) const;
-  void fold();
-  bool finite();
+  void check_parameters();
+  void check_gradients(uint64_t folds);
+  std::vector<bool> fold();
+  void mark();
+  void merge_aliases();
+  bool finite() const;
   void remember();
   void restore();
   void scale(double divisor);
+  void hide_others();
   void expose_gradients();
 
   std::vector<at::Tensor> parameters_;
-  std::vector<size_t> owners_; // of each: itself, or the first on its memory
-  std::vector<at::Tensor> accumulators_; // undefined where direct
+  std::vector<Found> found_; // by the first add()
+  std::vector<at::Tensor> accumulators_; // where direct, the same as `.grad`
+  std::vector<uint32_t> versions_; // of them, as this window left them
+  uint64_t folds_ = 0; // then
+  std::vector<bool> added_; // something that was kept, in this window
   std::vector<at::Tensor> last_good_; // copies, for OnNonFinite::kSkip
   WindowOptions options_;
   State state_ = State::kOpen;
