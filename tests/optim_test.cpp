@@ -73,16 +73,16 @@ TEST(AdamWTest, ParameterWithoutGradientIsLeftAloneAsByLibTorch) {
   torch::optim::AdamW reference(
       theirs, torch::optim::AdamWOptions(0.1).weight_decay(0.3));
   auto gradients = [&](int step) {
-    std::vector<at::Tensor> gradients;
+    std::vector<at::Tensor> list;
     for (int i = 0; i < 3; ++i) {
-      gradients.push_back(torch::randn({3, 2}, torch::kDouble));
+      list.push_back(torch::randn({3, 2}, torch::kDouble));
       if (step % (i + 1) != i) {
-        gradients.back().reset();
+        list.back().reset();
       }
-      theirs[static_cast<size_t>(i)].mutable_grad() = gradients.back();
+      theirs[static_cast<size_t>(i)].mutable_grad() = list.back();
     }
     reference.step();
-    return gradients;
+    return list;
   };
   for (int step = 0; step < 6; ++step) {
     adamw.step(gradients(step));

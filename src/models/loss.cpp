@@ -11,7 +11,6 @@
 #include "models/blocks.h"
 #include "models/graph.h"
 #include "models/pass_state.h"
-#include "tensor/raw.h"
 #include "tensor/version.h"
 
 namespace accrue {

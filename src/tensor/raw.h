@@ -21,10 +21,6 @@ inline void* mutable_row_of(const at::Tensor& x, int64_t i) {
       static_cast<size_t>(i * x.stride(0)) * x.element_size();
 }
 
-/// The accumulator of a parameter, zeros at first: its `.grad`, to be added to.
-/// Undefined if it is not trained.
-at::Tensor gradient_of(const at::Tensor& parameter);
-
 /// gradients[i] += sums[0][i], then sums[1][i], … of sums [pieces, kinds,
 /// width].
 void add_in_order(

@@ -26,6 +26,10 @@ inline void count_write(const at::Tensor& tensor) {
   }
 }
 
+/// The accumulator of a parameter, zeros at first: its `.grad`, to be added to.
+/// Undefined if it is not trained.
+at::Tensor gradient_of(const at::Tensor& parameter);
+
 /// The same elements in the same order.
 inline bool same_layout(const at::Tensor& a, const at::Tensor& b) {
   return a.sizes() == b.sizes() && a.strides() == b.strides() &&
