@@ -126,8 +126,7 @@ void Optimizer::step(std::span<const at::Tensor> gradients) {
     if (gradients[i].sizes() != parameters_[i].sizes()) {
       throw Error(fmt::format(
           "[optimizer] gradient {} has the shape [{}], its parameter [{}]. "
-          "Give "
-          "the window and the optimizer the same list.",
+          "Give the window and the optimizer the same list.",
           i,
           fmt::join(gradients[i].sizes(), ", "),
           fmt::join(parameters_[i].sizes(), ", ")));
