@@ -101,6 +101,26 @@ TEST(AdamWTest, ParameterWithoutGradientIsLeftAloneAsByLibTorch) {
   }
 }
 
+TEST(AdamWTest, SliceOfATensorIsUpdatedAloneAsByLibTorch) {
+  torch::manual_seed(5);
+  at::Tensor whole = torch::randn({4, 6}, torch::kFloat);
+  at::Tensor before = whole.clone();
+  at::Tensor slice = whole.narrow(1, 2, 3).requires_grad_();
+  at::Tensor theirs = slice.detach().clone().requires_grad_();
+  AdamW adamw({slice}, {.lr = 0.1, .weight_decay = 0.3});
+  torch::optim::AdamW reference(
+      {theirs}, torch::optim::AdamWOptions(0.1).weight_decay(0.3));
+  for (int step = 0; step < 4; ++step) {
+    at::Tensor gradient = torch::randn({4, 3});
+    theirs.mutable_grad() = gradient;
+    adamw.step(std::array{gradient});
+    reference.step();
+  }
+  expect_near(slice.detach(), theirs.detach(), 1e-6, "slice");
+  EXPECT_TRUE(whole.narrow(1, 0, 2).equal(before.narrow(1, 0, 2)));
+  EXPECT_TRUE(whole.narrow(1, 5, 1).equal(before.narrow(1, 5, 1)));
+}
+
 TEST(SgdTest, MomentumClosedForm) {
   at::Tensor x = torch::zeros({1}, torch::kDouble).requires_grad_();
   Sgd sgd({x}, {.lr = 0.1, .momentum = 0.5});

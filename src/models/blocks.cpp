@@ -9,6 +9,7 @@
 #include "models/graph.h"
 #include "models/heads.h"
 #include "models/pass_state.h"
+#include "tensor/version.h"
 
 namespace accrue {
 namespace {
@@ -44,10 +45,10 @@ void Weights::place_rows() {
   auto place = [](const tensor::TrainedRows* rows,
                   const at::Tensor& table,
                   int64_t& placed) {
-    if (rows != nullptr && rows->values._version() != placed) {
+    if (rows != nullptr && tensor::version_of(rows->values) != placed) {
       table.detach().index_copy_(
           0, rows->ids, rows->values.detach().to(table.scalar_type()));
-      placed = rows->values._version();
+      placed = tensor::version_of(rows->values);
     }
   };
   // Tied ones are the same values in the same table, which is done once.

@@ -50,8 +50,10 @@ void Optimizer::make_state(size_t i) {
   aliases_[i] = parameter.detach(); // shares memory
   versions_[i] = tensor::version_of(parameter);
   const at::ScalarType dtype = state_dtype(parameter);
-  targets_[i] =
-      parameter.scalar_type() == dtype ? aliases_[i] : aliases_[i].to(dtype);
+  // Kernels go through memory without gaps: a slice has a copy, too.
+  const bool own = parameter.scalar_type() == dtype &&
+      parameter.is_non_overlapping_and_dense();
+  targets_[i] = own ? aliases_[i] : aliases_[i].to(dtype).contiguous();
   missed_[i] = at::full({}, steps_, at::kLong);
   for (auto& [slot, tensors] : slots_) {
     tensors[i] = at::zeros_like(targets_[i]);

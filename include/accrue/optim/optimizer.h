@@ -12,7 +12,8 @@ namespace accrue {
 
 /// Updates parameters in place from gradients that a Window has summed,
 /// divided and clipped. State is kept in fp32 (fp64 for fp64 parameters); for
-/// bf16 and fp16 parameters an fp32 master copy takes the updates.
+/// bf16 and fp16 parameters an fp32 master copy takes the updates, for slices
+/// of other tensors a copy without gaps.
 ///
 /// Parameters that share their memory are one parameter: the first stays.
 ///
