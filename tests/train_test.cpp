@@ -104,6 +104,13 @@ TEST(WatchTest, NoticesWhatLeavesTheBandAndNothingElse) {
   bad.loss = 0.1;
   bad.grad_norm = 200;
   EXPECT_EQ(watch.look(bad).size(), 2U);
+  bad.grad_norm = 0;
+  EXPECT_TRUE(watch.look(bad).empty()) << "outside already";
+  watch.look(step(122));
+  bad.loss = step(123).loss;
+  found = watch.look(bad);
+  ASSERT_EQ(found.size(), 1U);
+  expect_contains(found[0], "the gradient norm is");
   bad.loss = NAN; // what to do about it is --on-nonfinite's
   EXPECT_TRUE(watch.look(bad).empty());
   Watch early;

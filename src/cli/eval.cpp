@@ -212,6 +212,10 @@ void print_people(const EvalOptions& options, const std::vector<Subject>& all) {
   fmt::print(
       "\nloss        {:.4f}  {}\n", all[1].total.mean(), options.compare);
   const auto result = compare(subject.losses, all[1].losses);
+  if (result && std::isnan(result->difference)) {
+    fmt::print("a loss that is no number can't be compared\n");
+    return;
+  }
   if (!result) {
     fmt::print("one sample tells nothing of how sure the difference is\n");
     return;

@@ -110,7 +110,7 @@ Account make_account(const Task& task, const MemoryPlan& plan) {
   }
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
   for (const auto& [name, tensor] : optimizer->state()) {
-    account.optimizer_bytes += tensor.nbytes();
+    account.optimizer_bytes += tensor.dim() > 0 ? tensor.nbytes() : 0; // counts
   }
   account.program_bytes = plan.table.program_bytes;
   account.rows = make_rows(task, plan);

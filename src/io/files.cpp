@@ -311,9 +311,21 @@ void replace_directory(
     make_directory(temporary);
     write(temporary);
     sync_directory(temporary);
-    fs::remove_all(folder);
-    fs::rename(temporary, folder);
+    if (!fs::exists(folder)) {
+      fs::rename(temporary, folder);
+    } else if (
+        ::renameat2(
+            AT_FDCWD,
+            temporary.c_str(),
+            AT_FDCWD,
+            folder.c_str(),
+            RENAME_EXCHANGE) != 0) {
+      // File systems that can't exchange have a moment without either.
+      fs::remove_all(folder);
+      fs::rename(temporary, folder);
+    }
     sync_directory(folder.parent_path());
+    fs::remove_all(temporary); // the old one
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);

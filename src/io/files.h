@@ -116,7 +116,8 @@ void sync_directory(const std::filesystem::path& directory);
 void make_directory(const std::filesystem::path& directory);
 
 /// Makes `folder` anew with what write(temporary folder) puts there: readers
-/// see the old one or the whole new one, and an exception leaves the old one.
+/// see the old one or the whole new one at any time, and so does who comes
+/// after a crash. An exception leaves the old one.
 void replace_directory(
     const std::filesystem::path& folder,
     const std::function<void(const std::filesystem::path& temporary)>& write);

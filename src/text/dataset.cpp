@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <compare>
 #include <utility>
 
 #include "io/hash.h"
@@ -67,28 +66,27 @@ Dataset::Dataset(
 Dataset::Split Dataset::split(
     double fraction,
     const std::function<void(uint64_t, uint64_t)>& progress) const {
-  struct Hashed {
-    uint64_t hash = 0;
-    uint64_t id = 0;
-    auto operator<=>(const Hashed&) const = default;
-  };
-  std::vector<Hashed> all(size());
+  std::vector<uint64_t> hashes(size()); // of 53 bits, as fractions have
   for (uint64_t i = 0; i < size(); ++i) {
-    all[i] = {hash_of(sample(i)), id_of(i)};
+    hashes[i] = hash_of(sample(i)) >> 11;
     if (progress) {
       progress(i + 1, size());
     }
   }
-  const auto count = std::min(
-      size(),
-      static_cast<uint64_t>(std::ceil(static_cast<double>(size()) * fraction)));
-  auto end = all.begin() + static_cast<std::ptrdiff_t>(count);
-  std::nth_element(all.begin(), end, all.end());
+  const auto [least, most] = std::ranges::minmax(hashes);
+  // The smallest is always held, the largest never.
+  const uint64_t bound = std::max(
+      std::min(static_cast<uint64_t>(std::ldexp(fraction, 53)), most),
+      least + 1);
   auto held = std::make_shared<std::vector<uint64_t>>();
-  for (auto it = all.begin(); it != end; ++it) {
-    held->push_back(it->id);
+  for (uint64_t i = 0; i < size(); ++i) {
+    if (hashes[i] < bound) {
+      held->push_back(id_of(i));
+    }
   }
-  std::sort(held->begin(), held->end());
+  if (held->size() == size()) { // all are equal
+    held->resize((size() + 1) / 2);
+  }
   return {part(Part::kRest, held), part(Part::kHeld, held)};
 }
 
@@ -228,8 +226,8 @@ uint64_t Dataset::find_longest() const {
     return longest; // all but the last are of one length
   }
   int64_t most = 0;
-  for (uint64_t i = 0; i < size() && most < static_cast<int64_t>(seq_len_);
-       ++i) {
+  const auto bound = static_cast<int64_t>(seq_len_ * (is_preference() ? 2 : 1));
+  for (uint64_t i = 0; i < size() && most < bound; ++i) {
     if (int64_t length_i = length(i); length_i > most) {
       longest = i;
       most = length_i;

@@ -54,11 +54,11 @@ class Dataset {
       int64_t seq_len,
       Packing packing);
 
-  /// The `fraction` of the samples that is held back for validation, rounded
-  /// up, and the rest of them, with the ids they have here. The samples with
-  /// the smallest hashes of their tokens are held back: from everywhere in the
-  /// data, whatever the seed, and of equal samples all or none (but for one
-  /// sort of them, where the count asks for some).
+  /// What is held back for validation, and the rest, with the ids they have
+  /// here: samples whose tokens' hash is below `fraction` of all hashes, but
+  /// neither none nor all of them. So they are from everywhere in the data, the
+  /// same for every seed and whatever else the data holds, and equal samples
+  /// are on one side.
   struct Split;
   Split split(
       double fraction,

@@ -127,6 +127,11 @@ void load_weights(const fs::path& folder, Transformer& model) {
   }
 }
 
+std::string digest_weights(const fs::path& folder, const Transformer& model) {
+  return io::to_text(
+      io::digest_file(folder / files_of(model.lora().has_value())[1]));
+}
+
 Checkpoints::Checkpoints(fs::path folder, const ModelSource& source)
     : folder_(std::move(folder)), source_(source) {}
 

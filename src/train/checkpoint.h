@@ -26,6 +26,10 @@ void save_weights(
     const Transformer& model,
     const ModelSource& source);
 void load_weights(const std::filesystem::path& folder, Transformer& model);
+/// Of the file that save_weights() wrote.
+std::string digest_weights(
+    const std::filesystem::path& folder,
+    const Transformer& model);
 
 /// Checkpoints of a run: `folder`/step-N, each whole or absent. A checkpoint
 /// holds config.json and model.safetensors (so it is a model folder; with LoRA

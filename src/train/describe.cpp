@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -35,7 +36,7 @@ void describe(
           ? fmt::format(", {} for validation", task.valid_set()->size())
           : "",
       describe(task.counts())));
-  for (const std::string& line : task.describe_mixture()) {
+  for (const std::string& line : task.describe_data()) {
     progress.line(line);
   }
   if (!task.left_out().empty()) {
@@ -59,7 +60,8 @@ std::string worst_samples(const Task& task, int64_t step) {
   std::vector<std::pair<double, int64_t>> losses; // and positions
   for (double loss : task.sample_losses(window)) {
     losses.emplace_back(
-        loss, window.begin + static_cast<int64_t>(losses.size()));
+        std::isnan(loss) ? HUGE_VAL : loss,
+        window.begin + static_cast<int64_t>(losses.size()));
   }
   std::ranges::sort(losses, std::ranges::greater{});
   std::string text = "highest losses:";

@@ -14,9 +14,10 @@ void describe(
     const Manner& manner,
     report::Progress& progress);
 
-/// The samples of the window of `step` (from 0) with the highest losses, as the
-/// model is now: "highest losses: sample 812 (9.13), …". Computed one by one,
-/// so that it does not depend on how windows are split.
+/// The samples of the window of `step` (from 0) with the highest losses, or
+/// none that is a number, as the model is now: "highest losses: sample 812
+/// (9.13), …". Computed one by one, so that it does not depend on how windows
+/// are split.
 std::string worst_samples(const Task& task, int64_t step);
 
 } // namespace accrue

@@ -151,12 +151,13 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   if (o.eval_every > 0 && !validates) {
     problems.add("--eval-every needs --valid or --valid-fraction");
   }
-  if (o.keep_best && !validates) {
-    problems.add("--keep-best needs --valid or --valid-fraction");
-  }
-  if (o.patience && !(validates && o.eval_every > 0)) {
-    problems.add(
-        "--patience needs --eval-every, and --valid or --valid-fraction");
+  for (const auto& [flag, given] :
+       {std::pair("--keep-best", o.keep_best),
+        std::pair("--patience", o.patience.has_value())}) {
+    if (given && !(validates && o.eval_every > 0)) {
+      problems.add(fmt::format(
+          "{} needs --eval-every, and --valid or --valid-fraction", flag));
+    }
   }
   if (!(o.dpo_beta > 0)) {
     problems.add(fmt::format("--dpo-beta must be > 0, got {}", o.dpo_beta));

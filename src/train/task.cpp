@@ -231,7 +231,10 @@ std::vector<Range> Task::cut(Range window, const Manner& manner) const {
   return parts;
 }
 
-MicroLoss Task::loss(Range positions, int64_t step, bool checkpointing) const {
+MicroLoss Task::loss(
+    Range positions,
+    std::optional<int64_t> step,
+    bool checkpointing) const {
   std::vector<Sample> samples;
   std::vector<PairReference> references;
   for (int64_t i = positions.begin; i < positions.end; ++i) {
@@ -269,13 +272,16 @@ LossSum Task::longest_loss(int64_t count, int64_t length, bool checkpointing)
 MicroLoss Task::loss_of(
     std::span<const Sample> samples,
     std::span<const PairReference> references,
-    int64_t step,
+    std::optional<int64_t> step,
     bool checkpointing) const {
   TokenBatch batch = make_batch(samples);
-  tensor::DropoutKey dropout{
-      .probability = options_.dropout,
-      .seed = static_cast<uint64_t>(options_.seed),
-      .step = static_cast<uint64_t>(step)};
+  tensor::DropoutKey dropout;
+  if (step) {
+    dropout = {
+        .probability = options_.dropout,
+        .seed = static_cast<uint64_t>(options_.seed),
+        .step = static_cast<uint64_t>(*step)};
+  }
   MicroLoss micro;
   micro.tokens = batch.offsets.back();
   micro.target_tokens = std::llround(batch.target_weight);
@@ -298,7 +304,7 @@ std::vector<double> Task::sample_losses(Range positions) const {
   at::NoGradGuard no_grad;
   std::vector<double> losses;
   for (int64_t i = positions.begin; i < positions.end; ++i) {
-    LossSum sum = loss({i, i + 1}, 0).loss;
+    LossSum sum = loss({i, i + 1}, std::nullopt).loss;
     losses.push_back(sum.sum.item<double>() / sum.weight.value);
   }
   return losses;

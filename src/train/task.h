@@ -71,8 +71,8 @@ class Task {
   const ConcatDataset& train_set() const {
     return *train_set_;
   }
-  /// Of a mixture, a line for each part: what the run takes of it.
-  std::vector<std::string> describe_mixture() const;
+  /// Lines for people: the parts of a mixture, rows of --train-embeddings.
+  std::vector<std::string> describe_data() const;
   /// nullptr without validation data.
   const ConcatDataset* valid_set() const {
     return valid_set_ ? &*valid_set_ : nullptr;
@@ -133,9 +133,12 @@ class Task {
   /// The micro-batches of a window, at least one sample each.
   std::vector<Range> cut(Range window, const Manner& manner) const;
 
-  /// Loss of the samples at these positions, with a graph, in window `step`.
-  MicroLoss loss(Range positions, int64_t step, bool checkpointing = false)
-      const;
+  /// Loss of the samples at these positions, with a graph, with the dropout of
+  /// window `step`; of none: without.
+  MicroLoss loss(
+      Range positions,
+      std::optional<int64_t> step,
+      bool checkpointing = false) const;
 
   /// Loss of `count` copies of the longest training sample, cut to `length`
   /// tokens: what is worst in memory and time.
@@ -145,7 +148,8 @@ class Task {
   /// most `max_tokens` tokens.
   ValidLoss valid_loss(int64_t max_tokens, const report::Tick& tick) const;
 
-  /// Mean loss of each sample at these positions, as the model is now.
+  /// Mean loss of each sample at these positions, as the model is now, without
+  /// dropout.
   std::vector<double> sample_losses(Range positions) const;
 
   /// A fresh optimizer over the model's parameters.
@@ -161,7 +165,7 @@ class Task {
   MicroLoss loss_of(
       std::span<const Sample> samples,
       std::span<const PairReference> references,
-      int64_t step,
+      std::optional<int64_t> step,
       bool checkpointing) const;
   std::shared_ptr<const Corpus> open_corpus(
       const std::vector<std::string>& paths,
@@ -187,9 +191,9 @@ class Task {
   CorpusCounts counts_;
   std::optional<ChatUse> chat_;
   std::vector<int64_t> trained_tokens_; // --train-embeddings
+  uint64_t tokens_without_row_ = 0; // of those added to the tokenizer
   LeftOut left_out_;
-  /// Of dpo, by sample of the set; empty until prepared.
-  std::vector<PairReference> train_references_;
+  std::vector<PairReference> train_references_; // of dpo, by sample
   std::vector<PairReference> valid_references_;
 };
 

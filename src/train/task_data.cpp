@@ -107,6 +107,8 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
            vocabulary.tokenizer()->added_tokens().by_id()) {
         if (id < source_.config.vocab_size) {
           ids.insert(id);
+        } else {
+          ++tokens_without_row_;
         }
       }
       continue;
@@ -125,6 +127,11 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
                    source_.config.vocab_size)
              : "is no token"));
     }
+  }
+  if (ids.empty() && !options_.train_embeddings.empty()) {
+    problems.add(
+        "--train-embeddings: no token was added to the tokenizer that the "
+        "model has an embedding for");
   }
   problems.throw_if_any<ConfigError>("config");
   trained_tokens_.assign(ids.begin(), ids.end());
@@ -201,18 +208,26 @@ void Task::load_data(const report::Tick& tick) {
   }
 }
 
-std::vector<std::string> Task::describe_mixture() const {
+std::vector<std::string> Task::describe_data() const {
   std::vector<std::string> lines;
   for (size_t i = 0; i < parts_.size() && parts_.size() > 1; ++i) {
     const double share = static_cast<double>(order_->in_block(i)) /
         static_cast<double>(SampleOrder::kBlock);
     lines.push_back(fmt::format(
-        "mixture      {:.2f} % {}, {} samples, {:.2f} passes over them",
+        "mixture      {:.2f} % {}, {} samples, about {:.2f} passes over them",
         100 * share,
         parts_[i].paths.front(),
         train_set_->parts()[i].size(),
         share * static_cast<double>(total_samples_) /
             static_cast<double>(train_set_->parts()[i].size())));
+  }
+  if (!trained_tokens_.empty()) {
+    lines.push_back(fmt::format(
+        "embeddings   rows of {} tokens are trained{}",
+        trained_tokens_.size(),
+        tokens_without_row_ > 0
+            ? fmt::format("; {} added tokens have no row", tokens_without_row_)
+            : ""));
   }
   return lines;
 }

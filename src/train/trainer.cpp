@@ -72,7 +72,6 @@ class Run {
       report::StepMetrics m = run_step(step);
       ++step;
       evaluate(m);
-      warn(m);
       lock_->check();
       validation_.note(m);
       files.append(m);
@@ -106,7 +105,7 @@ class Run {
     summary_.best = validation_.best();
     if (summary_.signal == 0) {
       if (options_.keep_best) {
-        progress_.line(validation_.restore_best());
+        progress_.line(validation_.restore_best(step));
       }
       save_result(task_);
     }
@@ -219,13 +218,18 @@ class Run {
     while (!run_window(step, m)) {
       ++m.rollbacks;
     }
-    StepReport report = commit(step);
+    StepReport report = normalize(step);
     m.loss = report.loss;
     m.grad_norm = report.grad_norm;
     if (task_.is_preference()) {
       m.reward_margin = pairs_.margin / report.weight;
       m.reward_accuracy = pairs_.accuracy / report.weight;
     }
+    warn(m); // while the weights are those of its losses
+    if (report.weight > 0) {
+      optimizer_->step(window_.gradients());
+    }
+    window_.begin();
     m.step_s = seconds_since(started);
     m.tokens_per_s = static_cast<double>(m.tokens) / m.step_s;
     m.peak_bytes = memory::peak_bytes();
@@ -325,9 +329,9 @@ class Run {
     }
   }
 
-  StepReport commit(int64_t step) {
+  StepReport normalize(int64_t step) {
     try {
-      return window_.commit(*optimizer_, {.clip_norm = options_.clip_norm});
+      return window_.normalize({.clip_norm = options_.clip_norm});
     } catch (const NonFiniteError& error) {
       throw_nonfinite(error, step, "");
     }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "accrue/core/error.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "train/checkpoint.h"
@@ -20,9 +21,15 @@ constexpr const char* kNote = "best.json"; // step and validation loss
 Validation::Validation(Task& task, const fs::path& out)
     : task_(task), folder_(out / "best") {}
 
+bool Validation::is_regular(int64_t step) const {
+  const int64_t every = task_.options().eval_every;
+  return every > 0 && step % every == 0;
+}
+
 /// A loss that is not a number is no improvement.
 bool Validation::improves(const report::StepMetrics& metrics) {
-  if (!metrics.valid_loss) {
+  if (!metrics.valid_loss ||
+      (!is_regular(metrics.step) && metrics.step != task_.total_steps())) {
     return false;
   }
   bool better = best_ ? *metrics.valid_loss < best_->loss
@@ -39,7 +46,8 @@ void Validation::recall(const report::StepMetrics& metrics) {
 }
 
 void Validation::note(const report::StepMetrics& metrics) {
-  if (!improves(metrics) || !task_.options().keep_best) {
+  if (!improves(metrics) || !task_.options().keep_best ||
+      !is_regular(metrics.step)) {
     return;
   }
   io::replace_directory(folder_, [&](const fs::path& folder) {
@@ -47,6 +55,7 @@ void Validation::note(const report::StepMetrics& metrics) {
     io::OrderedJson note;
     note["step"] = best_->step;
     note["valid_loss"] = best_->loss;
+    note["digest"] = digest_weights(folder, task_.model());
     io::write_file(folder / kNote, note.dump(2) + "\n");
   });
 }
@@ -56,24 +65,28 @@ bool Validation::stops() const {
   return patience && since_best_ >= *patience;
 }
 
-std::string Validation::restore_best() {
+std::string Validation::restore_best(int64_t step) {
+  if (!best_ || best_->step == step) {
+    return "best         the model is that of the last step";
+  }
   if (!fs::exists(folder_ / kNote)) {
-    return "warning: no model was kept as the best; the model is the last one";
+    return fmt::format(
+        "warning: the best model, that of step {}, was not kept; the model is "
+        "that of the last step",
+        best_->step);
   }
   const io::Json note = io::read_json(folder_ / kNote);
-  load_weights(folder_, task_.model());
-  const auto step = note.value("step", int64_t{0});
-  std::string text = fmt::format(
-      "best         the model is that of step {}, validation loss {:.4f}",
-      step,
-      note.value("valid_loss", 0.0));
-  if (best_ && best_->step < step) {
-    text += " (a step that this run has not repeated yet)";
-  } else if (best_ && best_->step != step) {
-    text += fmt::format(
-        "; that of step {}, {:.4f}, was not kept", best_->step, best_->loss);
+  if (note.value("digest", "") != digest_weights(folder_, task_.model())) {
+    throw DataError(fmt::format(
+        "[checkpoint] {} is damaged: its bytes are not those that were "
+        "written. Remove it, and --resume writes the last model.",
+        folder_.string()));
   }
-  return text;
+  load_weights(folder_, task_.model());
+  return fmt::format(
+      "best         the model is that of step {}, validation loss {:.4f}",
+      note.value("step", int64_t{0}),
+      note.value("valid_loss", 0.0));
 }
 
 } // namespace accrue

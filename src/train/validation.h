@@ -12,7 +12,8 @@ namespace accrue {
 
 /// What validation losses decide: which model is kept (--keep-best) and when
 /// training ends (--patience). Made again from the metrics of the steps that
-/// are done, so a resumed run decides as one that was never interrupted.
+/// are done, so a resumed run decides as one that was never interrupted: the
+/// evaluation at the end of an earlier, shorter run does not count.
 class Validation {
  public:
   struct Best {
@@ -20,7 +21,8 @@ class Validation {
     double loss = 0;
   };
 
-  /// The best model is kept in `out`/best, a model or adapter folder.
+  /// The best model is kept in `out`/best, a model or adapter folder, but for
+  /// the last step's, which is in memory.
   Validation(Task& task, const std::filesystem::path& out);
 
   /// A step that was done before this process.
@@ -37,11 +39,12 @@ class Validation {
     return best_;
   }
 
-  /// Puts the weights of the best step into the model, if they were kept.
-  /// Returns what to tell of it.
-  std::string restore_best();
+  /// Puts the weights of the best step into the model, which is that of `step`.
+  /// Returns what to tell of it. Throws DataError if they are damaged.
+  std::string restore_best(int64_t step);
 
  private:
+  bool is_regular(int64_t step) const;
   bool improves(const report::StepMetrics& metrics);
 
   Task& task_;

@@ -15,6 +15,9 @@ constexpr size_t kFewest = 16; // of those
 /// deviations: some 7 of those, far beyond what noise does in a long run.
 constexpr double kWidth = 10;
 
+/// Has a logarithm; a norm of 0 is far below any band.
+constexpr double kLeastNorm = 1e-300;
+
 double median(std::vector<double> values) {
   auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -56,6 +59,7 @@ std::vector<std::string> Watch::look(const report::StepMetrics& metrics) {
   auto look_at = [&](Quantity& quantity,
                      const char* name,
                      double value,
+                     double least,
                      double (*shown)(double)) {
     if (!std::isfinite(value)) {
       return; // an error or a policy of its own
@@ -68,20 +72,22 @@ std::vector<std::string> Watch::look(const report::StepMetrics& metrics) {
           "the {} is {:.4g}, expected {:.4g} to {:.4g}",
           name,
           shown(value),
-          shown(bounds->low),
+          std::max(shown(bounds->low), least),
           shown(bounds->high)));
     }
     quantity.outside = outside;
     quantity.band.add(value);
   };
   auto same = [](double value) { return value; };
-  look_at(loss_, "loss", metrics.loss, same);
+  look_at(loss_, "loss", metrics.loss, 0, same);
   look_at(
-      grad_norm_, "gradient norm", std::log(metrics.grad_norm), [](double x) {
-        return std::exp(x);
-      });
+      grad_norm_,
+      "gradient norm",
+      std::log(std::max(metrics.grad_norm, kLeastNorm)),
+      0,
+      [](double x) { return std::exp(x); });
   if (metrics.reward_margin) {
-    look_at(margin_, "reward margin", *metrics.reward_margin, same);
+    look_at(margin_, "reward margin", *metrics.reward_margin, -HUGE_VAL, same);
   }
   return found;
 }

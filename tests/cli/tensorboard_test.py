@@ -27,6 +27,8 @@ CURVES = {
     "train/tokens_per_s": "tokens_per_s", "train/step_s": "step_s",
     "train/reward_margin": "reward_margin", "train/reward_accuracy": "reward_accuracy",
     "train/skipped": "skipped", "train/rollbacks": "rollbacks", "valid/loss": "valid_loss",
+    "valid/reward_margin": "valid_reward_margin",
+    "valid/reward_accuracy": "valid_reward_accuracy",
     "memory/peak_bytes": "peak_bytes", "memory/resident_peak_bytes": "resident_peak_bytes"}
 
 
@@ -101,8 +103,9 @@ class TensorboardTest(CliTest):
             {"prompt": f"{i}?", "chosen": " yes", "rejected": " no, no"}) + "\n"
             for i in range(24)))
         self.train("run", "--steps", 3, "--tensorboard", "--objective", "dpo", "--data", pairs,
-                   "--packing", "off", "--chat-template", "plain")
-        self.assert_same("run", "train/reward_margin", "train/reward_accuracy")
+                   "--packing", "off", "--chat-template", "plain", "--valid", pairs)
+        self.assert_same("run", "train/reward_margin", "train/reward_accuracy",
+                         "valid/reward_margin", "valid/reward_accuracy")
 
     def test_what_is_not_finite_is_nan(self):
         self.train("run", "--steps", 3, "--lr", "1e30", "--clip-norm", 0, "--weight-decay", 0,

@@ -45,6 +45,14 @@ class ValidationTest(CliTest):
             self.overfit(out, "--keep-best", "--steps", stop)
             self.run_accrue("train", "--out", self.path(out), "--resume", "--steps", 60)
             self.assertEqual(self.model_bytes(out), self.model_bytes("run"))
+        # Its bytes are looked at before they are used.
+        weights = self.folder / "run/best/model.safetensors"
+        data = bytearray(weights.read_bytes())
+        data[-5] ^= 1
+        weights.write_bytes(data)
+        done = self.run_accrue("train", "--out", self.path("run"), "--resume", expect=3)
+        self.assert_error(done, "[checkpoint]", "run/best is damaged", "Remove it")
+        self.assertEqual(self.model_bytes("run"), self.step_bytes("run", best))
         # Without it the model is the last one.
         self.overfit("last")
         self.assertEqual(self.model_bytes("last"), self.step_bytes("run", 60))
@@ -72,7 +80,7 @@ class ValidationTest(CliTest):
         self.assertTrue(summary["out_of_patience"])
         self.assertEqual(self.model_bytes("run"), self.step_bytes("run", best + 6))
         # A run that was interrupted counts on.
-        self.overfit("part", "--patience", 3, "--steps", best + 4)
+        self.overfit("part", "--patience", 3, "--steps", best + 3)
         self.run_accrue("train", "--out", self.path("part"), "--resume", "--steps", 60)
         self.assertEqual(self.model_bytes("part"), self.model_bytes("run"))
         # Done is done, until there is more patience.
@@ -87,7 +95,7 @@ class ValidationTest(CliTest):
 
     def test_settings_that_need_validation(self):
         done = self.train("run", "--steps", 1, "--keep-best", "--patience", 2, expect=2)
-        self.assert_error(done, "--keep-best needs --valid", "--patience needs --eval-every")
+        self.assert_error(done, "--keep-best needs --eval-every", "--patience needs --eval-every")
         done = self.overfit("run", "--patience", 0, expect=2)
         self.assert_error(done, "--patience must be >= 1")
 
