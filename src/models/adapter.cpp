@@ -11,6 +11,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/safetensors_file.h"
+#include "models/blocks.h"
 
 namespace accrue {
 namespace {
@@ -115,11 +116,10 @@ std::vector<std::string> read_targets(const io::Node& targets) {
 }
 
 /// The last part of the embedding's name, which PEFT finds it by.
-const char* embedding_table(Family family) {
-  return family == Family::kGpt2 ? "wte" : "embed_tokens";
+std::string embedding_table(Family family) {
+  const std::string name = embedding_name(family);
+  return name.substr(name.rfind('.') + 1);
 }
-
-constexpr const char* kHeadTable = "lm_head";
 
 std::vector<int64_t> read_ids(const io::Node& list) {
   std::vector<int64_t> ids;
@@ -139,11 +139,11 @@ void read_tokens(const io::Node& node, LoraOptions& lora) {
     lora.tokens_in_head = false;
     return;
   }
-  lora.tokens_in_head = node.find(kHeadTable).has_value();
+  lora.tokens_in_head = node.find(kHeadName).has_value();
   for (const auto& [table, unused] : node.json().items()) {
     std::vector<int64_t> ids = read_ids(node.at(table));
     const bool first = lora.tokens.empty();
-    if (table != kHeadTable && table != embedding_table(Family::kGpt2) &&
+    if (table != kHeadName && table != embedding_table(Family::kGpt2) &&
         table != embedding_table(Family::kLlama)) {
       node.at(table).fail("is of a layer that accrue does not train rows of");
     }
@@ -191,13 +191,12 @@ void save_adapter(
   }
   json["target_modules"] = targets;
   if (!lora.tokens.empty()) {
-    const char* embedding = embedding_table(model.config().family);
     io::OrderedJson& tokens = json["trainable_token_indices"];
     if (model.config().tied_head || !lora.tokens_in_head) {
       tokens = lora.tokens;
     } else {
-      tokens[embedding] = lora.tokens;
-      tokens[kHeadTable] = lora.tokens;
+      tokens[embedding_table(model.config().family)] = lora.tokens;
+      tokens[kHeadName] = lora.tokens;
     }
   }
   json["bias"] = "none";

@@ -20,6 +20,12 @@ constexpr const char* kAdapterA = ".lora_A.weight";
 constexpr const char* kAdapterB = ".lora_B.weight";
 constexpr const char* kTokenRows = ".token_adapter.trainable_tokens_delta";
 
+/// Names of the tables of tokens in checkpoints, without ".weight".
+constexpr const char* kHeadName = "lm_head";
+constexpr const char* embedding_name(Family family) {
+  return family == Family::kGpt2 ? "transformer.wte" : "model.embed_tokens";
+}
+
 struct Block {
   tensor::Norm attention_norm;
   std::vector<tensor::Linear> qkv; // one fused or three

@@ -263,9 +263,7 @@ void Transformer::build_rows(Builder& builder) {
           config().vocab_size));
     }
   }
-  w.embedding_rows = builder.rows(
-      config().family == Family::kGpt2 ? "transformer.wte"
-                                       : "model.embed_tokens");
+  w.embedding_rows = builder.rows(embedding_name(config().family));
   if (config().tied_head) { // one parameter, whose gradients come from two uses
     w.head.rows = w.embedding_rows;
     const at::Tensor& values = w.head.rows->values;
@@ -273,7 +271,7 @@ void Transformer::build_rows(Builder& builder) {
         std::make_shared<tensor::TrainedRows>(tensor::TrainedRows{
             w.head.rows->ids, values.detach().requires_grad_()});
   } else if (lora.tokens_in_head) {
-    w.head.rows = builder.rows("lm_head");
+    w.head.rows = builder.rows(kHeadName);
   }
   load_base_rows();
 }

@@ -13,6 +13,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/safetensors_file.h"
+#include "models/blocks.h"
 
 namespace accrue {
 namespace {
@@ -102,9 +103,8 @@ bool is_buffer(const std::string& name) {
 
 constexpr const char* kHead = "lm_head.weight";
 
-const char* embedding_name(Family family) {
-  return family == Family::kGpt2 ? "transformer.wte.weight"
-                                 : "model.embed_tokens.weight";
+std::string embedding_weight(Family family) {
+  return std::string(embedding_name(family)) + ".weight";
 }
 
 /// The names of a model's weights for those of a checkpoint, a head of its own
@@ -192,7 +192,7 @@ std::vector<std::string> fit_to_weights(
   }
   Checkpoint checkpoint(folder);
   auto named = match_names(checkpoint, config.family);
-  const char* embedding = embedding_name(config.family);
+  const std::string embedding = embedding_weight(config.family);
   if (named.contains(kHead) && named.contains(embedding) &&
       !io::equal(named.at(kHead), named.at(embedding))) {
     notes.push_back(fmt::format(
@@ -227,7 +227,7 @@ void load_checkpoint(const fs::path& folder, const Transformer& model) {
   if (model.config().tied_head) {
     // Where there is no embedding, the head that is the same stands for it.
     if (auto head = named.extract(kHead)) {
-      head.key() = embedding_name(model.config().family);
+      head.key() = embedding_weight(model.config().family);
       named.insert(std::move(head));
     }
   }
