@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "models/graph.h"
 #include "models/heads.h"
 #include "models/pass_state.h"
 #include "tensor/version.h"
@@ -51,7 +50,7 @@ void Weights::place_rows() {
       placed = tensor::version_of(rows->values);
     }
   };
-  // Tied ones are the same values in the same table, which is done once.
+  // Tied rows are the same values in the same table.
   if (!config.tied_head) {
     place(embedding_rows.get(), token_embedding, placed_[0]);
   }
@@ -62,69 +61,85 @@ Pass::Pass(
     std::shared_ptr<const Weights> weights,
     TokenBatch batch,
     const tensor::DropoutKey& dropout,
+    Accumulators* sums,
     KeyValueCache* cache)
     : state_(std::make_shared<State>(
           std::move(weights),
           std::move(batch),
           dropout,
+          sums,
           cache)) {}
 
-at::Tensor Pass::embed() const {
-  const State& s = *state_;
-  const Weights& w = *s.weights;
-  const TokenBatch& batch = s.batch;
-  at::Tensor x;
-  {
-    at::NoGradGuard no_grad;
-    x = w.token_embedding
-            .index_select(0, batch.tokens) // [T, C]
-            .to(tensor::scalar_type(tensor::sum_type(s.compute())));
-    if (w.position_embedding.defined()) {
-      x.add_(w.position_embedding.index_select(0, batch.positions));
+at::Tensor Pass::hidden(bool recompute, Tape* tape) const {
+  auto output = [&](Part part) {
+    if (tape != nullptr) {
+      tape->push_back(std::move(part.backward));
     }
-    for (const Chunk& chunk : s.chunks) {
-      if (s.dropout.active()) {
-        s.dropout.apply(chunk, 0, chunk.of(x), {}, chunk.of(x));
-      }
+    return part.y;
+  };
+  at::Tensor x = output(embed());
+  for (size_t i = 0; i < state_->weights->blocks.size(); ++i) {
+    if (recompute) {
+      x = output(block(i, x));
+    } else {
+      x = output(attention(i, x));
+      x = output(mlp(i, x));
     }
   }
-  return record(x, {}, [state = state_](const at::Tensor& dy) {
-    const Weights& weights = *state->weights;
-    if (state->dropout.active()) { // in place
-      for (const Chunk& chunk : state->chunks) {
-        state->dropout.apply(chunk, 0, chunk.of(dy), {}, chunk.of(dy));
-      }
-    }
-    tensor::embed_backward(weights.token_embedding, state->batch.tokens, dy);
-    if (weights.embedding_rows) {
-      tensor::embed_backward(*weights.embedding_rows, state->batch.tokens, dy);
-    }
-    if (weights.position_embedding.defined()) {
-      tensor::embed_backward(
-          weights.position_embedding, state->batch.positions, dy);
-    }
-    return at::Tensor();
-  });
+  return x;
 }
 
-at::Tensor Pass::block(size_t index, const at::Tensor& x, bool checkpointing)
-    const {
-  if (!checkpointing) {
-    Part a = attention(index, x);
-    at::Tensor middle = record(a.y, x, std::move(a.backward));
-    Part m = mlp(index, middle);
-    return record(m.y, middle, std::move(m.backward));
+Pass::Part Pass::embed() const {
+  const State& s = *state_;
+  const Weights& w = *s.weights;
+  at::Tensor x =
+      w.token_embedding
+          .index_select(0, s.batch.tokens) // [T, C]
+          .to(tensor::scalar_type(tensor::sum_type(s.compute())));
+  if (w.position_embedding.defined()) {
+    x.add_(w.position_embedding.index_select(0, s.batch.positions));
   }
+  if (s.dropout.active()) {
+    s.drop_embedding(x);
+  }
+  auto backward = [state = state_](const at::Tensor& dy) {
+    const State& run = *state;
+    const Weights& weights = *run.weights;
+    if (run.dropout.active()) {
+      run.drop_embedding(dy);
+    }
+    // A tied table is used once more by the head.
+    const size_t use = weights.config.tied_head ? 1 : 0;
+    const at::Tensor& tokens = run.batch.tokens;
+    if (at::Tensor sum = run.sums->of(weights.token_embedding, use);
+        sum.defined()) {
+      tensor::embed_backward(tokens, dy, sum);
+    }
+    if (const tensor::TrainedRows* rows = weights.embedding_rows.get()) {
+      if (at::Tensor sum = run.sums->of(rows->values, use); sum.defined()) {
+        tensor::embed_rows_backward(tokens, dy, rows->ids, sum);
+      }
+    }
+    if (at::Tensor sum = run.sums->of(weights.position_embedding);
+        sum.defined()) {
+      tensor::embed_backward(run.batch.positions, dy, sum);
+    }
+    return at::Tensor();
+  };
+  return {x, std::move(backward)};
+}
+
+/// The whole block, of which backward keeps only the input.
+Pass::Part Pass::block(size_t index, const at::Tensor& x) const {
   at::Tensor y = mlp(index, attention(index, x).y).y;
-  return record(
-      y, x, [pass = *this, index, x = x.detach()](const at::Tensor& dy) {
-        Part a = pass.attention(index, x);
-        Part m = pass.mlp(index, a.y, /*with_output=*/false);
-        a.y.reset();
-        at::Tensor dmiddle = m.backward(dy);
-        m = {};
-        return a.backward(dmiddle);
-      });
+  return {y, [pass = *this, index, x](const at::Tensor& dy) {
+            Part a = pass.attention(index, x);
+            Part m = pass.mlp(index, a.y, /*with_output=*/false);
+            a.y.reset();
+            at::Tensor dmiddle = m.backward(dy);
+            m = {};
+            return a.backward(dmiddle);
+          }};
 }
 
 Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
@@ -142,7 +157,6 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
       tensor::empty(tensor::sum_type(s.compute()), {heads.queries, tokens});
   at::Tensor y;
   {
-    at::NoGradGuard no_grad;
     for (const Chunk& chunk : s.chunks) {
       at::Tensor normed =
           tensor::norm(chunk, x, block.attention_norm, statistics);
@@ -174,7 +188,7 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
                    &block,
                    heads,
                    site,
-                   x = x.detach(),
+                   x,
                    statistics,
                    qkv,
                    raw,
@@ -186,7 +200,12 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
     for (const Chunk& chunk : run.chunks) {
       at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
       tensor::linear_weight_gradient(
-          chunk, chunk.of(mixed), dbranch, block.attention_out, run.compute());
+          chunk,
+          chunk.of(mixed),
+          dbranch,
+          block.attention_out,
+          run.compute(),
+          run.gradients(block.attention_out));
       at::Tensor dqkv = tensor::attention_backward(
           chunk,
           run.batch.offsets,
@@ -200,13 +219,25 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
             dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
       }
       if (raw.defined()) {
-        norm_heads_backward(chunk, raw, heads, block, dqkv);
+        norm_heads_backward(
+            chunk,
+            raw,
+            heads,
+            block,
+            dqkv,
+            {run.gradients(block.query_norm), run.gradients(block.key_norm)});
       }
       at::Tensor normed =
           tensor::norm(chunk, x, block.attention_norm, statistics);
       at::Tensor dnormed = run.linears_backward(chunk, block.qkv, normed, dqkv);
       tensor::norm_backward(
-          chunk, x, dnormed, block.attention_norm, statistics, dx);
+          chunk,
+          x,
+          dnormed,
+          block.attention_norm,
+          statistics,
+          dx,
+          run.gradients(block.attention_norm));
     }
     return dx;
   };
@@ -227,7 +258,6 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
        s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the curve
   at::Tensor y;
   {
-    at::NoGradGuard no_grad;
     if (with_output) {
       y = at::empty_like(x);
     }
@@ -246,7 +276,7 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
                    gated,
                    curve,
                    site,
-                   x = x.detach(),
+                   x,
                    statistics,
                    inner](const at::Tensor& dy) {
     const State& run = *state;
@@ -263,11 +293,23 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
       at::Tensor active =
           tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
       tensor::linear_weight_gradient(
-          chunk, active, dbranch, block.mlp_out, run.compute());
+          chunk,
+          active,
+          dbranch,
+          block.mlp_out,
+          run.compute(),
+          run.gradients(block.mlp_out));
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
       at::Tensor dnormed =
           run.linears_backward(chunk, block.mlp_in, normed, dinner);
-      tensor::norm_backward(chunk, x, dnormed, block.mlp_norm, statistics, dx);
+      tensor::norm_backward(
+          chunk,
+          x,
+          dnormed,
+          block.mlp_norm,
+          statistics,
+          dx,
+          run.gradients(block.mlp_norm));
     }
     return dx;
   };

@@ -1,17 +1,17 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "accrue/models/transformer.h"
-#include "models/graph.h"
 #include "tensor/ops.h"
 
-// The parts of a transformer, each with its own backward. What a part keeps
-// for it is little: its input, and what only a matrix product could bring back.
+// The parts of a transformer, each with its own backward. A part keeps only its
+// input and the values that would take another matrix product to compute again.
 
 namespace accrue {
 
@@ -45,12 +45,12 @@ struct Weights {
   ModelConfig config;
   std::optional<LoraOptions> lora;
   tensor::Type compute = tensor::Type::kF32;
-  at::Tensor token_embedding; // [V, C]; tied: an alias of the head
+  at::Tensor token_embedding; // [V, C]; tied: also the weight of the head
   at::Tensor position_embedding; // [positions, C], GPT-2 only
   std::vector<Block> blocks;
   tensor::Norm final_norm;
   tensor::Linear head; // [V, C]
-  /// LoRA's tokens: rows of the embedding, and head.rows; tied: an alias.
+  /// LoRA's tokens: rows of the embedding; tied: also those of the head.
   std::shared_ptr<const tensor::TrainedRows> embedding_rows;
   /// Trained rows and what they were before.
   std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;
@@ -76,42 +76,53 @@ struct KeyValueCache {
   std::vector<at::Tensor> values;
 };
 
-/// One pass of a micro-batch through a model.
+/// From the gradient of an output to that of the input, in the same memory if
+/// possible: it runs once and owns its argument.
+using Backward = std::function<at::Tensor(const at::Tensor&)>;
+
+/// Backward functions in the order of the forward pass.
+using Tape = std::vector<Backward>;
+
+/// One pass of a micro-batch through a model, without autograd. Gradients of
+/// parameters are added to `sums` by the backward functions and by the head.
 class Pass {
  public:
   /// With a cache the batch is one sequence that goes on where the cache ends:
-  /// its first tokens, or one more. No gradients then.
+  /// its first tokens, or one more. No gradients then, nor without `sums`.
   Pass(
       std::shared_ptr<const Weights> weights,
       TokenBatch batch,
       const tensor::DropoutKey& dropout,
+      Accumulators* sums = nullptr,
       KeyValueCache* cache = nullptr);
 
-  at::Tensor embed() const; // [T, C]
+  /// The blocks' output [T, C] for the whole batch. With a tape its gradient
+  /// can be propagated. With `recompute` only the input of every block is kept
+  /// for that and the rest is computed again: the same bits, a third more work.
+  at::Tensor hidden(bool recompute, Tape* tape) const;
 
-  /// One block. With checkpointing its input is all that is kept for backward,
-  /// which makes the rest again: the same bits, a third more work.
-  at::Tensor block(size_t index, const at::Tensor& x, bool checkpointing) const;
-  /// [R, V] of the rows from `first` on, without a graph.
+  /// [R, V] of the rows from `first` on.
   at::Tensor logits(const at::Tensor& x, int64_t first = 0) const;
 
-  /// Σ weight · cross-entropy, an fp64 scalar. With a graph, the gradient of
-  /// the head is folded here already: its logits are made only once.
-  at::Tensor loss_sum(const at::Tensor& x) const;
+  /// Σ weight · cross-entropy, or the objective of the tokens' cross-entropies:
+  /// an fp64 scalar. With `dx` [T, C], zeros, also the gradient of x and those
+  /// of the head, so that its logits are made only once.
+  at::Tensor loss(
+      const at::Tensor& x,
+      const TokenObjective& objective,
+      const at::Tensor& dx) const;
 
-  /// The objective of the tokens' cross-entropies, likewise.
-  at::Tensor loss_sum(const at::Tensor& x, const TokenObjective& objective)
-      const;
-
-  /// Cross-entropy [T] where the weight is not 0, fp64, without a graph.
+  /// Cross-entropy [T] where the weight is not 0, fp64.
   at::Tensor token_losses(const at::Tensor& x) const;
 
  private:
-  /// A part of a block and the way from its output's gradient to its input's.
+  /// Output of a part of a block and the function for its gradient.
   struct Part {
     at::Tensor y;
     Backward backward;
   };
+  Part embed() const;
+  Part block(size_t index, const at::Tensor& x) const;
   Part attention(size_t block, const at::Tensor& x) const;
   /// The tokens' weighted losses [T]; with `dx` [T, C] also gradients.
   at::Tensor run_head(

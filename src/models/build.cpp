@@ -236,10 +236,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
               "down_proj"));
   }
   at::Tensor head = weights_->token_embedding;
-  if (config.tied_head) {
-    weights_->token_embedding =
-        head.detach().requires_grad_(head.requires_grad());
-  } else {
+  if (!config.tied_head) {
     head = builder.normal(
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
@@ -264,12 +261,8 @@ void Transformer::build_rows(Builder& builder) {
     }
   }
   w.embedding_rows = builder.rows(embedding_name(config().family));
-  if (config().tied_head) { // one parameter, whose gradients come from two uses
+  if (config().tied_head) {
     w.head.rows = w.embedding_rows;
-    const at::Tensor& values = w.head.rows->values;
-    w.embedding_rows =
-        std::make_shared<tensor::TrainedRows>(tensor::TrainedRows{
-            w.head.rows->ids, values.detach().requires_grad_()});
   } else if (lora.tokens_in_head) {
     w.head.rows = builder.rows(kHeadName);
   }

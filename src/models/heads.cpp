@@ -69,7 +69,8 @@ void norm_heads_backward(
     const at::Tensor& raw,
     const tensor::Heads& heads,
     const Block& block,
-    const at::Tensor& dqkv) {
+    const at::Tensor& dqkv,
+    const HeadNormGradients& gradients) {
   for_head_norms(
       block,
       heads,
@@ -81,7 +82,14 @@ void norm_heads_backward(
         auto statistics = tensor::make_statistics(norm, x);
         tensor::norm(rows, x, norm, statistics); // for the statistics
         at::Tensor dx = at::zeros_like(x);
-        tensor::norm_backward(rows, x, dy, norm, statistics, dx);
+        tensor::norm_backward(
+            rows,
+            x,
+            dy,
+            norm,
+            statistics,
+            dx,
+            first == 0 ? gradients.query : gradients.key);
         tensor::columns(dqkv, first, count * heads.dim)
             .copy_(dx.view({chunk.size(), count * heads.dim}));
       });

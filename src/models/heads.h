@@ -21,14 +21,21 @@ void norm_heads(
     const Block& block,
     const at::Tensor& qkv);
 
-/// dqkv [R, (H + 2K) · D] of the normed becomes that of the raw; the chunk's
-/// rows. Folds the gradients of the norms.
+/// Sums of the gradients of both norms.
+struct HeadNormGradients {
+  tensor::NormGradients query;
+  tensor::NormGradients key;
+};
+
+/// dqkv [R, (H + 2K) · D], the chunk's rows: in, the gradient of the normed
+/// queries and keys; out, that of the raw ones. Adds to `gradients`.
 void norm_heads_backward(
     const tensor::Chunk& chunk,
     const at::Tensor& raw,
     const tensor::Heads& heads,
     const Block& block,
-    const at::Tensor& dqkv);
+    const at::Tensor& dqkv,
+    const HeadNormGradients& gradients);
 
 /// Keys and values of the new tokens go into the cache.
 void remember(

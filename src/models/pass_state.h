@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "accrue/window/accumulators.h"
 #include "models/blocks.h"
 
-// What the parts of a pass share, and what they all do with chunks.
+// Data that the parts of a pass share, and steps that they all take.
 
 namespace accrue {
 
@@ -24,6 +25,7 @@ constexpr int64_t kChunkTokens = 1024;
 struct Pass::State {
   std::shared_ptr<const Weights> weights;
   TokenBatch batch;
+  Accumulators* sums; // nullptr: no gradients
   KeyValueCache* cache;
   std::vector<Chunk> chunks; // whole samples
   tensor::Dropout dropout;
@@ -32,18 +34,45 @@ struct Pass::State {
       std::shared_ptr<const Weights> w,
       TokenBatch b,
       const tensor::DropoutKey& key,
+      Accumulators* s,
       KeyValueCache* c)
       : weights(std::move(w)),
         batch(std::move(b)),
+        sums(s),
         cache(c),
         chunks(tensor::sample_chunks(
             batch.offsets,
             weights->compute,
             kChunkTokens)),
         dropout(key, batch.offsets, batch.sample_ids) {}
+  State(const State&) = delete; // dropout looks at the batch
+  State& operator=(const State&) = delete;
+
+  tensor::LinearGradients gradients(const tensor::Linear& layer) const {
+    tensor::LinearGradients g{sums->of(layer.weight), sums->of(layer.bias)};
+    if (layer.adapter) {
+      g.adapter_a = sums->of(layer.adapter->a);
+      g.adapter_b = sums->of(layer.adapter->b);
+    }
+    if (layer.rows) {
+      g.rows = sums->of(layer.rows->values);
+    }
+    return g;
+  }
+
+  tensor::NormGradients gradients(const tensor::Norm& norm) const {
+    return {sums->of(norm.weight), sums->of(norm.bias)};
+  }
 
   tensor::Type compute() const {
     return weights->compute;
+  }
+
+  /// In place: the output of the embedding, or its gradient.
+  void drop_embedding(const at::Tensor& x) const {
+    for (const Chunk& chunk : chunks) {
+      dropout.apply(chunk, 0, chunk.of(x), {}, chunk.of(x));
+    }
   }
 
   /// y = x · [W₀ W₁ …]
@@ -59,7 +88,7 @@ struct Pass::State {
     }
   }
 
-  /// Folds the layers' gradients; returns that of x.
+  /// Adds the gradients of the layers to the sums; returns that of x.
   at::Tensor linears_backward(
       const Chunk& chunk,
       const std::vector<tensor::Linear>& layers,
@@ -70,7 +99,8 @@ struct Pass::State {
     for (const tensor::Linear& layer : layers) {
       int64_t width = tensor::out_width(layer);
       at::Tensor part = tensor::columns(dy, column, width);
-      tensor::linear_weight_gradient(chunk, x, part, layer, compute());
+      tensor::linear_weight_gradient(
+          chunk, x, part, layer, compute(), gradients(layer));
       tensor::linear_input_gradient(
           part, layer, compute(), dx, /*add=*/column > 0);
       column += width;

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,19 +41,11 @@ const std::optional<LoraOptions>& Transformer::lora() const {
   return weights_->lora;
 }
 
-at::Tensor Transformer::hidden(const Pass& pass, bool checkpointing) const {
-  weights_->place_rows();
-  at::Tensor x = pass.embed();
-  for (size_t i = 0; i < weights_->blocks.size(); ++i) {
-    x = pass.block(i, x, checkpointing);
-  }
-  return x;
-}
-
 at::Tensor Transformer::logits(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
+  weights_->place_rows();
   Pass pass(weights_, batch, {});
-  return pass.logits(hidden(pass, /*checkpointing=*/false));
+  return pass.logits(pass.hidden(/*recompute=*/false, nullptr));
 }
 
 std::shared_ptr<KeyValueCache> Transformer::make_cache(
@@ -95,33 +88,51 @@ at::Tensor Transformer::next_logits(
   batch.positions = at::arange(cache.size, cache.size + count, at::kLong);
   batch.offsets = {0, count};
   batch.sample_ids = {0};
-  Pass pass(weights_, batch, {}, &cache);
-  at::Tensor x = hidden(pass, /*checkpointing=*/false);
+  weights_->place_rows();
+  Pass pass(weights_, batch, {}, nullptr, &cache);
+  at::Tensor x = pass.hidden(/*recompute=*/false, nullptr);
   cache.size += count;
   return pass.logits(x, count - 1)[0];
+}
+
+ModelLoss Transformer::loss(
+    const TokenBatch& batch,
+    const PassOptions& options,
+    const TokenObjective& objective) const {
+  auto accumulate = [model = *this, batch, options, objective](
+                        Accumulators& sums) {
+    at::NoGradGuard no_grad;
+    model.weights_->place_rows();
+    Pass pass(model.weights_, batch, options.dropout, &sums);
+    Tape tape;
+    at::Tensor x = pass.hidden(options.recompute, &tape);
+    at::Tensor dx = at::zeros_like(x);
+    at::Tensor sum = pass.loss(x, objective, dx);
+    x.reset();
+    for (; !tape.empty(); tape.pop_back()) {
+      dx = tape.back()(dx);
+    }
+    return sum;
+  };
+  return {std::move(accumulate), batch.target_weight};
 }
 
 at::Tensor Transformer::loss_sum(
     const TokenBatch& batch,
     const tensor::DropoutKey& dropout,
-    bool checkpointing) const {
+    const TokenObjective& objective) const {
+  at::NoGradGuard no_grad;
+  weights_->place_rows();
   Pass pass(weights_, batch, dropout);
-  return pass.loss_sum(hidden(pass, checkpointing));
-}
-
-at::Tensor Transformer::objective_sum(
-    const TokenBatch& batch,
-    const TokenObjective& objective,
-    const tensor::DropoutKey& dropout,
-    bool checkpointing) const {
-  Pass pass(weights_, batch, dropout);
-  return pass.loss_sum(hidden(pass, checkpointing), objective);
+  return pass.loss(
+      pass.hidden(/*recompute=*/false, nullptr), objective, /*dx=*/{});
 }
 
 at::Tensor Transformer::token_losses(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
+  weights_->place_rows();
   Pass pass(weights_, batch, {});
-  return pass.token_losses(hidden(pass, /*checkpointing=*/false));
+  return pass.token_losses(pass.hidden(/*recompute=*/false, nullptr));
 }
 
 std::vector<at::Tensor> Transformer::parameters() const {
@@ -130,12 +141,6 @@ std::vector<at::Tensor> Transformer::parameters() const {
     if (tensor.requires_grad()) {
       tensors.push_back(tensor);
     }
-  }
-  if (config().tied_head && weights_->token_embedding.requires_grad()) {
-    tensors.push_back(weights_->token_embedding);
-  }
-  if (config().tied_head && weights_->embedding_rows) {
-    tensors.push_back(weights_->embedding_rows->values);
   }
   return tensors;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "report/metrics.h"
 
 #include <fmt/format.h>
@@ -124,6 +125,7 @@ MetricsFile::MetricsFile(fs::path path, int64_t steps_done)
     for (const StepMetrics& metrics : read_metrics(path_)) {
       if (metrics.step <= steps_done) {
         kept += to_json(metrics) + "\n";
+        done_.push_back(metrics);
       }
     }
   }

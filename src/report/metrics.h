@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -41,17 +42,24 @@ std::string to_json(const StepMetrics& metrics);
 /// other damaged line throws DataError.
 std::vector<StepMetrics> read_metrics(const std::filesystem::path& path);
 
-/// Appends steps to metrics.jsonl, each on disk before the next step starts.
+/// Appends steps to metrics.jsonl. Each is handed to the system before the next
+/// step starts: a crash of the process loses none, one of the machine may.
 class MetricsFile {
  public:
   /// Keeps what `path` holds of the first `steps_done` steps; later ones are
   /// about to be repeated.
   MetricsFile(std::filesystem::path path, int64_t steps_done);
 
+  /// The steps that were kept.
+  const std::vector<StepMetrics>& done() const {
+    return done_;
+  }
+
   void append(const StepMetrics& metrics);
 
  private:
   std::filesystem::path path_;
+  std::vector<StepMetrics> done_;
 };
 
 } // namespace accrue::report

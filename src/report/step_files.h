@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -20,8 +21,13 @@ class StepFiles {
       bool tensorboard)
       : metrics_(out / "metrics.jsonl", steps_done) {
     if (tensorboard) {
-      events_.emplace(out / "tensorboard", read_metrics(out / "metrics.jsonl"));
+      events_.emplace(out / "tensorboard", metrics_.done());
     }
+  }
+
+  /// Metrics of the steps done before this process.
+  const std::vector<StepMetrics>& done() const {
+    return metrics_.done();
   }
 
   void append(const StepMetrics& metrics) {

@@ -91,26 +91,25 @@ at::Tensor narrowed(
   return u.mul_(adapter.scale);
 }
 
-/// Folds xᵀ·y, the gradient of `parameter`.
+/// gradient += xᵀ·y, segment by segment; nothing for an undefined one.
 void fold_product(
     const Chunk& chunk,
     const at::Tensor& x,
     const at::Tensor& y,
-    const at::Tensor& parameter,
-    Type compute) {
-  at::Tensor grad = gradient_of(parameter);
-  if (!grad.defined()) {
+    Type compute,
+    const at::Tensor& gradient) {
+  if (!gradient.defined()) {
     return;
   }
   Gemm gemm;
-  gemm.m = grad.size(0);
-  gemm.n = grad.size(1);
+  gemm.m = gradient.size(0);
+  gemm.n = gradient.size(1);
   gemm.k = chunk.size();
   gemm.a = matrix(x).transposed();
   gemm.b = matrix(y);
-  gemm.c = grad.mutable_data_ptr();
-  gemm.c_type = type_of(grad);
-  gemm.c_stride = grad.stride(0);
+  gemm.c = gradient.mutable_data_ptr();
+  gemm.c_type = type_of(gradient);
+  gemm.c_stride = gradient.stride(0);
   gemm.compute = compute;
   gemm.add = true;
   gemm.segments = chunk.segments;
@@ -183,23 +182,24 @@ void linear_weight_gradient(
     const at::Tensor& x,
     const at::Tensor& dy,
     const Linear& linear,
-    Type compute) {
+    Type compute,
+    const LinearGradients& gradients) {
   const bool in_first = linear.layout == WeightLayout::kInOut;
   fold_product(
-      chunk, in_first ? x : dy, in_first ? dy : x, linear.weight, compute);
+      chunk, in_first ? x : dy, in_first ? dy : x, compute, gradients.weight);
   if (const Adapter* adapter = linear.adapter.get()) {
     at::Tensor u =
         narrowed(x, matrix(adapter->a).transposed(), *adapter, compute);
-    fold_product(chunk, dy, u, adapter->b, compute);
+    fold_product(chunk, dy, u, compute, gradients.adapter_b);
     at::Tensor du = narrowed(dy, matrix(adapter->b), *adapter, compute);
-    fold_product(chunk, du, x, adapter->a, compute);
+    fold_product(chunk, du, x, compute, gradients.adapter_a);
   }
   if (const TrainedRows* rows = linear.rows.get()) {
     fold_product(
-        chunk, dy.index_select(1, rows->ids), x, rows->values, compute);
+        chunk, dy.index_select(1, rows->ids), x, compute, gradients.rows);
   }
-  if (at::Tensor grad = gradient_of(linear.bias); grad.defined()) {
-    fold_pieces(chunk, {grad}, [&](int64_t begin, int64_t rows, void* sums) {
+  if (const at::Tensor& sum = gradients.bias; sum.defined()) {
+    fold_pieces(chunk, {sum}, [&](int64_t begin, int64_t rows, void* sums) {
       kernels().sum_rows(
           type_of(dy), rows, dy.size(1), row_of(dy, begin), dy.stride(0), sums);
     });

@@ -5,7 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +17,6 @@
 #include "accrue/core/random.h"
 #include "core/functions.h"
 #include "tensor/raw.h"
-#include "tensor/version.h"
 
 namespace accrue::tensor {
 namespace {
@@ -53,18 +52,6 @@ Matrix matrix(const at::Tensor& x) {
 
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count) {
   return x.narrow(1, begin, count);
-}
-
-at::Tensor gradient_of(const at::Tensor& parameter) {
-  if (!parameter.defined() || !parameter.requires_grad()) {
-    return {};
-  }
-  at::Tensor& grad = parameter.mutable_grad();
-  if (!grad.defined()) {
-    grad = at::zeros_like(parameter.detach());
-  }
-  count_write(grad);
-  return grad;
 }
 
 void add_in_order(
@@ -147,14 +134,14 @@ void norm_backward(
     const at::Tensor& dy,
     const Norm& norm,
     const NormStatistics& statistics,
-    const at::Tensor& dx) {
-  std::vector<at::Tensor> gradients = {
-      gradient_of(norm.weight), gradient_of(norm.bias)};
+    const at::Tensor& dx,
+    const NormGradients& gradients) {
   at::Tensor unused = empty(type_of(x), {x.size(1)});
-  for (at::Tensor& gradient : gradients) { // the kernel makes both sums
-    gradient = gradient.defined() ? gradient : unused;
+  std::vector<at::Tensor> sums = {gradients.weight, gradients.bias};
+  for (at::Tensor& sum : sums) { // the kernel makes both
+    sum = sum.defined() ? sum : unused;
   }
-  fold_pieces(chunk, gradients, [&](int64_t begin, int64_t rows, void* sums) {
+  fold_pieces(chunk, sums, [&](int64_t begin, int64_t rows, void* sums) {
     kernels().norm_backward(
         norm_rows(chunk, x, norm, statistics, begin, rows),
         row_of(dy, begin),
@@ -269,30 +256,25 @@ void rotate(
 }
 
 void embed_backward(
-    const at::Tensor& table,
     const at::Tensor& ids,
-    const at::Tensor& dy) {
-  if (at::Tensor grad = gradient_of(table); grad.defined()) {
-    grad.index_add_(0, ids, dy); // adds in the order of ids
-  }
+    const at::Tensor& dy,
+    const at::Tensor& gradient) {
+  at::Tensor sum = gradient;
+  sum.index_add_(0, ids, dy); // adds in the order of ids
 }
 
-void embed_backward(
-    const TrainedRows& rows,
+void embed_rows_backward(
     const at::Tensor& ids,
-    const at::Tensor& dy) {
-  at::Tensor grad = gradient_of(rows.values);
-  if (!grad.defined()) {
-    return;
-  }
-  std::span<const int64_t> trained(
-      rows.ids.const_data_ptr<int64_t>(),
-      static_cast<size_t>(rows.ids.numel()));
+    const at::Tensor& dy,
+    const at::Tensor& trained,
+    const at::Tensor& gradient) {
+  std::span<const int64_t> rows(
+      trained.const_data_ptr<int64_t>(), static_cast<size_t>(trained.numel()));
   const int64_t* id = ids.const_data_ptr<int64_t>();
   for (int64_t t = 0; t < ids.numel(); ++t) { // adds in the order of ids
-    auto row = std::ranges::find(trained, id[t]); // there are few
-    if (row != trained.end()) {
-      grad[row - trained.begin()].add_(dy[t]);
+    auto row = std::ranges::find(rows, id[t]); // there are few
+    if (row != rows.end()) {
+      gradient[row - rows.begin()].add_(dy[t]);
     }
   }
 }
@@ -405,7 +387,8 @@ at::Tensor cross_entropy(
     Type compute,
     const at::Tensor& targets,
     const at::Tensor& weights,
-    const at::Tensor& dx) {
+    const at::Tensor& dx,
+    const LinearGradients& gradients) {
   int64_t vocab = head.weight.size(0);
   const int64_t* target = targets.const_data_ptr<int64_t>() + chunk.begin;
   const double* weight = weights.const_data_ptr<double>() + chunk.begin;
@@ -439,9 +422,15 @@ at::Tensor cross_entropy(
   });
   if (dx.defined()) {
     linear_input_gradient(dlogits, head, compute, dx);
-    linear_weight_gradient(chunk, x, dlogits, head, compute);
+    linear_weight_gradient(chunk, x, dlogits, head, compute, gradients);
   }
   return losses;
+}
+
+at::Tensor sum_in_order(const at::Tensor& x) {
+  const double* values = x.const_data_ptr<double>();
+  return at::scalar_tensor(
+      std::accumulate(values, values + x.numel(), 0.0), x.options());
 }
 
 } // namespace accrue::tensor

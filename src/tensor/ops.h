@@ -14,8 +14,9 @@
 // Forward and backward of the parts of a transformer on a stream of tokens: T
 // of them, C the width, H and K the query and key/value heads, D the head
 // dimension, V the vocabulary. No autograd here: who calls forward calls
-// backward. Gradients of parameters are folded straight into `.grad`, sample
-// by sample in order (`Chunk`), so they don't depend on how the stream is cut.
+// backward. Gradients of parameters are added to sums that the caller gives,
+// sample by sample in order (`Chunk`), so that their bits do not depend on how
+// a batch is split.
 //
 // Activations that are kept have the compute type; norms, sums and gradients
 // are in its sum type.
@@ -51,14 +52,15 @@ void linear_input_gradient(
     const at::Tensor& dx,
     bool add = false);
 
-/// Folds xᵀ·dy and the sum of dy into the gradients of weight and bias. x and
-/// dy are the chunk's rows; dy is of the sum type where there is a bias.
+/// Adds xᵀ·dy and the sum of dy to the gradients of weight and bias. x and dy
+/// are the chunk's rows; dy is of the sum type where there is a bias.
 void linear_weight_gradient(
     const Chunk& chunk,
     const at::Tensor& x,
     const at::Tensor& dy,
     const Linear& linear,
-    Type compute);
+    Type compute,
+    const LinearGradients& gradients);
 
 /// What the backward of a norm needs: mean and 1/σ [T].
 struct NormStatistics {
@@ -76,15 +78,16 @@ at::Tensor norm(
     const Norm& norm,
     const NormStatistics& statistics);
 
-/// dx [T, C] += the gradient of the chunk's rows, dy [R, C]; folds those of the
-/// parameters.
+/// dx [T, C] += the gradient of the chunk's rows, dy [R, C]; adds those of the
+/// parameters to `gradients`.
 void norm_backward(
     const Chunk& chunk,
     const at::Tensor& x,
     const at::Tensor& dy,
     const Norm& norm,
     const NormStatistics& statistics,
-    const at::Tensor& dx);
+    const at::Tensor& dx,
+    const NormGradients& gradients);
 
 /// Of x [R, M] all, of [R, 2M] the last M columns: those beside the gate.
 at::Tensor value_columns(const at::Tensor& x, bool gated);
@@ -150,22 +153,24 @@ class Dropout {
   std::span<const uint64_t> sample_ids_;
 };
 
-/// Folds dy [T, C] into rows `ids` [T] int64 of the table's gradient, in order.
+/// gradient [V, C], rows ids [T] int64, += dy [T, C], in order of the tokens.
 void embed_backward(
-    const at::Tensor& table,
     const at::Tensor& ids,
-    const at::Tensor& dy);
+    const at::Tensor& dy,
+    const at::Tensor& gradient);
 
-/// The same where only some rows are trained.
-void embed_backward(
-    const TrainedRows& rows,
+/// The same where only the rows `trained` [n] int64 of a table are trained:
+/// gradient [n, C].
+void embed_rows_backward(
     const at::Tensor& ids,
-    const at::Tensor& dy);
+    const at::Tensor& dy,
+    const at::Tensor& trained,
+    const at::Tensor& gradient);
 
 /// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's part of
 /// targets [T] int64, weights [T] fp64, in fp64. With `dx` [R, C] also the
-/// gradients of x and, folded, of the head. The logits of the chunk exist only
-/// in here. Throws DataError for a target outside the vocabulary whose weight
+/// gradient of x, and adds that of the head to `gradients`. The logits of the
+/// chunk exist only in here. Throws DataError for a target outside the vocabulary whose weight
 /// is not 0.
 at::Tensor cross_entropy(
     const Chunk& chunk,
@@ -174,7 +179,11 @@ at::Tensor cross_entropy(
     Type compute,
     const at::Tensor& targets,
     const at::Tensor& weights,
-    const at::Tensor& dx);
+    const at::Tensor& dx,
+    const LinearGradients& gradients);
+
+/// Sum of fp64 x [T] in order of its elements: an fp64 scalar.
+at::Tensor sum_in_order(const at::Tensor& x);
 
 /// Euclidean norm in fp64, summed up in a fixed order whatever the number of
 /// threads (contiguous fp32 and fp64 on CPU; else LibTorch's).

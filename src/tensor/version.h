@@ -2,16 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
 
-// What tells that a tensor was written, or given other memory, since.
+// How a tensor tells that it was written, or given other memory.
 
 namespace accrue::tensor {
-
-/// Gradients that losses of all models have folded while they were computed,
-/// not by backward.
-inline std::atomic<uint64_t> num_folds{0};
 
 /// Writes so far, as LibTorch counts them: all but those through data() and
 /// raw pointers. Tensors of inference mode count none.
@@ -26,9 +22,11 @@ inline void count_write(const at::Tensor& tensor) {
   }
 }
 
-/// The accumulator of a parameter, zeros at first: its `.grad`, to be added to.
-/// Undefined if it is not trained.
-at::Tensor gradient_of(const at::Tensor& parameter);
+/// Start of a tensor's elements in memory: tells which tensors share it.
+inline const void* address_of(const at::Tensor& tensor) {
+  return static_cast<const char*>(tensor.storage().data()) +
+      static_cast<size_t>(tensor.storage_offset()) * tensor.element_size();
+}
 
 /// The same elements in the same order.
 inline bool same_layout(const at::Tensor& a, const at::Tensor& b) {
@@ -42,7 +40,7 @@ inline bool unchanged(
     const at::Tensor& alias,
     uint32_t version) {
   return !tensor.is_inference() && tensor._version() == version &&
-      tensor.const_data_ptr() == alias.const_data_ptr() &&
+      address_of(tensor) == address_of(alias) &&
       same_layout(tensor, alias);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/checkpoint.h"
 
 #include <fmt/format.h>
@@ -91,13 +92,14 @@ void load(
         saved_samples,
         inputs.num_samples));
   }
-  for (const auto& [what, digest] : inputs.digests) {
-    if (state.at("inputs").value(what, "") != digest) {
+  const io::Json& saved = state.at("inputs");
+  for (const RunInputs::Input& input : inputs.digests) {
+    if (saved.value(input.id, saved.value(input.words, "")) != input.digest) {
       throw DataError(fmt::format(
           "[checkpoint] {} was made with other contents of {}. Restore them to "
           "go on with this run.",
           folder.string(),
-          what));
+          input.words));
     }
   }
   load_weights(folder, model);
@@ -156,27 +158,29 @@ std::vector<int64_t> Checkpoints::steps() const {
 }
 
 void Checkpoints::save(
-    int64_t step,
+    const Cursor& cursor,
     const RunInputs& inputs,
     const Transformer& model,
     const Optimizer& optimizer,
     int64_t keep) const {
   // Also where a run that was resumed has saved before.
-  io::replace_directory(path(step), [&](const fs::path& folder) {
+  io::replace_directory(path(cursor.step), [&](const fs::path& folder) {
     save_weights(folder, model, source_);
     save_safetensors(folder / kOptimizer, state_of(optimizer));
     io::OrderedJson state;
     state["format"] = kFormat;
-    state["step"] = step;
+    state["step"] = cursor.step;
     state["optimizer_steps"] = optimizer.steps();
     state["num_samples"] = inputs.num_samples;
-    state["inputs"] = inputs.digests;
+    for (const RunInputs::Input& input : inputs.digests) {
+      state["inputs"][input.id] = input.digest;
+    }
     io::write_file(folder / kState, state.dump(2) + "\n");
     write_manifest(folder, model.lora().has_value());
   });
   std::vector<int64_t> all = steps();
   // Later ones were passed over when the run was resumed.
-  while (all.back() > step) {
+  while (all.back() > cursor.step) {
     fs::remove_all(path(all.back()));
     all.pop_back();
   }
@@ -185,7 +189,7 @@ void Checkpoints::save(
   }
 }
 
-int64_t Checkpoints::load_newest(
+Cursor Checkpoints::load_newest(
     const RunInputs& inputs,
     Transformer& model,
     Optimizer& optimizer,
@@ -203,7 +207,7 @@ int64_t Checkpoints::load_newest(
       continue;
     }
     load(folder, state, inputs, model, optimizer);
-    return state.at("step").get<int64_t>();
+    return {.step = state.at("step").get<int64_t>()};
   }
   std::string reasons;
   for (const std::string& warning : warnings) {

@@ -1,8 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,21 +12,31 @@
 
 namespace accrue {
 
-/// What a run reads that must be the same when it is resumed.
-struct RunInputs {
-  uint64_t num_samples = 0; // to train on
-  /// Digests by what they are of, in words.
-  std::map<std::string, std::string> digests;
+/// How far a run is: optimizer steps done, and samples of the window after
+/// them.
+struct Cursor {
+  int64_t step = 0;
+  int64_t samples_done = 0;
 };
 
-/// The model with its tokenizer, or its adapter, as it is trained: what
-/// load_weights() puts back.
+/// Files and data that a run reads, which must be the same when it is resumed.
+struct RunInputs {
+  struct Input {
+    std::string id; // in state.json
+    std::string words; // in messages, and the id of older checkpoints
+    std::string digest;
+  };
+  uint64_t num_samples = 0; // to train on
+  std::vector<Input> digests;
+};
+
+/// The model with its tokenizer, or its adapter, as it is trained.
 void save_weights(
     const std::filesystem::path& folder,
     const Transformer& model,
     const ModelSource& source);
 void load_weights(const std::filesystem::path& folder, Transformer& model);
-/// Of the file that save_weights() wrote.
+/// Digest of the file that save_weights() wrote.
 std::string digest_weights(
     const std::filesystem::path& folder,
     const Transformer& model);
@@ -41,10 +51,10 @@ class Checkpoints {
   /// `source`: the base of adapters, and the tokenizer.
   Checkpoints(std::filesystem::path folder, const ModelSource& source);
 
-  /// Saves the state after `step` optimizer steps, and removes all but the
-  /// newest `keep`.
+  /// Saves the state between two windows, and removes all but the newest
+  /// `keep`.
   void save(
-      int64_t step,
+      const Cursor& cursor,
       const RunInputs& inputs,
       const Transformer& model,
       const Optimizer& optimizer,
@@ -56,10 +66,10 @@ class Checkpoints {
   }
 
   /// Loads the newest checkpoint whose files are what the manifest says, and
-  /// returns its step. Damaged ones are passed over and described in
+  /// returns where it was made. Damaged ones are passed over and described in
   /// `warnings`. Throws DataError if no good one is left, or if it was made
   /// from other inputs.
-  int64_t load_newest(
+  Cursor load_newest(
       const RunInputs& inputs,
       Transformer& model,
       Optimizer& optimizer,
@@ -70,7 +80,7 @@ class Checkpoints {
   std::filesystem::path path(int64_t step) const;
 
   std::filesystem::path folder_;
-  const ModelSource& source_;
+  ModelSource source_;
 };
 
 } // namespace accrue

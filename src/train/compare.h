@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <span>
 
-#include "train/batch.h"
+#include "objectives/batch.h"
 
 namespace accrue {
 

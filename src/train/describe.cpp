@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/describe.h"
 
 #include <fmt/format.h>
@@ -12,9 +13,26 @@
 
 namespace accrue {
 
+namespace {
+
+/// Micro-batches of the first window.
+size_t num_micro_batches(
+    const Task& task,
+    const drive::MicroBatching& batching) {
+  const Range window = task.window_range(0);
+  std::vector<int64_t> lengths;
+  for (int64_t i = window.begin; i < window.end; ++i) {
+    lengths.push_back(task.train_set().length(task.data().index_at(i)));
+  }
+  return split_by_tokens(lengths, batching.max_tokens, batching.max_samples)
+      .size();
+}
+
+} // namespace
+
 void describe(
     const Task& task,
-    const Manner& manner,
+    const drive::MicroBatching& batching,
     report::Progress& progress) {
   const Transformer& model = task.model();
   progress.line(fmt::format(
@@ -35,22 +53,21 @@ void describe(
       task.valid_set()
           ? fmt::format(", {} for validation", task.valid_set()->size())
           : "",
-      describe(task.counts())));
-  for (const std::string& line : task.describe_data()) {
+      describe(task.data().counts)));
+  for (const std::string& line : describe_data(task.spec(), task.data())) {
     progress.line(line);
   }
-  if (!task.left_out().empty()) {
-    progress.line(left_out_line(task.left_out()));
+  if (const LeftOut& left_out = task.data().left_out; !left_out.empty()) {
+    progress.line(left_out_line(left_out));
   }
-  if (task.chat()) {
-    progress.line("template     " + task.chat()->description);
-    progress.line(
-        fmt::format("first sample, ⟦trained on⟧:\n{}", task.chat()->sample));
+  if (const auto& chat = task.data().chat) {
+    progress.line("template     " + chat->description);
+    progress.line(fmt::format("first sample, ⟦trained on⟧:\n{}", chat->sample));
   }
   progress.line(fmt::format(
       "global batch {} samples in {} micro-batches, {} steps",
       task.global_batch(),
-      task.cut(task.window_range(0), manner).size(),
+      num_micro_batches(task, batching),
       task.total_steps()));
 }
 
@@ -58,10 +75,13 @@ std::string worst_samples(const Task& task, int64_t step) {
   constexpr size_t kMost = 3;
   const Range window = task.window_range(step);
   std::vector<std::pair<double, int64_t>> losses; // and positions
-  for (double loss : task.sample_losses(window)) {
-    losses.emplace_back(
-        std::isnan(loss) ? HUGE_VAL : loss,
-        window.begin + static_cast<int64_t>(losses.size()));
+  for (int64_t i = window.begin; i < window.end; ++i) {
+    const double loss = sample_loss(
+        task.objective(),
+        task.model(),
+        task.data().sample_at(i),
+        task.data().index_at(i));
+    losses.emplace_back(std::isnan(loss) ? HUGE_VAL : loss, i);
   }
   std::ranges::sort(losses, std::ranges::greater{});
   std::string text = "highest losses:";
@@ -69,7 +89,7 @@ std::string worst_samples(const Task& task, int64_t step) {
     text += fmt::format(
         "{} sample {} ({:.3f})",
         i > 0 ? "," : "",
-        task.sample_at(losses[i].second).id,
+        task.data().sample_at(losses[i].second).id,
         losses[i].first);
   }
   return text;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@ namespace accrue {
 /// Tells people what is about to run: model, data, template, windows.
 void describe(
     const Task& task,
-    const Manner& manner,
+    const drive::MicroBatching& batching,
     report::Progress& progress);
 
 /// The samples of the window of `step` (from 0) with the highest losses, or

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/result.h"
 
 #include <algorithm>
@@ -66,8 +67,8 @@ void write_result(Task& task, const fs::path& folder) {
     save_checkpoint(folder, model, dtype);
   }
   copy_tokenizer(task.source(), folder);
-  if (task.chat()) {
-    write_stop_tokens(folder, task.chat()->stop_tokens);
+  if (const auto& chat = task.data().chat) {
+    write_stop_tokens(folder, chat->stop_tokens);
   }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/verify.h"
 
 #include <ATen/TensorOperators.h>
@@ -11,32 +12,36 @@
 #include <cmath>
 #include <limits>
 
+#include "drive/window_runner.h"
+#include "train/window_of_step.h"
+
 namespace accrue {
 namespace {
 
-struct WindowResult {
+/// Loss, size and gradients of one window.
+struct Measured {
   double loss = 0;
+  int64_t micro_batch = 0;
   std::vector<at::Tensor> gradients;
 };
 
-WindowResult run_window(
-    Task& task,
-    const Manner& manner,
-    const report::Tick& tick) {
+Measured run_window(
+    const Task& task,
+    const drive::MicroBatching& batching,
+    report::Progress& progress) {
   Window window(task.model().parameters());
-  std::vector<Range> parts = task.cut(task.window_range(0), manner);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    window.add(task.loss(parts[i], 0, manner.checkpointing).loss);
-    tick(
-        fmt::format("window in {} micro-batches", parts.size()),
-        i + 1,
-        parts.size());
-  }
-  WindowResult result{.loss = window.normalize().loss};
+  WindowOfStep work(task, /*step=*/0, progress);
+  drive::WindowRunner runner(
+      window,
+      batching,
+      task.options().checkpointing == Checkpointing::kAuto);
+  const drive::WindowResult result = runner.run(work);
+  Measured measured{
+      .loss = result.report.loss, .micro_batch = result.micro_batch};
   for (const at::Tensor& gradient : window.gradients()) {
-    result.gradients.push_back(gradient.clone());
+    measured.gradients.push_back(gradient.clone());
   }
-  return result;
+  return measured;
 }
 
 double relative_error(const at::Tensor& got, const at::Tensor& want) {
@@ -86,37 +91,31 @@ bool Verification::passed() const {
 
 Verification verify(
     Task& task,
-    const memory::Way& way,
-    const memory::Way& reference,
-    const report::Tick& tick) {
-  WindowResult want = run_window(
-      task,
-      {.max_samples = reference.micro_batch,
-       .checkpointing = reference.checkpointing},
-      tick);
-  WindowResult got = run_window(task, task.manner(way), tick);
+    const drive::MicroBatching& planned,
+    const drive::MicroBatching& reference,
+    report::Progress& progress) {
+  const Measured want = run_window(task, reference, progress);
+  const Measured got = run_window(task, task.batching(planned), progress);
   const Transformer& model = task.model();
-  int64_t num_layers = model.config().num_layers;
+  const int64_t num_layers = model.config().num_layers;
   Verification result{
-      .reference = reference.micro_batch >= task.global_batch() ? "unsplit"
-                                                                : "per sample",
-      .reference_micro_batch = reference.micro_batch,
+      .reference = want.micro_batch >= task.global_batch() ? "unsplit"
+                                                           : "per sample",
+      .reference_micro_batch = want.micro_batch,
       .loss = got.loss,
       .reference_loss = want.loss};
-  std::vector<std::string> names;
+  size_t i = 0;
   for (const auto& [name, parameter] : model.named_parameters()) {
-    if (parameter.requires_grad()) {
-      names.push_back(name);
+    if (!parameter.requires_grad()) {
+      continue;
     }
-  }
-  for (size_t i = 0; i < got.gradients.size(); ++i) {
-    const std::string& name = names[i];
     result.tensors.push_back(
         {.name = name,
          .relative_error = relative_error(got.gradients[i], want.gradients[i]),
          .gate = gradient_gate(
              task.options().dtype, num_layers, layer_of(name, num_layers)),
          .bits_equal = at::equal(got.gradients[i], want.gradients[i])});
+    ++i;
   }
   return result;
 }

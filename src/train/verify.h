@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "memory/planner.h"
+#include "drive/micro_batching.h"
+#include "report/progress.h"
 #include "train/task.h"
 
 namespace accrue {
@@ -14,7 +16,7 @@ struct TensorCheck {
   std::string name;
   /// |split - reference| / |reference|, Frobenius norms.
   double relative_error = 0;
-  /// What the dtype allows (docs/window.md).
+  /// Largest error that the dtype allows (docs/window.md).
   double gate = 0;
   bool bits_equal = false;
 
@@ -35,13 +37,14 @@ struct Verification {
   bool passed() const;
 };
 
-/// Gradients of the first window cut as train does it, against the window run
-/// in another way.
+/// Gradients of the first window split as train does it, against the window run
+/// with the micro-batches of a reference. Throws MemoryError if a sample does
+/// not fit alone.
 Verification verify(
     Task& task,
-    const memory::Way& way,
-    const memory::Way& reference,
-    const report::Tick& tick);
+    const drive::MicroBatching& planned,
+    const drive::MicroBatching& reference,
+    report::Progress& progress);
 
 /// Largest relative error allowed for a tensor of layer `layer` (0 embedding,
 /// 1..num_layers blocks, num_layers + 1 head): 1e-10 in fp64, else

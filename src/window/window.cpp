@@ -1,18 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/window/window.h"
 
-#include <ATen/core/grad_mode.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <fmt/format.h>
 #include <torch/optim/optimizer.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <set>
 #include <utility>
 
 #include "accrue/core/error.h"
 #include "tensor/ops.h"
-#include "tensor/version.h"
 
 namespace accrue {
 namespace {
@@ -45,273 +45,162 @@ std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
 } // namespace
 
 Window::Window(std::vector<at::Tensor> parameters, WindowOptions options)
-    : parameters_(std::move(parameters)), options_(options) {
-  if (std::none_of(parameters_.begin(), parameters_.end(), [](const auto& p) {
-        return p.requires_grad();
-      })) {
-    throw Error(
-        "[window] no parameter requires a gradient. Nothing can be trained; "
-        "call requires_grad_() on what should be.");
-  }
-  std::set<const void*> seen;
-  size_t i = 0;
-  std::erase_if(parameters_, [&](const at::Tensor& p) {
-    const bool twice = !seen.insert(p.unsafeGetTensorImpl()).second;
-    if (twice && p.requires_grad()) {
-      throw Error(fmt::format(
-          "[window] parameter {} is in the list twice. Give a tied parameter "
-          "once.",
-          i));
-    }
-    ++i;
-    return twice;
-  });
-  accumulators_.resize(parameters_.size());
-  versions_.resize(parameters_.size());
-  last_good_.resize(parameters_.size());
-  begin();
-}
+    : sums_(std::move(parameters)), options_(options) {}
 
 void Window::begin() {
-  at::NoGradGuard no_grad;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    at::Tensor& grad = parameters_[i].mutable_grad();
-    at::Tensor& sums = accumulators_[i];
-    if (direct(i) && grad.defined()) {
-      sums = grad;
-    }
-    settle(i);
-    grad = direct(i) ? sums : at::Tensor();
-    if (sums.defined()) {
-      sums.zero_();
-    }
-  }
-  added_.assign(parameters_.size(), false);
-  mark();
+  sums_.begin();
+  losses_.clear();
+  last_good_.sums.clear();
   state_ = State::kOpen;
-  loss_sum_ = weight_ = 0;
-  micro_batches_ = skipped_ = 0;
 }
 
-bool Window::direct(size_t i) const {
-  auto dtype = parameters_[i].scalar_type();
-  return dtype == at::kFloat || dtype == at::kDouble;
-}
-
-std::vector<at::Tensor> Window::parameters() const {
-  std::vector<at::Tensor> parameters;
-  const std::vector<size_t> owners = this->owners();
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (owners[i] == i) {
-      parameters.push_back(parameters_[i]);
-    }
+void Window::check_open(const char* what) const {
+  if (state_ != State::kOpen) {
+    throw Error(fmt::format(
+        "[window] {} after {}. Call begin() and repeat the window.",
+        what,
+        state_ == State::kFailed ? "an error" : "normalize()"));
   }
-  return parameters;
 }
 
 bool Window::add(const LossSum& loss) {
-  if (state_ != State::kOpen) {
-    throw Error(fmt::format(
-        "[window] add() after {}. Call begin() and repeat the window.",
-        state_ == State::kFailed ? "an error" : "normalize()"));
-  }
-  state_ = State::kFailed; // until this micro-batch is in
-  double weight = loss.weight.value;
-  double sum = loss.sum.numel() == 1 ? loss.sum.item<double>() : 0;
-  check(loss, sum);
-  check_parameters();
-  // Built-in models fold while the loss is computed.
-  check_gradients(tensor::num_folds - folds_);
-  ++micro_batches_;
-  const bool skips = options_.on_nonfinite == OnNonFinite::kSkip;
-  bool good = weight == 0 || std::isfinite(sum);
-  if (weight > 0 && good) {
-    loss.sum.backward();
-  }
-  const std::vector<bool> folded = fold();
-  if (weight > 0 && good && skips) {
-    good = finite();
-  }
-  if (!good && !skips) {
-    throw NonFiniteError(fmt::format(
-        "[window] the loss of micro-batch {} is {}. Lower the learning rate, "
-        "look at its samples, or choose to skip such micro-batches.",
-        micro_batches_,
-        sum));
-  }
-  if (good && weight > 0) {
-    loss_sum_ += sum;
-    weight_ += weight;
-    std::transform(
-        folded.begin(),
-        folded.end(),
-        added_.begin(),
-        added_.begin(),
-        std::logical_or<>());
-  }
-  skipped_ += good ? 0 : 1;
-  if (skips) {
-    good ? remember() : restore();
-  }
-  mark();
-  state_ = State::kOpen;
-  return good;
-}
-
-void Window::check(const LossSum& loss, double sum) const {
-  double weight = loss.weight.value;
+  check_open("add()");
+  const double weight = loss.weight.value;
+  begin_add(weight);
   if (loss.sum.numel() != 1) {
     throw Error(fmt::format(
         "[window] a loss sum must have one element, got {}. Sum it over "
         "the micro-batch.",
         loss.sum.numel()));
   }
-  if (!(weight >= 0) || std::isinf(weight)) {
-    throw Error(fmt::format(
-        "[window] weight must be a finite number >= 0, got {}.", weight));
-  }
-  if (weight == 0 && std::isfinite(sum) && sum != 0) {
-    throw Error(fmt::format(
-        "[window] a micro-batch of weight 0 has the loss sum {}. Give the "
-        "sum of weight x loss with the sum of the same weights.",
-        sum));
-  }
   if (weight > 0 && !loss.sum.requires_grad()) {
     throw Error(
         "[window] the loss sum has no graph to the parameters. Compute it "
         "with gradients enabled and don't detach it.");
   }
-}
-
-/// Takes in what backward and the loss have added, and says where.
-std::vector<bool> Window::fold() {
-  at::NoGradGuard no_grad;
-  std::vector<bool> folded;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    at::Tensor& grad = parameters_[i].mutable_grad();
-    at::Tensor& sums = accumulators_[i];
-    if (direct(i)) {
-      folded.push_back(
-          !grad.is_same(sums) || tensor::version_of(sums) != versions_[i]);
-      sums = grad;
-      continue;
-    }
-    // Autograd did not accumulate it in place.
-    folded.push_back(grad.defined());
-    if (grad.defined() && sums.defined()) {
-      sums.add_(grad);
-    } else if (grad.defined()) {
-      sums = grad.to(at::kFloat);
-    }
-    grad.reset();
+  if (weight > 0) {
+    loss.sum.backward();
   }
-  return folded;
+  sums_.collect_gradients();
+  return end_add(loss.sum, weight);
 }
 
-bool Window::finite() const {
-  return std::isfinite(global_norm(accumulators_));
+bool Window::add(const ModelLoss& loss) {
+  check_open("add()");
+  const double weight = loss.weight.value;
+  begin_add(weight);
+  return end_add(
+      weight > 0 ? loss.accumulate(sums_)
+                 : at::scalar_tensor(0, at::TensorOptions().dtype(at::kDouble)),
+      weight);
 }
 
-void Window::remember() {
-  at::NoGradGuard no_grad;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!added_[i]) {
-      continue;
-    }
-    if (last_good_[i].defined()) {
-      last_good_[i].copy_(accumulators_[i]);
+void Window::begin_add(double weight) {
+  state_ = State::kFailed; // until this micro-batch is in
+  if (!(weight >= 0) || std::isinf(weight)) {
+    throw Error(fmt::format(
+        "[window] weight must be a finite number >= 0, got {}.", weight));
+  }
+  sums_.check(/*first=*/losses_.empty());
+}
+
+bool Window::end_add(const at::Tensor& sum, double weight) {
+  bool good = true;
+  if (options_.on_nonfinite == OnNonFinite::kSkip) {
+    good = weight == 0 ||
+        (std::isfinite(sum.item<double>()) &&
+         std::isfinite(global_norm(sums_.all())));
+    if (good) {
+      sums_.save(last_good_);
     } else {
-      last_good_[i] = accumulators_[i].clone();
+      sums_.restore(last_good_);
     }
   }
+  at::Tensor value =
+      sum.detach().to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+  losses_.push_back({value.reshape({1}), weight, !good});
+  sums_.mark();
+  state_ = State::kOpen;
+  return good;
 }
 
-/// Also undoes what a loss has folded while it was computed.
-void Window::restore() {
-  at::NoGradGuard no_grad;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (added_[i]) {
-      accumulators_[i].copy_(last_good_[i]);
-    } else if (accumulators_[i].defined()) {
-      accumulators_[i].zero_();
-    }
+std::vector<double> Window::read_losses() const {
+  std::vector<at::Tensor> sums;
+  for (const Loss& loss : losses_) {
+    sums.push_back(loss.sum.to(losses_.front().sum.device()));
   }
-}
-
-std::vector<at::Tensor> Window::gradients() const {
-  std::vector<at::Tensor> gradients;
-  const std::vector<size_t> owners = this->owners();
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (owners[i] == i) {
-      gradients.push_back(added_[i] ? accumulators_[i] : at::Tensor());
-    }
+  const at::Tensor all = at::cat(sums).cpu(); // the one copy from the device
+  const auto values = all.accessor<double, 1>();
+  std::vector<double> losses;
+  for (int64_t i = 0; i < all.size(0); ++i) {
+    losses.push_back(values[i]);
   }
-  return gradients;
+  return losses;
 }
 
-void Window::merge_aliases() {
-  at::NoGradGuard no_grad;
-  const std::vector<size_t> owners = this->owners();
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (owners[i] == i || !added_[i]) {
+/// Σ loss over the micro-batches that take part, in their order.
+double Window::total_loss() const {
+  double total = 0;
+  const std::vector<double> values = read_losses();
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Loss& loss = losses_[i];
+    if (loss.weight == 0 && std::isfinite(values[i]) && values[i] != 0) {
+      throw Error(fmt::format(
+          "[window] micro-batch {} of weight 0 has the loss sum {}. Give the "
+          "sum of weight x loss with the sum of the same weights.",
+          i + 1,
+          values[i]));
+    }
+    if (loss.weight == 0 || loss.skipped) {
       continue;
     }
-    at::Tensor& whole = accumulators_[owners[i]];
-    if (whole.defined()) {
-      whole.add_(accumulators_[i]);
-    } else {
-      std::swap(whole, accumulators_[i]);
+    if (!std::isfinite(values[i])) {
+      throw NonFiniteError(
+          fmt::format(
+              "[window] the loss of micro-batch {} is {}. Lower the learning "
+              "rate, look at its samples, or choose to skip such "
+              "micro-batches.",
+              i + 1,
+              values[i]),
+          static_cast<int64_t>(i));
     }
-    added_[owners[i]] = true;
-    added_[i] = false;
+    total += values[i];
   }
-}
-
-/// Leaves `.grad` to those that have a gradient: LibTorch's optimizers would
-/// take zeros for one.
-void Window::hide_others() {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (direct(i)) {
-      parameters_[i].mutable_grad() =
-          added_[i] ? accumulators_[i] : at::Tensor();
-    }
-  }
+  return total;
 }
 
 StepReport Window::normalize(const CommitOptions& options) {
-  if (state_ != State::kOpen || micro_batches_ == 0) {
+  if (state_ != State::kOpen || losses_.empty()) {
     throw Error(fmt::format(
         "[window] commit {}. {}",
-        state_ == State::kFailed           ? "after an error"
-            : state_ == State::kNormalized ? "after normalize()"
-                                           : "without add()",
+        state_ == State::kOpen         ? "without add()"
+            : state_ == State::kFailed ? "after an error"
+                                       : "after normalize()",
         state_ == State::kOpen ? "Add at least one micro-batch."
                                : "Call begin() and repeat the window."));
   }
-  check_parameters();
-  check_gradients(/*folds=*/0);
-  StepReport report{
-      .loss = loss_sum_ / weight_,
-      .weight = weight_,
-      .micro_batches = micro_batches_,
-      .skipped = skipped_};
-  if (weight_ == 0 && skipped_ == 0) {
-    state_ = State::kFailed;
+  state_ = State::kFailed; // until all is checked
+  sums_.check(/*first=*/false);
+  StepReport report{.micro_batches = static_cast<int64_t>(losses_.size())};
+  for (const Loss& loss : losses_) {
+    report.weight += loss.skipped ? 0 : loss.weight;
+    report.skipped += loss.skipped ? 1 : 0;
+  }
+  report.loss = total_loss() / report.weight;
+  if (report.weight == 0 && report.skipped == 0) {
     throw Error(fmt::format(
         "[window] total weight must be > 0, got 0 ({} micro-batches). "
         "Check that the batch has target tokens with a weight.",
-        micro_batches_));
+        report.micro_batches));
   }
-  state_ = State::kNormalized;
-  merge_aliases();
-  hide_others();
-  if (weight_ == 0) {
-    return report; // everything was skipped
+  sums_.merge();
+  if (report.weight == 0) {
+    state_ = State::kAllSkipped;
+    return report;
   }
   // |G / W| = |G| / W, so that one pass divides and clips.
-  report.grad_norm = global_norm(gradients()) / weight_;
+  report.grad_norm = global_norm(gradients()) / report.weight;
   if (!std::isfinite(report.grad_norm)) {
-    state_ = State::kFailed;
     throw NonFiniteError(fmt::format(
         "[window] the summed gradients are not finite ({}). Lower the "
         "learning rate or choose to skip such micro-batches.",
@@ -319,56 +208,74 @@ StepReport Window::normalize(const CommitOptions& options) {
   }
   double clip = 1;
   if (options.clip_norm > 0) {
-    clip = std::min(1.0, options.clip_norm / (report.grad_norm + kClipEpsilon));
+    clip =
+        std::min(1.0, options.clip_norm / (report.grad_norm + kClipEpsilon));
   }
-  scale(weight_ / clip);
+  sums_.scale(report.weight / clip);
+  state_ = State::kNormalized;
   return report;
 }
 
-void Window::scale(double divisor) {
-  at::NoGradGuard no_grad;
-  for (at::Tensor& gradient : gradients()) {
-    if (gradient.defined()) {
-      gradient.div_(divisor);
-    }
+void Window::check_normalized() const {
+  if (state_ != State::kNormalized && state_ != State::kAllSkipped) {
+    throw Error("[window] step() without normalize(). Call it first.");
   }
 }
 
-StepReport Window::commit(Optimizer& optimizer, const CommitOptions& options) {
-  StepReport report = normalize(options);
-  if (report.weight > 0) {
-    optimizer.step(gradients_for(optimizer.parameters()));
+void Window::step(Optimizer& optimizer) {
+  check_normalized();
+  if (state_ == State::kNormalized) {
+    optimizer.step(sums_.gradients_for(optimizer.parameters()));
   }
   begin();
-  return report;
 }
 
-StepReport Window::commit(
-    torch::optim::Optimizer& optimizer,
-    const CommitOptions& options) {
-  StepReport report = normalize(options);
-  if (report.weight > 0) {
+void Window::step(torch::optim::Optimizer& optimizer) {
+  check_normalized();
+  if (state_ == State::kNormalized) {
     std::vector<at::Tensor> stepped;
     for (const auto& group : optimizer.param_groups()) {
       stepped.insert(
           stepped.end(), group.params().begin(), group.params().end());
     }
-    gradients_for(stepped); // its checks
-    expose_gradients();
+    (void)sums_.gradients_for(stepped); // its checks
+    sums_.expose_gradients();
     optimizer.step();
   }
   begin();
-  return report;
 }
 
-/// Puts the gradients where LibTorch's optimizers look for them.
-void Window::expose_gradients() {
-  for (size_t i = 0; i < parameters_.size(); ++i) {
-    if (!direct(i) && added_[i]) {
-      parameters_[i].mutable_grad() =
-          accumulators_[i].to(parameters_[i].scalar_type());
-    }
+Window::Unfinished Window::save() const {
+  check_open("save()");
+  Unfinished state;
+  sums_.save(state.sums);
+  if (!losses_.empty()) {
+    state.losses = read_losses();
   }
+  for (const Loss& loss : losses_) {
+    state.weights.push_back(loss.weight);
+    state.skipped.push_back(loss.skipped);
+  }
+  return state;
+}
+
+void Window::restore(const Unfinished& state) {
+  begin();
+  state_ = State::kFailed; // until everything is in
+  sums_.check(/*first=*/true);
+  sums_.restore(state.sums);
+  for (size_t i = 0; i < state.losses.size(); ++i) {
+    losses_.push_back(
+        {at::scalar_tensor(
+             state.losses[i], at::TensorOptions().dtype(at::kDouble))
+             .reshape({1}),
+         state.weights[i],
+         state.skipped[i]});
+  }
+  if (options_.on_nonfinite == OnNonFinite::kSkip) {
+    sums_.save(last_good_);
+  }
+  state_ = State::kOpen;
 }
 
 } // namespace accrue

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -37,7 +38,16 @@ class MemoryError : public Error {
 /// 1. The window that threw has changed neither parameters nor optimizer.
 class NonFiniteError : public Error {
  public:
-  using Error::Error;
+  explicit NonFiniteError(const std::string& message, int64_t micro_batch = -1)
+      : Error(message), micro_batch_(micro_batch) {}
+
+  /// Index in its window, from 0; -1 if the fault is not of one micro-batch.
+  int64_t micro_batch() const {
+    return micro_batch_;
+  }
+
+ private:
+  int64_t micro_batch_;
 };
 
 /// Collects problems so that all of them are reported at once.

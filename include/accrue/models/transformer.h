@@ -14,6 +14,7 @@
 #include "accrue/io/safetensors.h"
 #include "accrue/models/config.h"
 #include "accrue/tensor/types.h"
+#include "accrue/window/loss.h"
 
 namespace accrue {
 
@@ -63,10 +64,20 @@ struct ModelOptions {
 using TokenObjective = std::function<
     double(const at::Tensor& losses, const at::Tensor& derivative)>;
 
+/// How the pass of a micro-batch is run.
+struct PassOptions {
+  /// Key of the dropout masks; no dropout by default.
+  tensor::DropoutKey dropout;
+  /// Keep only the input of every block for backward and compute the rest again
+  /// (activation checkpointing, arXiv 1604.06174): less memory, more time, the
+  /// same bits.
+  bool recompute = false;
+};
+
 /// A GPT-2 or Llama language model. Parameters have the names, shapes and
-/// layout of the family's Hugging Face checkpoints. Its handles are shared:
-/// a copy is the same model, for one thread at a time: bf16 copies of weights
-/// are made by whoever needs them first.
+/// layout of the family's Hugging Face checkpoints. Copies share their weights.
+/// Not thread-safe, copies included: packed bf16 weights are made when a pass
+/// first needs them.
 class Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and
@@ -90,31 +101,26 @@ class Transformer {
   /// An empty cache for a sequence of up to `max_tokens`.
   std::shared_ptr<struct KeyValueCache> make_cache(int64_t max_tokens) const;
 
-  /// Σ weight · cross-entropy, an fp64 scalar with a graph. Call backward()
-  /// on it once, as it is: gradients of parameters are folded straight into
-  /// `.grad`, sample by sample, so that their bits depend neither on how a
-  /// batch is split nor on the number of threads. The head's are folded while
-  /// the loss is computed.
-  /// `checkpointing` keeps only the input of every block and makes the rest
-  /// again in backward (arXiv 1604.06174): less memory, more time, the same
-  /// bits.
-  /// Difference from PyTorch: torch::autograd::grad() sees none of them.
+  /// Loss for Window::add(): Σ weight · cross-entropy, with batch.target_weight
+  /// as its weight, or the `objective` of the tokens' cross-entropies, whose
+  /// weight the caller sets. batch.weights say which tokens an objective may
+  /// look at (not 0); it takes the head's products once more.
+  ///
+  /// The model differentiates itself. Gradients are added to the window's sums
+  /// sample by sample, so that their bits depend neither on how a batch is
+  /// split nor on the number of threads.
+  ModelLoss loss(
+      const TokenBatch& batch,
+      const PassOptions& options = {},
+      const TokenObjective& objective = nullptr) const;
+
+  /// The value of loss() [] in fp64, without gradients.
   at::Tensor loss_sum(
       const TokenBatch& batch,
       const tensor::DropoutKey& dropout = {},
-      bool checkpointing = false) const;
+      const TokenObjective& objective = nullptr) const;
 
-  /// `objective` of the tokens' cross-entropies, an fp64 scalar with a graph,
-  /// as loss_sum(). batch.weights say which tokens it may look at (not 0); the
-  /// head is run twice.
-  at::Tensor objective_sum(
-      const TokenBatch& batch,
-      const TokenObjective& objective,
-      const tensor::DropoutKey& dropout = {},
-      bool checkpointing = false) const;
-
-  /// Cross-entropy [T] of every token whose weight is not 0, fp64, without a
-  /// graph.
+  /// Cross-entropy [T] of every token whose weight is not 0, fp64.
   at::Tensor token_losses(const TokenBatch& batch) const;
 
   /// Name and tensor, in the order of the forward pass, adapters included.
@@ -122,13 +128,10 @@ class Transformer {
       const {
     return parameters_;
   }
-  /// What a Window and an Optimizer are made from: those that are trained and,
-  /// if a tied head is, once more the embedding as a tensor of its own on the
-  /// same memory. Its gradient is kept apart until commit, because the two are
-  /// made at different times.
+  /// The trained ones of them, for a Window and an Optimizer.
   std::vector<at::Tensor> parameters() const;
   int64_t num_parameters() const;
-  /// Of them, those that are trained: all, or the adapters.
+  /// Number of trained parameters: all, or those of the adapters.
   int64_t num_trained() const;
 
   /// Weights under the names of the family's checkpoints, without adapters.
@@ -160,7 +163,6 @@ class Transformer {
   void build_gpt2(Builder& builder);
   void build_llama(Builder& builder);
   void build_rows(Builder& builder);
-  at::Tensor hidden(const class Pass& pass, bool checkpointing) const;
 
   std::vector<std::pair<std::string, at::Tensor>> parameters_;
   std::shared_ptr<struct Weights> weights_;

@@ -47,6 +47,16 @@ struct Linear {
   std::shared_ptr<const TrainedRows> rows = nullptr; // kOutIn: of the weight
 };
 
+/// Sums that the gradients of a layer's parameters are added to; undefined for
+/// parameters that are not trained.
+struct LinearGradients {
+  at::Tensor weight; // as the parameters are laid out
+  at::Tensor bias;
+  at::Tensor adapter_a;
+  at::Tensor adapter_b;
+  at::Tensor rows;
+};
+
 inline int64_t in_width(const Linear& linear) {
   return linear.weight.size(linear.layout == WeightLayout::kInOut ? 0 : 1);
 }
@@ -62,6 +72,11 @@ struct Norm {
   at::Tensor weight; // [C]
   at::Tensor bias; // [C], undefined = RMSNorm
   double epsilon = 0;
+};
+
+struct NormGradients {
+  at::Tensor weight;
+  at::Tensor bias;
 };
 
 /// Cosines and sines of rotary embeddings, fp32 or fp64.

@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <concepts>
 #include <cstdint>
 #include <vector>
 
 #include "accrue/optim/optimizer.h"
+#include "accrue/window/accumulators.h"
+#include "accrue/window/loss.h"
 
 namespace torch::optim {
 class Optimizer;
@@ -14,32 +16,12 @@ class Optimizer;
 
 namespace accrue {
 
-/// What a loss is averaged over (target tokens, sequences, pairs): any number.
-struct Weight {
-  double value = 0;
-
-  Weight() = default;
-  template <class T>
-  requires std::convertible_to<T, double> Weight(T number)
-      : value(static_cast<double>(number)) {}
-};
-
-/// What a loss function returns for one micro-batch: the weighted *sum* of its
-/// losses and the sum of the weights. There is no place for a mean, and a bare
-/// tensor does not convert to it.
-struct LossSum {
-  /// Σ w·loss, one element, with a graph to the parameters.
-  at::Tensor sum;
-  /// Σ w ≥ 0.
-  Weight weight;
-};
-
-/// What to do with a micro-batch whose loss or gradient is NaN or infinite.
+/// Policy for a micro-batch whose loss or gradient is NaN or infinite.
 enum class OnNonFinite {
-  /// Throw NonFiniteError; nothing has been updated.
+  /// Throw NonFiniteError at commit; nothing has been updated.
   kError,
-  /// Leave it out of both sums and count it. Costs a second set of gradients,
-  /// a copy of the last good ones.
+  /// Leave it out of both sums and count it. Reads every loss back at once and
+  /// keeps a copy of the last good sums.
   kSkip,
 };
 
@@ -52,7 +34,7 @@ struct CommitOptions {
   double clip_norm = 0;
 };
 
-/// What one window did.
+/// Figures of one window.
 struct StepReport {
   /// Σ loss / Σ weight over the window. NaN if nothing was left to average.
   double loss = 0;
@@ -81,8 +63,6 @@ struct StepReport {
 ///
 /// Parameters that share their memory are one parameter: the first of them
 /// takes part, the gradients of the others are added to its own at commit.
-/// That is how a tied weight is used at two places whose gradients are made at
-/// different times.
 ///
 /// A parameter that got no gradient in a window is left alone, as one big batch
 /// leaves it: no decay, no momentum. So is a frozen one. Between windows
@@ -91,12 +71,16 @@ struct StepReport {
 /// Gradients belong to the window from its first add() to commit: Error for
 /// one that was written or replaced by others. Before it zero_grad() is fine.
 ///
+/// Losses are read back from the device once, at commit.
+///
 /// Not thread-safe.
 class Window {
  public:
   explicit Window(
       std::vector<at::Tensor> parameters,
       WindowOptions options = {});
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
 
   /// Starts afresh: forgets everything added since the last commit. The
   /// constructor and commit call it; call it yourself to give up a window, or
@@ -105,78 +89,82 @@ class Window {
 
   /// Runs backward on `loss.sum` and adds to the accumulators. A weight of 0
   /// contributes exactly nothing. Returns false if the micro-batch was left
-  /// out by policy. Throws NonFiniteError by policy, Error for a loss that is
-  /// no sum; after any exception begin() must come first.
+  /// out by policy. Throws Error for a loss that is no sum; after any exception
+  /// begin() must come first.
   bool add(const LossSum& loss);
+  /// Adds the loss of a model that differentiates itself.
+  bool add(const ModelLoss& loss);
 
   /// Divides the accumulated gradient by the total weight and clips it. The
-  /// result is in gradients() until begin(). Throws Error if nothing was added
-  /// or the total weight is 0, NonFiniteError by policy.
+  /// result is in gradients() until begin(). Throws Error if nothing was added,
+  /// the total weight is 0, or a micro-batch of weight 0 had a loss;
+  /// NonFiniteError by policy, naming the first bad micro-batch.
   StepReport normalize(const CommitOptions& options = {});
 
-  /// normalize(), one optimizer step, begin(). If every micro-batch was
-  /// skipped there is no step. Throws Error unless the optimizer was given
-  /// the parameters of this window.
-  StepReport commit(Optimizer& optimizer, const CommitOptions& options = {});
-
+  /// One optimizer step with the gradients of normalize(), then begin(). No
+  /// step if every micro-batch was skipped. Throws Error unless the optimizer
+  /// was given the parameters of this window.
+  void step(Optimizer& optimizer);
   /// The same for LibTorch's optimizers, which read `.grad`.
+  void step(torch::optim::Optimizer& optimizer);
+
+  /// normalize() and step().
+  template <class AnyOptimizer>
   StepReport commit(
-      torch::optim::Optimizer& optimizer,
-      const CommitOptions& options = {});
+      AnyOptimizer& optimizer,
+      const CommitOptions& options = {}) {
+    StepReport report = normalize(options);
+    step(optimizer);
+    return report;
+  }
 
   /// The parameters in the order given, frozen ones included, of those that
   /// share their memory the first.
-  std::vector<at::Tensor> parameters() const;
+  std::vector<at::Tensor> parameters() const {
+    return sums_.parameters();
+  }
 
   /// The accumulated (after normalize(): divided and clipped) gradients, in
   /// fp32 or fp64, undefined where a parameter has had none in this window.
-  std::vector<at::Tensor> gradients() const;
+  std::vector<at::Tensor> gradients() const {
+    return sums_.gradients();
+  }
+
+  /// Everything that add() has changed since begin(), as a value.
+  struct Unfinished {
+    Accumulators::Saved sums;
+    /// By micro-batch: loss sum, weight, left out by policy.
+    std::vector<double> losses;
+    std::vector<double> weights;
+    std::vector<bool> skipped;
+  };
+  /// Copies the state of an unfinished window. Throws Error after normalize()
+  /// or an error.
+  [[nodiscard]] Unfinished save() const;
+  /// Goes on where save() was called, in this window or in another over the
+  /// same parameters, in any further split.
+  void restore(const Unfinished& state);
 
  private:
-  enum class State { kOpen, kNormalized, kFailed };
-
-  /// A parameter as a window finds it, and must find it to its end.
-  struct Found {
-    const void* memory;
-    at::ScalarType dtype;
-    bool trained;
-
-    bool operator==(const Found&) const = default;
+  enum class State { kOpen, kNormalized, kAllSkipped, kFailed };
+  struct Loss {
+    at::Tensor sum; // one element, without a graph
+    double weight;
+    bool skipped;
   };
 
-  /// The parameter's `.grad` is its accumulator.
-  bool direct(size_t i) const;
-  std::vector<Found> look() const;
-  std::vector<size_t> owners() const;
-  std::vector<at::Tensor> gradients_for(
-      const std::vector<at::Tensor>& stepped) const;
-  void settle(size_t i);
-  void check(const LossSum& loss, double sum) const;
-  void check_parameters();
-  void check_gradients(uint64_t folds);
-  std::vector<bool> fold();
-  void mark();
-  void merge_aliases();
-  bool finite() const;
-  void remember();
-  void restore();
-  void scale(double divisor);
-  void hide_others();
-  void expose_gradients();
+  void check_normalized() const;
+  void begin_add(double weight);
+  bool end_add(const at::Tensor& sum, double weight);
+  void check_open(const char* what) const;
+  std::vector<double> read_losses() const;
+  double total_loss() const;
 
-  std::vector<at::Tensor> parameters_;
-  std::vector<Found> found_; // by the first add()
-  std::vector<at::Tensor> accumulators_; // where direct, the same as `.grad`
-  std::vector<uint32_t> versions_; // of them, as this window left them
-  uint64_t folds_ = 0; // then
-  std::vector<bool> added_; // something that was kept, in this window
-  std::vector<at::Tensor> last_good_; // copies, for OnNonFinite::kSkip
+  Accumulators sums_;
   WindowOptions options_;
   State state_ = State::kOpen;
-  double loss_sum_ = 0;
-  double weight_ = 0;
-  int64_t micro_batches_ = 0;
-  int64_t skipped_ = 0;
+  std::vector<Loss> losses_; // by micro-batch
+  Accumulators::Saved last_good_; // for OnNonFinite::kSkip
 };
 
 } // namespace accrue

@@ -1,9 +1,10 @@
-#include "memory/planner.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "drive/fit_table.h"
 
 #include <algorithm>
 #include <cmath>
 
-namespace accrue::memory {
+namespace accrue::drive {
 namespace {
 
 /// Beyond any machine's memory, and still a uint64_t.
@@ -12,10 +13,10 @@ constexpr double kMostBytes = 0x1p62;
 /// Times closer than this are the same on a machine that does other things.
 constexpr double kSameTime = 1.02;
 
-std::vector<const Probe*> probes_of(const FitTable& table, bool checkpointing) {
+std::vector<const Probe*> probes_of(const FitTable& table, bool recompute) {
   std::vector<const Probe*> probes;
   for (const Probe& probe : table.probes) {
-    if (probe.way.checkpointing == checkpointing) {
+    if (probe.batching.recompute == recompute) {
       probes.push_back(&probe);
     }
   }
@@ -27,111 +28,111 @@ double slope(const Probe& a, const Probe& b) {
   auto rise =
       static_cast<double>(b.tensor_bytes) - static_cast<double>(a.tensor_bytes);
   return std::max(rise, 0.0) /
-      static_cast<double>(b.way.micro_batch - a.way.micro_batch);
+      static_cast<double>(b.batching.max_samples - a.batching.max_samples);
 }
 
 } // namespace
 
-const Probe* FitTable::find(const Way& way) const {
+const Probe* FitTable::find(const MicroBatching& batching) const {
   auto it = std::find_if(probes.begin(), probes.end(), [&](const Probe& p) {
-    return p.way == way;
+    return p.batching == way;
   });
   return it == probes.end() ? nullptr : &*it;
 }
 
-bool FitTable::measured(bool checkpointing) const {
-  return find({0, checkpointing}) != nullptr &&
-      find({1, checkpointing}) != nullptr;
+bool FitTable::measured(bool recompute) const {
+  return find({0, recompute}) != nullptr &&
+      find({1, recompute}) != nullptr;
 }
 
-uint64_t FitTable::peak(const Way& way) const {
-  std::vector<const Probe*> known = probes_of(*this, way.checkpointing);
+uint64_t FitTable::peak(const MicroBatching& batching) const {
+  std::vector<const Probe*> known = probes_of(*this, batching.recompute);
   size_t above = 1;
   while (above + 1 < known.size() &&
-         known[above]->way.micro_batch < way.micro_batch) {
+         known[above]->batching.max_samples < batching.max_samples) {
     ++above;
   }
   const Probe& a = *known[above - 1];
   const Probe& b = *known[above];
   double bytes = static_cast<double>(b.tensor_bytes) +
-      slope(a, b) * static_cast<double>(way.micro_batch - b.way.micro_batch);
+      slope(a, b) * static_cast<double>(batching.max_samples - b.batching.max_samples);
   return program_bytes +
       static_cast<uint64_t>(std::clamp(bytes, 0.0, kMostBytes));
 }
 
-uint64_t FitTable::bytes_per_sample(bool checkpointing) const {
-  std::vector<const Probe*> known = probes_of(*this, checkpointing);
+uint64_t FitTable::bytes_per_sample(bool recompute) const {
+  std::vector<const Probe*> known = probes_of(*this, recompute);
   return static_cast<uint64_t>(
       slope(*known[known.size() - 2], *known[known.size() - 1]));
 }
 
-int64_t FitTable::largest(bool checkpointing, uint64_t budget_bytes) const {
-  if (!measured(checkpointing) || peak({1, checkpointing}) > budget_bytes) {
+int64_t FitTable::largest(bool recompute, uint64_t budget_bytes) const {
+  if (!measured(recompute) || peak({1, recompute}) > budget_bytes) {
     return 0;
   }
   int64_t fits = 1;
   for (int64_t stride = int64_t{1} << 40; stride > 0; stride /= 2) {
-    if (peak({fits + stride, checkpointing}) <= budget_bytes) {
+    if (peak({fits + stride, recompute}) <= budget_bytes) {
       fits += stride;
     }
   }
   return fits;
 }
 
-double FitTable::step_seconds(const Way& way, int64_t global_batch) const {
+double FitTable::step_seconds(const MicroBatching& batching, int64_t global_batch) const {
   // A size that was not timed takes as long per sample as the nearest one.
   auto seconds = [&](int64_t samples) {
     const Probe* nearest = nullptr;
     auto distance = [&](const Probe& probe) {
       return std::abs(std::log(
-          static_cast<double>(probe.way.micro_batch) /
+          static_cast<double>(probe.batching.max_samples) /
           static_cast<double>(samples)));
     };
-    for (const Probe* probe : probes_of(*this, way.checkpointing)) {
+    for (const Probe* probe : probes_of(*this, batching.recompute)) {
       if (probe->seconds > 0 &&
           (nearest == nullptr || distance(*probe) < distance(*nearest))) {
         nearest = probe;
       }
     }
     return nearest->seconds * static_cast<double>(samples) /
-        static_cast<double>(nearest->way.micro_batch);
+        static_cast<double>(nearest->batching.max_samples);
   };
-  int64_t rest = global_batch % way.micro_batch;
-  int64_t whole = global_batch / way.micro_batch;
-  double total = static_cast<double>(whole) * seconds(way.micro_batch);
+  int64_t rest = global_batch % batching.max_samples;
+  int64_t whole = global_batch / batching.max_samples;
+  double total = static_cast<double>(whole) * seconds(batching.max_samples);
   return commit_seconds + total + (rest > 0 ? seconds(rest) : 0);
 }
 
-std::optional<Way> FitTable::fastest(
+std::optional<MicroBatching> FitTable::fastest(
     uint64_t budget_bytes,
     int64_t global_batch) const {
   auto fits = [&](const Probe& probe) {
-    return probe.seconds > 0 && peak(probe.way) <= budget_bytes;
+    return probe.seconds > 0 && peak(probe.batching) <= budget_bytes;
   };
   double best_seconds = HUGE_VAL;
   for (const Probe& probe : probes) {
     if (fits(probe)) {
       best_seconds =
-          std::min(best_seconds, step_seconds(probe.way, global_batch));
+          std::min(best_seconds, step_seconds(probe.batching, global_batch));
     }
   }
-  std::optional<Way> best;
+  std::optional<MicroBatching> best;
   for (const Probe& probe : probes) {
     if (fits(probe) &&
-        step_seconds(probe.way, global_batch) <= best_seconds * kSameTime &&
-        (!best || peak(probe.way) < peak(*best))) {
-      best = probe.way;
+        step_seconds(probe.batching, global_batch) <= best_seconds * kSameTime &&
+        (!best || peak(probe.batching) < peak(*best))) {
+      best = probe.batching;
     }
   }
   return best;
 }
 
-int64_t FitTable::next(const Way& way, uint64_t budget_bytes, int64_t limit)
+int64_t FitTable::next(const MicroBatching& batching, uint64_t budget_bytes, int64_t limit)
     const {
   return std::clamp(
-      std::min(2 * way.micro_batch, largest(way.checkpointing, budget_bytes)),
-      way.micro_batch,
+      std::min(2 * batching.max_samples, largest(batching.recompute, budget_bytes)),
+      batching.max_samples,
       limit);
 }
 
-} // namespace accrue::memory
+} // namespace accrue::drive

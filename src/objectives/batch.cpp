@@ -1,4 +1,5 @@
-#include "train/batch.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "objectives/batch.h"
 
 #include <ATen/ops/empty.h>
 

@@ -1,22 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <vector>
 
-namespace accrue::memory {
+#include "drive/micro_batching.h"
 
-/// How the micro-batches of a window are run.
-struct Way {
-  int64_t micro_batch = 0; // samples
-  bool checkpointing = false;
-  bool operator==(const Way&) const = default;
-};
+namespace accrue::drive {
 
-/// One real forward and backward over samples of the longest length, thrown
-/// away. With no samples: what is there in between.
+/// One real forward and backward over samples of the longest length, gradients
+/// discarded. max_samples == 0: the baseline between micro-batches, in no time.
 struct Probe {
-  Way way;
+  MicroBatching batching; // max_tokens is not looked at
   uint64_t tensor_bytes = 0; // peak
   double seconds = 0;
 };
@@ -31,30 +27,30 @@ struct FitTable {
   /// By growing micro-batch within each of the two ways of checkpointing.
   std::vector<Probe> probes;
 
-  const Probe* find(const Way& way) const;
+  const Probe* find(const MicroBatching& batching) const;
   /// Whether there are probes of this way: no samples, one, perhaps more.
-  bool measured(bool checkpointing) const;
+  bool measured(bool recompute) const;
 
   /// Peak of the process: measured, or on the line through the two nearest
   /// probes. For ways that were measured.
-  uint64_t peak(const Way& way) const;
+  uint64_t peak(const MicroBatching& batching) const;
 
   /// Bytes per further sample, from the two largest probes.
-  uint64_t bytes_per_sample(bool checkpointing) const;
+  uint64_t bytes_per_sample(bool recompute) const;
 
   /// Largest micro-batch whose peak is within `budget_bytes`; 0 = none.
-  int64_t largest(bool checkpointing, uint64_t budget_bytes) const;
+  int64_t largest(bool recompute, uint64_t budget_bytes) const;
 
   /// A window of `global_batch` samples, commit included.
-  double step_seconds(const Way& way, int64_t global_batch) const;
+  double step_seconds(const MicroBatching& batching, int64_t global_batch) const;
 
   /// The fastest way that was measured and fits. Of ways within 2 % of each
   /// other, the one that takes least memory.
-  std::optional<Way> fastest(uint64_t budget_bytes, int64_t global_batch) const;
+  std::optional<MicroBatching> fastest(uint64_t budget_bytes, int64_t global_batch) const;
 
   /// Sizes worth measuring after `micro_batch`, which fits: twice as many, or
   /// what fits, up to `limit`. `micro_batch` itself if there is nothing left.
-  int64_t next(const Way& way, uint64_t budget_bytes, int64_t limit) const;
+  int64_t next(const MicroBatching& batching, uint64_t budget_bytes, int64_t limit) const;
 };
 
-} // namespace accrue::memory
+} // namespace accrue::drive

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -13,10 +14,12 @@
 #include <string>
 #include <vector>
 
+#include "accrue/core/error.h"
 #include "accrue/core/units.h"
-#include "memory/meter.h"
+#include "device/memory.h"
+#include "device/process.h"
 
-namespace accrue::memory {
+namespace accrue::device {
 namespace {
 
 constexpr size_t kHeaderBytes = 64; // in front of each block; keeps alignment
@@ -33,9 +36,9 @@ size_t block_size(size_t bytes) {
 }
 
 /// Small requests go to LibTorch's own allocation. Large ones are mapped from
-/// the system, kept when freed, and reshaped or given back, oldest first,
-/// whenever live and kept blocks together would exceed what was live at once.
-/// Only they count against the limit.
+/// the system, cached when freed, and reshaped or returned, oldest first,
+/// whenever blocks in use and cached blocks together would exceed what was in
+/// use at once. Only large ones count against the limit.
 class CachingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t size) override {
@@ -52,10 +55,10 @@ class CachingAllocator final : public c10::Allocator {
     {
       std::lock_guard lock(mutex_);
       if (block == nullptr) {
-        block = take(total);
+        block = allocate_block(total);
       }
-      live_ += total - kHeaderBytes;
-      peak_ = std::max(peak_, live_);
+      allocated_ += total - kHeaderBytes;
+      max_allocated_ = std::max(max_allocated_, allocated_);
     }
     std::memcpy(block, &total, sizeof total);
     // oneDNN's scratch needs the context to be the data pointer.
@@ -71,30 +74,30 @@ class CachingAllocator final : public c10::Allocator {
     default_copy_data(dest, src, count);
   }
 
-  uint64_t live() {
+  uint64_t allocated() {
     std::lock_guard lock(mutex_);
-    return live_;
+    return allocated_;
   }
-  uint64_t peak() {
+  uint64_t max_allocated() {
     std::lock_guard lock(mutex_);
-    return peak_;
+    return max_allocated_;
   }
   void reset_peak() {
     std::lock_guard lock(mutex_);
-    peak_ = live_;
+    max_allocated_ = allocated_;
   }
-  uint64_t held() {
+  uint64_t reserved() {
     std::lock_guard lock(mutex_);
-    return in_use_ + kept_bytes_;
+    return in_use_ + cached_bytes_;
   }
   void set_limit(uint64_t bytes) {
     std::lock_guard lock(mutex_);
     limit_ = bytes;
   }
-  void release_kept() {
+  void empty_cache() {
     std::lock_guard lock(mutex_);
-    most_in_use_ = in_use_;
-    give_back();
+    max_in_use_ = in_use_;
+    trim_cache();
   }
 
   /// Never destroyed: tensors of static storage may outlive everything.
@@ -104,30 +107,30 @@ class CachingAllocator final : public c10::Allocator {
   }
 
  private:
-  struct Kept {
+  struct CachedBlock {
     void* block;
     size_t size;
   };
 
   /// A large block, with the lock held.
-  void* take(size_t size) {
+  void* allocate_block(size_t size) {
     if (in_use_ + size > limit_) {
       out_of_memory(
           size, fmt::format("the budget leaves {}", format_bytes(limit_)));
     }
     in_use_ += size;
-    most_in_use_ = std::max(most_in_use_, in_use_);
-    auto fits = [&](const Kept& kept) { return kept.size == size; };
-    auto it = std::find_if(kept_.rbegin(), kept_.rend(), fits);
-    if (it != kept_.rend()) { // the newest: likely still in the CPU's cache
+    max_in_use_ = std::max(max_in_use_, in_use_);
+    auto fits = [&](const CachedBlock& cached) { return cached.size == size; };
+    auto it = std::find_if(cached_.rbegin(), cached_.rend(), fits);
+    if (it != cached_.rend()) { // the newest: likely still in the CPU's cache
       void* block = it->block;
-      kept_bytes_ -= size;
-      kept_.erase(std::next(it).base());
+      cached_bytes_ -= size;
+      cached_.erase(std::next(it).base());
       return block;
     }
     void* block =
-        in_use_ + kept_bytes_ > most_in_use_ ? reshape(size) : nullptr;
-    give_back();
+        in_use_ + cached_bytes_ > max_in_use_ ? reshape(size) : nullptr;
+    trim_cache();
     if (block == nullptr) {
       block = mmap(
           nullptr,
@@ -139,11 +142,11 @@ class CachingAllocator final : public c10::Allocator {
     }
     if (block == MAP_FAILED) {
       in_use_ -= size;
-      most_in_use_ = in_use_;
-      give_back(); // a smaller request may need it
+      max_in_use_ = in_use_;
+      trim_cache(); // a smaller request may need it
       out_of_memory(size, "the system gives no more");
     }
-    if (size >= kHugePageBytes) { // a wish: some systems have none
+    if (size >= kHugePageBytes) { // a hint: some systems have none
       madvise(block, size, MADV_HUGEPAGE);
     }
     return block;
@@ -163,37 +166,36 @@ class CachingAllocator final : public c10::Allocator {
         ".");
   }
 
-  void give_back() {
+  void trim_cache() {
     size_t stale = 0;
-    while (stale < kept_.size() && in_use_ + kept_bytes_ > most_in_use_) {
-      munmap(kept_[stale].block, kept_[stale].size);
-      kept_bytes_ -= kept_[stale].size;
+    while (stale < cached_.size() && in_use_ + cached_bytes_ > max_in_use_) {
+      munmap(cached_[stale].block, cached_[stale].size);
+      cached_bytes_ -= cached_[stale].size;
       ++stale;
     }
-    kept_.erase(
-        kept_.begin(), kept_.begin() + static_cast<std::ptrdiff_t>(stale));
+    cached_.erase(
+        cached_.begin(), cached_.begin() + static_cast<std::ptrdiff_t>(stale));
   }
 
-  /// Instead of giving one block back and mapping another: the kept block that
-  /// is nearest in size gets the new size and keeps its pages, which the system
-  /// would have to clear again.
+  /// Resizes the cached block nearest in size, which keeps its pages: a fresh
+  /// block would have to be cleared by the system.
   void* reshape(size_t size) {
-    auto distance = [&](const Kept& kept) {
-      return kept.size > size ? kept.size - size : size - kept.size;
+    auto distance = [&](const CachedBlock& cached) {
+      return cached.size > size ? cached.size - size : size - cached.size;
     };
     auto it = std::min_element(
-        kept_.begin(), kept_.end(), [&](const Kept& a, const Kept& b) {
+        cached_.begin(), cached_.end(), [&](const CachedBlock& a, const CachedBlock& b) {
           return distance(a) < distance(b);
         });
-    if (it == kept_.end()) {
+    if (it == cached_.end()) {
       return nullptr;
     }
     void* block = mremap(it->block, it->size, size, MREMAP_MAYMOVE);
     if (block == MAP_FAILED) {
       return nullptr;
     }
-    kept_bytes_ -= it->size;
-    kept_.erase(it);
+    cached_bytes_ -= it->size;
+    cached_.erase(it);
     return block;
   }
 
@@ -207,11 +209,11 @@ class CachingAllocator final : public c10::Allocator {
     CachingAllocator& self = instance();
     {
       std::lock_guard lock(self.mutex_);
-      self.live_ -= total - kHeaderBytes;
+      self.allocated_ -= total - kHeaderBytes;
       if (total >= kLargeBytes) {
         self.in_use_ -= total;
-        self.kept_bytes_ += total;
-        self.kept_.push_back({block, total});
+        self.cached_bytes_ += total;
+        self.cached_.push_back({block, total});
         return;
       }
     }
@@ -219,43 +221,75 @@ class CachingAllocator final : public c10::Allocator {
   }
 
   std::mutex mutex_;
-  uint64_t live_ = 0;
-  uint64_t peak_ = 0;
+  uint64_t allocated_ = 0;
+  uint64_t max_allocated_ = 0;
   size_t in_use_ = 0; // large blocks
-  size_t most_in_use_ = 0;
-  size_t kept_bytes_ = 0;
+  size_t max_in_use_ = 0;
+  size_t cached_bytes_ = 0;
   uint64_t limit_ = kNoLimit;
-  std::vector<Kept> kept_; // oldest first
+  std::vector<CachedBlock> cached_; // oldest first
 };
+
+class HostMemory final : public DeviceMemory {
+ public:
+  uint64_t allocated() override {
+    return CachingAllocator::instance().allocated();
+  }
+  uint64_t max_allocated() override {
+    return CachingAllocator::instance().max_allocated();
+  }
+  void reset_peak() override {
+    CachingAllocator::instance().reset_peak();
+  }
+  uint64_t reserved() override {
+    return CachingAllocator::instance().reserved();
+  }
+  void empty_cache() override {
+    CachingAllocator::instance().empty_cache();
+  }
+  uint64_t available() override {
+    return available_bytes();
+  }
+  uint64_t program() override {
+    empty_cache();
+    const uint64_t resident = resident_bytes();
+    return resident - std::min(resident, reserved()) + kLaterBytes;
+  }
+  void set_limit(std::optional<uint64_t> bytes) override {
+    CachingAllocator::instance().set_limit(bytes.value_or(kNoLimit));
+  }
+
+ private:
+  /// Files, the report and code that has not run yet.
+  static constexpr uint64_t kLaterBytes = uint64_t{4} << 20;
+};
+
+/// Lowest priority that replaces LibTorch's own allocator.
+constexpr uint8_t kPriority = 1;
 
 } // namespace
 
-void install_allocator() {
-  c10::SetCPUAllocator(&CachingAllocator::instance(), /*priority=*/1);
+DeviceMemory& host_memory() {
+  static HostMemory memory;
+  return memory;
 }
 
-uint64_t live_bytes() {
-  return CachingAllocator::instance().live();
+DeviceMemory& memory_of(const c10::Device& device) {
+  if (!device.is_cpu()) {
+    throw ConfigError(fmt::format(
+        "[memory] a budget can be held on the CPU only, not on {}. Leave it "
+        "out: the device's own limit counts.",
+        device.str()));
+  }
+  return host_memory();
 }
 
-uint64_t peak_bytes() {
-  return CachingAllocator::instance().peak();
+AllocatorScope::AllocatorScope() : previous_(c10::GetCPUAllocator()) {
+  c10::SetCPUAllocator(&CachingAllocator::instance(), kPriority);
 }
 
-void reset_peak() {
-  CachingAllocator::instance().reset_peak();
+AllocatorScope::~AllocatorScope() {
+  c10::SetCPUAllocator(previous_, kPriority);
 }
 
-void set_limit(std::optional<uint64_t> bytes) {
-  CachingAllocator::instance().set_limit(bytes.value_or(kNoLimit));
-}
-
-void release_kept() {
-  CachingAllocator::instance().release_kept();
-}
-
-uint64_t held_bytes() {
-  return CachingAllocator::instance().held();
-}
-
-} // namespace accrue::memory
+} // namespace accrue::device

@@ -1,4 +1,5 @@
-#include "memory/meter.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "device/process.h"
 
 #include <malloc.h>
 
@@ -8,7 +9,7 @@
 
 #include "core/cgroup.h"
 
-namespace accrue::memory {
+namespace accrue::device {
 namespace {
 
 /// A "Name:   123 kB" line of a file in /proc, in bytes.
@@ -43,10 +44,10 @@ uint64_t available_bytes() {
   return bytes + proc_bytes(status, "RssAnon") + proc_bytes(status, "RssShmem");
 }
 
-void trim() {
+void trim_heap() {
 #ifdef __GLIBC__
   ::malloc_trim(0);
 #endif
 }
 
-} // namespace accrue::memory
+} // namespace accrue::device

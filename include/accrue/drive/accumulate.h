@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,7 +8,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "accrue/core/units.h"
@@ -20,8 +20,8 @@ struct AccumulateOptions {
   /// Samples per optimizer step. A call may bring fewer, such as the last one
   /// of an epoch, but not more.
   int64_t global_batch = 0;
-  /// The most that the process may take. Left out, only the device's own limit
-  /// counts. CPU only.
+  /// The most memory that the process may take. Left out, only the device's own
+  /// limit counts. CPU only.
   std::optional<Bytes> memory;
   /// Samples per micro-batch to begin with. Left out, the fastest size that
   /// fits is found on the way, from 1 up.
@@ -31,9 +31,9 @@ struct AccumulateOptions {
   OnNonFinite on_nonfinite = OnNonFinite::kError;
 };
 
-/// Trains a module of yours at a large batch within a memory budget: cuts every
-/// batch into micro-batches, finds the fastest size that fits while it works,
-/// and survives running out of memory.
+/// Trains a module of yours at a large batch within a memory budget: splits
+/// every batch into micro-batches, finds the fastest size that fits while it
+/// works, and survives running out of memory.
 ///
 ///   Accumulate step(model, optimizer, {.global_batch = 512, .memory = 4_GiB});
 ///   for (auto& batch : loader)
@@ -61,12 +61,12 @@ class Accumulate {
       : Accumulate(
             model->parameters(),
             model->buffers(),
-            [&optimizer](Window& window, const CommitOptions& commit) {
-              return window.commit(optimizer, commit);
-            },
+            [&optimizer](Window& window) { window.step(optimizer); },
             std::derived_from<AnyOptimizer, Optimizer>,
             options) {}
   ~Accumulate();
+  Accumulate(const Accumulate&) = delete;
+  Accumulate& operator=(const Accumulate&) = delete;
 
   /// One optimizer step on `batch` (see slice()). `loss_fn` takes a part of it
   /// and returns a LossSum. Throws MemoryError if one sample does not fit, and
@@ -82,35 +82,23 @@ class Accumulate {
   int64_t micro_batch() const;
 
   /// Windows that were begun again after running out of memory.
-  int64_t rollbacks() const {
-    return rollbacks_;
-  }
+  int64_t rollbacks() const;
 
  private:
   using LossOf = std::function<LossSum(Range)>;
-  using Commit = std::function<StepReport(Window&, const CommitOptions&)>;
+  using Step = std::function<void(Window&)>;
 
   Accumulate(
       std::vector<at::Tensor> parameters,
       std::vector<at::Tensor> buffers,
-      Commit commit,
+      Step step,
       bool optimizer_has_state,
       const AccumulateOptions& options);
 
-  at::Device device() const;
   StepReport run(int64_t samples, const LossOf& loss_of);
-  bool try_window(int64_t samples, const LossOf& loss_of);
-  void learn(int64_t size, uint64_t peak_bytes, double seconds);
-  bool fits(int64_t size) const;
 
-  Window window_;
-  std::vector<at::Tensor> buffers_;
-  Commit commit_;
-  AccumulateOptions options_;
-  std::unique_ptr<struct MicroBatchSizes> sizes_;
-  uint64_t limit_bytes_ = 0; // of tensors; 0 = none
-  uint64_t optimizer_bytes_ = 0; // still to come with its first step
-  int64_t rollbacks_ = 0;
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 } // namespace accrue

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -22,23 +23,23 @@ void for_each_batch(
     int64_t max_tokens,
     const std::function<void(uint64_t, std::span<const Sample>)>& run);
 
-/// Without a graph tokens take little memory; more at once are not faster.
+/// Tokens of one evaluation pass: more at once are not faster.
 constexpr int64_t kEvaluationTokens = 1024;
 
-/// Of one sample.
+/// Loss of one sample.
 struct SampleLoss {
   double sum = 0; // Σ weight · loss over its target tokens
   double weight = 0; // Σ weight
 };
 
-/// The losses of a dataset's samples, in order, without a graph.
+/// The losses of a dataset's samples, in order.
 std::vector<SampleLoss> sample_losses(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
     const report::Tick& tick);
 
-/// Σ loss and Σ weight of a dataset, without a graph.
+/// Σ loss and Σ weight of a dataset.
 struct Evaluation {
   double loss_sum = 0;
   double target_tokens = 0;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drive/window_runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "accrue/core/error.h"
+#include "core/clock.h"
+#include "drive/out_of_memory.h"
+
+namespace accrue::drive {
+
+Totals& Totals::operator+=(const Totals& other) {
+  tokens += other.tokens;
+  target_tokens += other.target_tokens;
+  figures.resize(std::max(figures.size(), other.figures.size()));
+  for (size_t i = 0; i < other.figures.size(); ++i) {
+    figures[i] += other.figures[i];
+  }
+  return *this;
+}
+
+int64_t WindowWork::num_tokens(int64_t /*sample*/) const {
+  return 1;
+}
+
+std::string WindowWork::nonfinite_advice(std::optional<Range>) const {
+  return "";
+}
+
+WindowRunner::WindowRunner(
+    Window& window,
+    const MicroBatching& batching,
+    bool may_recompute,
+    device::DeviceMemory& memory)
+    : window_(window),
+      batching_(batching),
+      may_recompute_(may_recompute),
+      memory_(memory) {}
+
+WindowResult WindowRunner::run(
+    WindowWork& work,
+    const CommitOptions& options) {
+  int64_t rollbacks = 0;
+  std::optional<WindowResult> result;
+  while (!(result = try_once(work))) {
+    ++rollbacks;
+    shrink(work, failure_);
+  }
+  result->rollbacks = rollbacks;
+  try {
+    result->report = window_.normalize(options);
+  } catch (const NonFiniteError& error) {
+    std::optional<Range> samples;
+    if (error.micro_batch() >= 0) {
+      samples = result->added[static_cast<size_t>(error.micro_batch())];
+    }
+    throw NonFiniteError(
+        error.what() + work.nonfinite_advice(samples), error.micro_batch());
+  }
+  batching_.on_success();
+  return *std::move(result);
+}
+
+std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
+  const auto started = std::chrono::steady_clock::now();
+  WindowResult result;
+  work.begin_try();
+  for (int64_t begin = 0; begin < work.num_samples();) {
+    int64_t tokens = 0;
+    const Range samples = next(work, begin, tokens);
+    const auto began = std::chrono::steady_clock::now();
+    memory_.reset_peak();
+    if (auto message =
+            out_of_memory([&] { add(work, samples, result); })) {
+      window_.begin();
+      failure_ = {samples, tokens, *std::move(message)};
+      return std::nullopt;
+    }
+    ++result.accumulation_steps;
+    result.micro_batch = std::max(result.micro_batch, samples.size());
+    const uint64_t peak = memory_.max_allocated();
+    result.peak_bytes = std::max(result.peak_bytes, peak);
+    work.on_micro_batch({samples, seconds_since(began), peak});
+    begin = samples.end;
+  }
+  result.seconds = seconds_since(started);
+  return result;
+}
+
+/// The next micro-batch: as many samples as the limits allow, at least one.
+Range WindowRunner::next(
+    const WindowWork& work,
+    int64_t begin,
+    int64_t& tokens) const {
+  const MicroBatching& limits = batching_.current();
+  tokens = work.num_tokens(begin);
+  Range samples{begin, begin + 1};
+  while (samples.end < work.num_samples() &&
+         samples.size() < limits.max_samples) {
+    const int64_t more = work.num_tokens(samples.end);
+    if (more > limits.max_tokens - tokens) {
+      break;
+    }
+    tokens += more;
+    ++samples.end;
+  }
+  return samples;
+}
+
+void WindowRunner::add(WindowWork& work, Range samples, WindowResult& result) {
+  const bool recompute = batching_.current().recompute;
+  auto add_one = [&](Range part) {
+    result.added.push_back(part);
+    auto totals = work.add(window_, part, recompute);
+    if (totals) {
+      result.totals += *totals;
+    }
+    return totals.has_value();
+  };
+  if (add_one(samples)) {
+    return;
+  }
+  for (int64_t i = samples.begin; i < samples.end; ++i) {
+    const bool added = samples.size() > 1 && add_one({i, i + 1});
+    result.skipped += added ? 0 : 1;
+  }
+}
+
+/// Halves the micro-batches, or turns recomputation on for a sample alone.
+void WindowRunner::shrink(WindowWork& work, const Failure& failure) {
+  MicroBatching smaller = batching_.current();
+  if (failure.samples.size() > 1) {
+    smaller.max_tokens = failure.tokens / 2;
+  } else if (!smaller.recompute && may_recompute_) {
+    smaller.recompute = true;
+  } else {
+    throw MemoryError(fmt::format(
+        "[memory] {} does not fit, alone{}: {} {}",
+        work.name(failure.samples.begin),
+        smaller.recompute ? " and with checkpointing" : "",
+        failure.message,
+        work.memory_advice(smaller.recompute)));
+  }
+  work.on_rollback(fmt::format(
+      "out of memory with {} tokens at once; the window is done again {}",
+      failure.tokens,
+      smaller.recompute == batching_.current().recompute
+          ? fmt::format("in pieces of up to {}", smaller.max_tokens)
+          : "with checkpointing"));
+  batching_.back_off(smaller);
+}
+
+} // namespace accrue::drive

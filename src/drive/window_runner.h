@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "accrue/window/split.h"
+#include "accrue/window/window.h"
+#include "device/memory.h"
+#include "drive/backoff.h"
+#include "drive/micro_batching.h"
+
+namespace accrue::drive {
+
+/// Sums over samples that are reported beside the loss.
+struct Totals {
+  int64_t tokens = 0; // through the model
+  int64_t target_tokens = 0; // trained on
+  std::vector<double> figures; // of the objective, in its order
+
+  Totals& operator+=(const Totals& other);
+};
+
+/// Measurements of one micro-batch.
+struct MicroBatchRun {
+  Range samples;
+  double seconds = 0;
+  uint64_t peak_bytes = 0; // of tensors
+};
+
+/// The samples of one window, numbered from 0, and their losses.
+class WindowWork {
+ public:
+  virtual ~WindowWork() = default;
+
+  virtual int64_t num_samples() const = 0;
+  /// Tokens of a sample, which limit the size of a micro-batch.
+  virtual int64_t num_tokens(int64_t sample) const;
+  /// Called before every try of the window: undoes what a failed one has
+  /// changed beside the window.
+  virtual void begin_try() {}
+  /// Adds the loss of consecutive samples to the window. Nothing if the window
+  /// left them out by policy.
+  virtual std::optional<Totals> add(
+      Window& window,
+      Range samples,
+      bool recompute) = 0;
+  /// Called after every micro-batch.
+  virtual void on_micro_batch(const MicroBatchRun&) {}
+  /// Called when memory ran out and the window is about to be run again.
+  virtual void on_rollback(const std::string& /*message*/) {}
+
+  /// Name of a sample in messages: "sample 7 (12 tokens)".
+  virtual std::string name(int64_t sample) const = 0;
+  /// Advice for a sample that does not fit, alone.
+  virtual std::string memory_advice(bool recompute) const = 0;
+  /// Sentences that follow the message of a NonFiniteError; `samples` are those
+  /// of the micro-batch, if the fault is of one.
+  virtual std::string nonfinite_advice(std::optional<Range> samples) const;
+};
+
+/// What became of a window.
+struct WindowResult {
+  StepReport report; // of run()
+  Totals totals;
+  int64_t micro_batch = 0; // samples in the largest
+  int64_t accumulation_steps = 0;
+  int64_t skipped = 0; // samples, by policy
+  int64_t rollbacks = 0; // tries that ran out of memory
+  uint64_t peak_bytes = 0; // of tensors
+  double seconds = 0; // of the last try
+  std::vector<Range> added; // samples of every micro-batch of the window
+};
+
+/// The driver of a window: split → loss → add, with one policy for memory that
+/// runs out (roll back, smaller micro-batches, then recompute) and one for
+/// losses that are not finite (of a micro-batch that is left out, every sample
+/// is tried alone, so that the split does not decide which are).
+class WindowRunner {
+ public:
+  /// `may_recompute`: whether a sample that does not fit alone may be run with
+  /// activation checkpointing.
+  WindowRunner(
+      Window& window,
+      const MicroBatching& batching,
+      bool may_recompute = false,
+      device::DeviceMemory& memory = device::host_memory());
+
+  /// Runs a window until it is normalized; Window::step() is next. Throws
+  /// MemoryError for a sample that does not fit alone.
+  WindowResult run(WindowWork& work, const CommitOptions& options = {});
+
+  /// Adds the micro-batches once and does not normalize. Nothing if memory ran
+  /// out; the window has begun anew then.
+  std::optional<WindowResult> try_once(WindowWork& work);
+
+  const MicroBatching& batching() const {
+    return batching_.current();
+  }
+  /// Takes effect with the next micro-batch.
+  void set_batching(const MicroBatching& batching) {
+    batching_ = Backoff(batching);
+  }
+
+ private:
+  struct Failure {
+    Range samples;
+    int64_t tokens = 0;
+    std::string message;
+  };
+
+  Range next(const WindowWork& work, int64_t begin, int64_t& tokens) const;
+  void add(WindowWork& work, Range samples, WindowResult& result);
+  void shrink(WindowWork& work, const Failure& failure);
+
+  Window& window_;
+  Backoff<MicroBatching> batching_;
+  bool may_recompute_;
+  device::DeviceMemory& memory_;
+  Failure failure_; // of the last try that ran out of memory
+};
+
+} // namespace accrue::drive
