@@ -2,7 +2,7 @@
 #include <torch/torch.h>
 
 #include "accrue/core/error.h"
-#include "accrue/memory/accumulate.h"
+#include "accrue/drive/accumulate.h"
 #include "failing_allocator.h"
 #include "memory/meter.h"
 #include "support.h"

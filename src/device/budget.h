@@ -7,8 +7,8 @@
 
 namespace accrue::device {
 
-/// The most memory that the process may take, in bytes. Part of it is kept free,
-/// because the heap is not measured as finely as tensors.
+/// The most memory that the process may take, in bytes. Part of it is kept
+/// free, because the heap is not measured as finely as tensors.
 class Budget {
  public:
   explicit Budget(uint64_t total, DeviceMemory& memory = host_memory())

@@ -25,8 +25,19 @@ namespace {
 /// timed.
 constexpr int64_t kPasses = 3;
 
+/// Bytes of trained parameters.
+uint64_t trained_bytes(const std::vector<at::Tensor>& parameters) {
+  uint64_t bytes = 0;
+  for (const at::Tensor& parameter : parameters) {
+    bytes += parameter.requires_grad() ? parameter.nbytes() : 0;
+  }
+  return bytes;
+}
+
+} // namespace
+
 /// Copies of what a forward pass may change beside gradients.
-class Snapshot {
+class Accumulate::Snapshot {
  public:
   Snapshot(const std::vector<at::Tensor>& buffers, at::Device device)
       : buffers_(buffers) {
@@ -65,17 +76,6 @@ class Snapshot {
   std::vector<at::Tensor> random_;
 };
 
-/// Bytes of trained parameters.
-uint64_t trained_bytes(const std::vector<at::Tensor>& parameters) {
-  uint64_t bytes = 0;
-  for (const at::Tensor& parameter : parameters) {
-    bytes += parameter.requires_grad() ? parameter.nbytes() : 0;
-  }
-  return bytes;
-}
-
-} // namespace
-
 class Accumulate::Impl {
  public:
   Impl(
@@ -85,9 +85,7 @@ class Accumulate::Impl {
       bool optimizer_has_state,
       const AccumulateOptions& options)
       : options_(options),
-        window_(
-            std::move(parameters),
-            {.on_nonfinite = options.on_nonfinite}),
+        window_(std::move(parameters), {.on_nonfinite = options.on_nonfinite}),
         buffers_(std::move(buffers)),
         step_(std::move(step)),
         runner_(

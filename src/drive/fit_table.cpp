@@ -35,7 +35,7 @@ double slope(const Probe& a, const Probe& b) {
 
 const Probe* FitTable::find(const MicroBatching& batching) const {
   auto it = std::find_if(probes.begin(), probes.end(), [&](const Probe& p) {
-    return p.batching == way;
+    return p.batching == batching;
   });
   return it == probes.end() ? nullptr : &*it;
 }

@@ -20,19 +20,20 @@ struct Probe {
 /// Measured peak memory and time of micro-batches of the longest samples, and
 /// what follows for sizes in between and beyond.
 struct FitTable {
-  /// What the process takes beside tensors.
+  /// Bytes that the process takes beside tensors.
   uint64_t program_bytes = 0;
-  /// Clip, optimizer step and zeroing.
+  /// Time of clipping, optimizer step and zeroing.
   double commit_seconds = 0;
-  /// By growing micro-batch within each of the two ways of checkpointing.
+  /// By growing micro-batch, without and with recomputation.
   std::vector<Probe> probes;
 
   const Probe* find(const MicroBatching& batching) const;
-  /// Whether there are probes of this way: no samples, one, perhaps more.
+  /// Whether there are probes with or without recomputation: the baseline, one
+  /// sample, perhaps more.
   bool measured(bool recompute) const;
 
   /// Peak of the process: measured, or on the line through the two nearest
-  /// probes. For ways that were measured.
+  /// probes of the same recomputation.
   uint64_t peak(const MicroBatching& batching) const;
 
   /// Bytes per further sample, from the two largest probes.
@@ -41,16 +42,22 @@ struct FitTable {
   /// Largest micro-batch whose peak is within `budget_bytes`; 0 = none.
   int64_t largest(bool recompute, uint64_t budget_bytes) const;
 
-  /// A window of `global_batch` samples, commit included.
-  double step_seconds(const MicroBatching& batching, int64_t global_batch) const;
+  /// Seconds for a window of `global_batch` samples, commit included.
+  double step_seconds(const MicroBatching& batching, int64_t global_batch)
+      const;
 
-  /// The fastest way that was measured and fits. Of ways within 2 % of each
-  /// other, the one that takes least memory.
-  std::optional<MicroBatching> fastest(uint64_t budget_bytes, int64_t global_batch) const;
+  /// The fastest micro-batch that was measured and fits; of those within 2 % of
+  /// each other, the one that takes least memory.
+  std::optional<MicroBatching> fastest(
+      uint64_t budget_bytes,
+      int64_t global_batch) const;
 
-  /// Sizes worth measuring after `micro_batch`, which fits: twice as many, or
-  /// what fits, up to `limit`. `micro_batch` itself if there is nothing left.
-  int64_t next(const MicroBatching& batching, uint64_t budget_bytes, int64_t limit) const;
+  /// Size worth measuring after `batching`, which fits: twice as many samples,
+  /// or as many as fit, up to `limit`; the same size if there is nothing left.
+  int64_t next(
+      const MicroBatching& batching,
+      uint64_t budget_bytes,
+      int64_t limit) const;
 };
 
 } // namespace accrue::drive

@@ -14,7 +14,8 @@ namespace accrue::drive {
     const std::function<void()>& work);
 
 /// Runs work(tokens) with fewer and fewer tokens at once, from `tokens` on,
-/// until memory suffices. Throws MemoryError naming `what` if not even one fits.
+/// until memory suffices. Throws MemoryError naming `what` if not even one
+/// fits.
 void with_fewer_tokens(
     int64_t tokens,
     const std::string& what,

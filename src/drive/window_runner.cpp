@@ -40,9 +40,7 @@ WindowRunner::WindowRunner(
       may_recompute_(may_recompute),
       memory_(memory) {}
 
-WindowResult WindowRunner::run(
-    WindowWork& work,
-    const CommitOptions& options) {
+WindowResult WindowRunner::run(WindowWork& work, const CommitOptions& options) {
   int64_t rollbacks = 0;
   std::optional<WindowResult> result;
   while (!(result = try_once(work))) {
@@ -73,8 +71,7 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
     const Range samples = next(work, begin, tokens);
     const auto began = std::chrono::steady_clock::now();
     memory_.reset_peak();
-    if (auto message =
-            out_of_memory([&] { add(work, samples, result); })) {
+    if (auto message = out_of_memory([&] { add(work, samples, result); })) {
       window_.begin();
       failure_ = {samples, tokens, *std::move(message)};
       return std::nullopt;
@@ -91,10 +88,8 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
 }
 
 /// The next micro-batch: as many samples as the limits allow, at least one.
-Range WindowRunner::next(
-    const WindowWork& work,
-    int64_t begin,
-    int64_t& tokens) const {
+Range WindowRunner::next(const WindowWork& work, int64_t begin, int64_t& tokens)
+    const {
   const MicroBatching& limits = batching_.current();
   tokens = work.num_tokens(begin);
   Range samples{begin, begin + 1};

@@ -92,10 +92,9 @@ at::Tensor Pass::hidden(bool recompute, Tape* tape) const {
 Pass::Part Pass::embed() const {
   const State& s = *state_;
   const Weights& w = *s.weights;
-  at::Tensor x =
-      w.token_embedding
-          .index_select(0, s.batch.tokens) // [T, C]
-          .to(tensor::scalar_type(tensor::sum_type(s.compute())));
+  at::Tensor x = w.token_embedding
+                     .index_select(0, s.batch.tokens) // [T, C]
+                     .to(tensor::scalar_type(tensor::sum_type(s.compute())));
   if (w.position_embedding.defined()) {
     x.add_(w.position_embedding.index_select(0, s.batch.positions));
   }
@@ -271,48 +270,44 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
       s.add_branch(chunk, site, x, active, block.mlp_out, y);
     }
   }
-  auto backward = [state = state_,
-                   &block,
-                   gated,
-                   curve,
-                   site,
-                   x,
-                   statistics,
-                   inner](const at::Tensor& dy) {
-    const State& run = *state;
-    const at::Tensor& dx = dy; // in place: a chunk's rows change last
-    for (const Chunk& chunk : run.chunks) {
-      at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
-      at::Tensor dinner =
-          tensor::empty(tensor::type_of(dy), {chunk.size(), inner.size(1)});
-      tensor::linear_input_gradient(
-          dbranch,
-          block.mlp_out,
-          run.compute(),
-          tensor::value_columns(dinner, gated));
-      at::Tensor active =
-          tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
-      tensor::linear_weight_gradient(
-          chunk,
-          active,
-          dbranch,
-          block.mlp_out,
-          run.compute(),
-          run.gradients(block.mlp_out));
-      at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
-      at::Tensor dnormed =
-          run.linears_backward(chunk, block.mlp_in, normed, dinner);
-      tensor::norm_backward(
-          chunk,
-          x,
-          dnormed,
-          block.mlp_norm,
-          statistics,
-          dx,
-          run.gradients(block.mlp_norm));
-    }
-    return dx;
-  };
+  auto backward =
+      [state = state_, &block, gated, curve, site, x, statistics, inner](
+          const at::Tensor& dy) {
+        const State& run = *state;
+        const at::Tensor& dx = dy; // in place: a chunk's rows change last
+        for (const Chunk& chunk : run.chunks) {
+          at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
+          at::Tensor dinner =
+              tensor::empty(tensor::type_of(dy), {chunk.size(), inner.size(1)});
+          tensor::linear_input_gradient(
+              dbranch,
+              block.mlp_out,
+              run.compute(),
+              tensor::value_columns(dinner, gated));
+          at::Tensor active =
+              tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
+          tensor::linear_weight_gradient(
+              chunk,
+              active,
+              dbranch,
+              block.mlp_out,
+              run.compute(),
+              run.gradients(block.mlp_out));
+          at::Tensor normed =
+              tensor::norm(chunk, x, block.mlp_norm, statistics);
+          at::Tensor dnormed =
+              run.linears_backward(chunk, block.mlp_in, normed, dinner);
+          tensor::norm_backward(
+              chunk,
+              x,
+              dnormed,
+              block.mlp_norm,
+              statistics,
+              dx,
+              run.gradients(block.mlp_norm));
+        }
+        return dx;
+      };
   return {y, std::move(backward)};
 }
 

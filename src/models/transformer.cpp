@@ -99,21 +99,21 @@ ModelLoss Transformer::loss(
     const TokenBatch& batch,
     const PassOptions& options,
     const TokenObjective& objective) const {
-  auto accumulate = [model = *this, batch, options, objective](
-                        Accumulators& sums) {
-    at::NoGradGuard no_grad;
-    model.weights_->place_rows();
-    Pass pass(model.weights_, batch, options.dropout, &sums);
-    Tape tape;
-    at::Tensor x = pass.hidden(options.recompute, &tape);
-    at::Tensor dx = at::zeros_like(x);
-    at::Tensor sum = pass.loss(x, objective, dx);
-    x.reset();
-    for (; !tape.empty(); tape.pop_back()) {
-      dx = tape.back()(dx);
-    }
-    return sum;
-  };
+  auto accumulate =
+      [model = *this, batch, options, objective](Accumulators& sums) {
+        at::NoGradGuard no_grad;
+        model.weights_->place_rows();
+        Pass pass(model.weights_, batch, options.dropout, &sums);
+        Tape tape;
+        at::Tensor x = pass.hidden(options.recompute, &tape);
+        at::Tensor dx = at::zeros_like(x);
+        at::Tensor sum = pass.loss(x, objective, dx);
+        x.reset();
+        for (; !tape.empty(); tape.pop_back()) {
+          dx = tape.back()(dx);
+        }
+        return sum;
+      };
   return {std::move(accumulate), batch.target_weight};
 }
 

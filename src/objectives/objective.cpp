@@ -31,10 +31,9 @@ DatasetMeans evaluate(
         std::vector<uint64_t> indices(samples.size());
         std::iota(indices.begin(), indices.end(), first);
         const TokenBatch batch = make_batch(samples);
-        const LossTerms terms = objective.terms(
-            batch, {samples, indices, Examples::Set::kValid});
-        means.loss +=
-            model.loss_sum(batch, {}, terms.objective).item<double>();
+        const LossTerms terms =
+            objective.terms(batch, {samples, indices, Examples::Set::kValid});
+        means.loss += model.loss_sum(batch, {}, terms.objective).item<double>();
         weight += terms.weight.value;
         if (terms.figures) {
           means.figures.resize(terms.figures->size());

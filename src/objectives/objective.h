@@ -71,9 +71,8 @@ class Objective {
   }
 
   /// The loss of `batch`, which holds the sequences of `examples`.
-  virtual LossTerms terms(
-      const TokenBatch& batch,
-      const Examples& examples) const = 0;
+  virtual LossTerms terms(const TokenBatch& batch, const Examples& examples)
+      const = 0;
 
   /// Writes means of a window's figures into the metrics of its step.
   virtual void report(

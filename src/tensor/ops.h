@@ -170,8 +170,8 @@ void embed_rows_backward(
 /// weight · cross-entropy [R] of x [R, C] · headᵀ against the chunk's part of
 /// targets [T] int64, weights [T] fp64, in fp64. With `dx` [R, C] also the
 /// gradient of x, and adds that of the head to `gradients`. The logits of the
-/// chunk exist only in here. Throws DataError for a target outside the vocabulary whose weight
-/// is not 0.
+/// chunk exist only in here. Throws DataError for a target outside the
+/// vocabulary whose weight is not 0.
 at::Tensor cross_entropy(
     const Chunk& chunk,
     const at::Tensor& x,

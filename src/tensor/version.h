@@ -40,8 +40,7 @@ inline bool unchanged(
     const at::Tensor& alias,
     uint32_t version) {
   return !tensor.is_inference() && tensor._version() == version &&
-      address_of(tensor) == address_of(alias) &&
-      same_layout(tensor, alias);
+      address_of(tensor) == address_of(alias) && same_layout(tensor, alias);
 }
 
 } // namespace accrue::tensor

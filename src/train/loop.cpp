@@ -88,8 +88,8 @@ TrainSummary Run::run(const std::string& fit_table) {
     directory_.check_lock();
     validation_.note(m);
     files.append(m);
-    const double pace = seconds_since(loop_started) /
-        static_cast<double>(cursor_.step - first);
+    const double pace =
+        seconds_since(loop_started) / static_cast<double>(cursor_.step - first);
     progress_.line(report::step_line(
         m, total, pace * static_cast<double>(total - cursor_.step)));
     on_step_(m);
@@ -137,8 +137,8 @@ report::StepMetrics Run::step() {
   window_.step(*optimizer_);
   m.step_s = seconds_since(started);
   m.tokens_per_s = static_cast<double>(m.tokens) / m.step_s;
-  m.peak_bytes = std::max(
-      result.peak_bytes, task_.budget().memory().max_allocated());
+  m.peak_bytes =
+      std::max(result.peak_bytes, task_.budget().memory().max_allocated());
   m.resident_peak_bytes = device::peak_resident_bytes();
   return m;
 }

@@ -69,8 +69,8 @@ void check_fits(const device::Budget& budget, const MemoryPlan& plan) {
 drive::FitTable allowed_part(const drive::FitTable& table, Checkpointing mode) {
   drive::FitTable allowed = table;
   std::erase_if(allowed.probes, [&](const drive::Probe& probe) {
-    return mode == (probe.batching.recompute ? Checkpointing::kOff
-                                             : Checkpointing::kOn);
+    return mode ==
+        (probe.batching.recompute ? Checkpointing::kOff : Checkpointing::kOn);
   });
   return allowed;
 }

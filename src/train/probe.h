@@ -31,9 +31,9 @@ struct PlanOptions {
   report::Tick tick;
 };
 
-/// Probes and chooses the fastest micro-batch that fits the budget. From here on
-/// tensors are held to the budget. Parameters and window are left as they were.
-/// Throws MemoryError that says what is missing if one sample, or the
+/// Probes and chooses the fastest micro-batch that fits the budget. From here
+/// on tensors are held to the budget. Parameters and window are left as they
+/// were. Throws MemoryError that says what is missing if one sample, or the
 /// micro-batch asked for, does not fit.
 MemoryPlan plan_memory(
     const Task& task,

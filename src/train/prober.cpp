@@ -14,8 +14,6 @@
 namespace accrue {
 namespace {
 
-constexpr uint64_t kMiB = uint64_t{1} << 20;
-
 /// Tokens in a micro-batch beyond which more samples at once are hardly faster
 /// on a CPU, and from which on recomputing can't be either.
 constexpr int64_t kEnoughTokens = 4096;
@@ -28,6 +26,9 @@ constexpr double kPlanningSteps = 3;
 /// Passes are repeated until their times are worth comparing.
 constexpr double kEnoughSeconds = 0.3;
 constexpr int kMaxPasses = 8;
+
+/// Bytes named as missing where not even a short sample fits.
+constexpr uint64_t kLeastMissing = uint64_t{1} << 20;
 
 } // namespace
 
@@ -144,7 +145,8 @@ bool Prober::measure_first(const drive::MicroBatching& one) {
 bool Prober::exceeds_time_limit(const drive::Probe& probe, int64_t size) const {
   const double sample_seconds =
       probe.seconds / static_cast<double>(probe.batching.max_samples);
-  const double step = sample_seconds * static_cast<double>(task_.global_batch());
+  const double step =
+      sample_seconds * static_cast<double>(task_.global_batch());
   return seconds_since(started_) +
       2 * sample_seconds * static_cast<double>(size) >
       std::max(kPlanningSeconds, kPlanningSteps * step);
@@ -188,7 +190,7 @@ Prober::Minimum Prober::extrapolate(
     return {
         .bytes = std::max(
             device::Budget::needed_for(program + memory_.allocated()),
-            budget_.total() + kMiB)};
+            budget_.total() + kLeastMissing)};
   }
   const double per_token =
       static_cast<double>(shorter->tensor_bytes - idle_bytes_) /

@@ -68,8 +68,8 @@ Cursor RunDirectory::begin_or_resume(Optimizer& optimizer, int64_t tokens) {
   if (resumes) {
     inputs_ = inputs();
     std::vector<std::string> warnings;
-    cursor = checkpoints_.load_newest(
-        inputs_, task_.model(), optimizer, warnings);
+    cursor =
+        checkpoints_.load_newest(inputs_, task_.model(), optimizer, warnings);
     for (const std::string& warning : warnings) {
       progress_.line("warning: " + warning);
     }

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 void check_model(RunSpec& spec, Problems& problems) {
   try {
     spec.source = find_model(spec.options.model);
-    read_stop_tokens(spec.source.folder()); // the end of a run is no time to fail
+    read_stop_tokens(
+        spec.source.folder()); // the end of a run is no time to fail
   } catch (const DataError&) {
     problems.throw_if_any<ConfigError>("config");
     throw;
@@ -47,14 +48,16 @@ void check_model(RunSpec& spec, Problems& problems) {
         "--lora-rank out to train it further",
         spec.options.model));
   }
-  if ((spec.options.lora_rank || spec.source.adapter) && !spec.source.has_weights()) {
+  if ((spec.options.lora_rank || spec.source.adapter) &&
+      !spec.source.has_weights()) {
     problems.add(fmt::format(
         "{} has no weights that adapters could belong to; name a folder with "
         "a trained model",
         spec.source.base.string()));
   }
   if (spec.options.global_batch_tokens && *spec.options.seq_len > 0) {
-    spec.global_batch = *spec.options.global_batch_tokens / *spec.options.seq_len;
+    spec.global_batch =
+        *spec.options.global_batch_tokens / *spec.options.seq_len;
     if (spec.global_batch == 0) {
       problems.add(fmt::format(
           "--global-batch-tokens {} holds no sample of --seq-len {}",
@@ -105,7 +108,8 @@ std::optional<LoraOptions> lora_options(
   }
   LoraOptions lora;
   lora.rank = *spec.options.lora_rank;
-  lora.alpha = spec.options.lora_alpha.value_or(2 * static_cast<double>(lora.rank));
+  lora.alpha =
+      spec.options.lora_alpha.value_or(2 * static_cast<double>(lora.rank));
   if (!spec.options.lora_targets.empty()) {
     lora.targets.clear();
   }

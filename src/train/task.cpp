@@ -28,9 +28,8 @@ void check_model_fits(
                                                                     : 0;
   const uint64_t width = options.dtype == Dtype::kFp64 ? 8 : 4;
   // Adapters are small.
-  const uint64_t per_parameter = adapters
-      ? frozen_width(spec.source, options.dtype)
-      : (2 + slots) * width;
+  const uint64_t per_parameter =
+      adapters ? frozen_width(spec.source, options.dtype) : (2 + slots) * width;
   const uint64_t needed = device::resident_bytes() +
       static_cast<uint64_t>(spec.source.config.num_parameters()) *
           per_parameter;

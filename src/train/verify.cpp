@@ -32,9 +32,7 @@ Measured run_window(
   Window window(task.model().parameters());
   WindowOfStep work(task, /*step=*/0, progress);
   drive::WindowRunner runner(
-      window,
-      batching,
-      task.options().checkpointing == Checkpointing::kAuto);
+      window, batching, task.options().checkpointing == Checkpointing::kAuto);
   const drive::WindowResult result = runner.run(work);
   Measured measured{
       .loss = result.report.loss, .micro_batch = result.micro_batch};
@@ -99,8 +97,8 @@ Verification verify(
   const Transformer& model = task.model();
   const int64_t num_layers = model.config().num_layers;
   Verification result{
-      .reference = want.micro_batch >= task.global_batch() ? "unsplit"
-                                                           : "per sample",
+      .reference =
+          want.micro_batch >= task.global_batch() ? "unsplit" : "per sample",
       .reference_micro_batch = want.micro_batch,
       .loss = got.loss,
       .reference_loss = want.loss};

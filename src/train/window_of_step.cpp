@@ -92,13 +92,13 @@ std::string WindowOfStep::name(int64_t sample) const {
 
 std::string WindowOfStep::memory_advice(bool recompute) const {
   return fmt::format(
-      "Raise --memory, shorten --seq-len{} or use --dtype bf16. The checkpoints "
+      "Raise --memory, shorten --seq-len{} or use --dtype bf16. The "
+      "checkpoints "
       "are as they were.",
       recompute ? "" : ", pass --checkpointing auto");
 }
 
-std::string WindowOfStep::nonfinite_advice(
-    std::optional<Range> samples) const {
+std::string WindowOfStep::nonfinite_advice(std::optional<Range> samples) const {
   std::string ids;
   if (samples) {
     ids = ", samples";

@@ -62,8 +62,7 @@ at::Tensor Accumulators::of(const at::Tensor& parameter, size_t use) {
   Sum& sum = uses[use];
   if (!sum.tensor.defined()) {
     at::NoGradGuard no_grad;
-    sum.tensor =
-        at::zeros_like(parameter.detach(), sum_type(found->second));
+    sum.tensor = at::zeros_like(parameter.detach(), sum_type(found->second));
   }
   sum.added = true;
   return sum.tensor;

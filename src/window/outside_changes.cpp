@@ -131,7 +131,8 @@ void Accumulators::check_gradients() {
     if (in_grad(i) && !sum.added && !grad.defined()) {
       grad = sum.tensor; // after zero_grad()
     }
-    const bool replaced = in_grad(i) ? !grad.is_same(sum.tensor) : grad.defined();
+    const bool replaced =
+        in_grad(i) ? !grad.is_same(sum.tensor) : grad.defined();
     if (!replaced && tensor::version_of(sum.tensor) == sum.version) {
       continue;
     }

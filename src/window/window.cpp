@@ -208,8 +208,7 @@ StepReport Window::normalize(const CommitOptions& options) {
   }
   double clip = 1;
   if (options.clip_norm > 0) {
-    clip =
-        std::min(1.0, options.clip_norm / (report.grad_norm + kClipEpsilon));
+    clip = std::min(1.0, options.clip_norm / (report.grad_norm + kClipEpsilon));
   }
   sums_.scale(report.weight / clip);
   state_ = State::kNormalized;

@@ -97,6 +97,7 @@ class Accumulate {
 
   StepReport run(int64_t samples, const LossOf& loss_of);
 
+  class Snapshot;
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
