@@ -50,7 +50,8 @@ void write_bytes(const at::Tensor& tensor, io::FileWriter& writer) {
        tensor.nbytes()});
 }
 
-/// A piece at a time, so that no second copy of a large tensor is made.
+/// Rounds and writes one piece at a time, to avoid a second copy of a large
+/// tensor.
 void write_rounded(
     const std::string& name,
     const at::Tensor& flat,

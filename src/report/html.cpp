@@ -47,7 +47,7 @@ struct Chart {
   std::vector<Series> series;
   std::function<std::string(double)> format;
   bool from_zero = false;
-  double unit = 1; // ticks are round multiples of it
+  double unit = 1; // ticks are at round multiples of this
 };
 
 std::string escape(const std::string& text) {
@@ -73,7 +73,8 @@ std::string escape(const std::string& text) {
   return out;
 }
 
-/// 1, 2 or 5 times a power of ten, for about five ticks over `extent`.
+/// Returns a distance between ticks, 1, 2 or 5 times a power of ten, for about
+/// five ticks over `extent`.
 double tick_step(double extent) {
   double raw = extent / 5;
   double power = std::pow(10, std::floor(std::log10(raw)));
@@ -85,7 +86,7 @@ double tick_step(double extent) {
   return 10 * power;
 }
 
-/// Value range of a chart and its mapping to the picture.
+/// Range of values of a chart and its mapping to the picture.
 class Frame {
  public:
   explicit Frame(const Chart& chart) {
@@ -307,7 +308,7 @@ std::vector<Chart> charts(
   return all;
 }
 
-/// Steps that left their band.
+/// Returns a list of all warnings.
 std::string warnings(const std::vector<StepMetrics>& metrics) {
   std::string items;
   for (const StepMetrics& m : metrics) {

@@ -12,11 +12,12 @@
 namespace accrue {
 namespace {
 
-/// Put before a special token that is only spelled, while a template works with
-/// the text around it. Unicode reserves it: no text has it.
+/// Mark before text that spells a special token but is not one. A template
+/// carries it along with the text. Unicode reserves the character: no text
+/// contains it.
 constexpr std::string_view kMark = "\xEF\xB7\x90"; // U+FDD0
 
-/// Marks special tokens in all text of a value.
+/// Marks special tokens in all texts of a value.
 void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   if (value.is_structured()) {
     for (auto& item : value) {
@@ -49,7 +50,7 @@ bool is_blank(std::string_view text) {
   return true;
 }
 
-/// Noon of "2026-11-26".
+/// Returns noon of a date such as "2026-11-26".
 std::tm parse_date(const std::string& date) {
   std::tm time{};
   int* parts[] = {&time.tm_year, &time.tm_mon, &time.tm_mday};
@@ -67,7 +68,7 @@ std::tm parse_date(const std::string& date) {
   time.tm_year -= 1900;
   time.tm_mon -= 1;
   time.tm_hour = 12;
-  timegm(&time); // weekday and day of the year
+  timegm(&time); // computes weekday and day of the year
   return time;
 }
 
@@ -150,7 +151,7 @@ ChatFormat::Written ChatFormat::write(
     throw LineProblem(
         fmt::format("can't be written in the chat template: {}", error.what()));
   }
-  // Marks out, and offsets to where they are without them.
+  // Removes the marks and shifts the offsets accordingly.
   Written written;
   std::vector<size_t> marks;
   std::string_view text = rendered.text;
@@ -173,7 +174,7 @@ ChatFormat::Written ChatFormat::write(
   return written;
 }
 
-/// Messages that are trained on.
+/// Returns the indices of the messages that are trained on.
 std::vector<size_t> ChatFormat::wanted_answers(
     const Conversation& conversation) const {
   const bool all = options_.train_on == TrainOn::kAssistant;
@@ -235,16 +236,16 @@ std::vector<ChatFormat::Span> ChatFormat::find_answers(
   return answers;
 }
 
-/// What the template writes after a prompt for the answer, up to where it goes
-/// on with the next message.
+/// Returns the part that the template writes for the answer: from where the
+/// prompt for it ends to where the next message begins.
 ChatFormat::Span ChatFormat::find_answer(
     const Conversation& conversation,
     size_t message,
     const Written& whole) const {
   std::string before = write(conversation, message, true).text;
   if (!starts_with(whole.text, before)) {
-    // Prompts for thoughts that the data does not hold. What then begins an
-    // answer is part of it.
+    // Some templates begin an answer with thoughts, which the data does not
+    // have. The beginning of the answer then belongs to the answer.
     before = write(conversation, message, false).text;
   }
   if (!starts_with(whole.text, before)) {
@@ -285,7 +286,7 @@ TokenizedChat ChatFormat::tokenize(
                            : encode_pieces(whole, answers, encoder);
 }
 
-/// As transformers does.
+/// Encodes the whole text at once, as transformers does.
 TokenizedChat ChatFormat::encode_whole(
     const Written& written,
     const std::vector<Span>& answers,
@@ -317,8 +318,8 @@ TokenizedChat ChatFormat::encode_whole(
   return chat;
 }
 
-/// What a template writes after the special token that ends an answer, a line
-/// break for most, no model comes to.
+/// Excludes the text that a template writes after the special token at the end
+/// of an answer, mostly a line break: no model generates it.
 size_t ChatFormat::end_of_answer(
     const std::vector<uint32_t>& tokens,
     Span answer) const {
@@ -331,8 +332,8 @@ size_t ChatFormat::end_of_answer(
   return answer.end;
 }
 
-/// Answers and what is between them by themselves, so that a prompt has the
-/// same ids in training as in generation.
+/// Encodes answers and the texts between them separately, so that a prompt has
+/// the same ids in training as in generation.
 TokenizedChat ChatFormat::encode_pieces(
     const Written& written,
     const std::vector<Span>& answers,
@@ -359,7 +360,7 @@ TokenizedChat ChatFormat::encode_pieces(
     }
     chat.trained.resize(chat.tokens.size(), trained ? 1 : 0);
   };
-  // Answers that are not trained on are apart all the same.
+  // Answers that are not trained on are encoded separately, too.
   size_t done = 0;
   for (const Span& mark : written.marked) {
     if (mark.begin > done) {
@@ -407,7 +408,8 @@ std::vector<uint32_t> ChatFormat::stop_tokens() const {
       }
     }
   } catch (const LineProblem&) {
-    // A template for other conversations only; the end of text ends answers.
+    // The template does not accept this conversation: only the end of text ends
+    // answers.
   }
   return stops;
 }

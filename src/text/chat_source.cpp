@@ -18,12 +18,13 @@ namespace fs = std::filesystem;
 /// One of accrue's own templates.
 struct Own {
   const char* name;
-  std::vector<const char*> needed; // tokens
+  std::vector<const char*> needed; // tokens that it needs
   bool closed_by_id;
   const char* source;
 };
 
-// Contents as text, and what these templates have no form for.
+// Macro for the content of a message as text. Refuses what the templates below
+// have no form for.
 constexpr const char* kContent = R"({%- macro content(message) -%}
   {%- if message.role not in ['system', 'user', 'assistant'] -%}
     {{- raise_exception('it has no form for the role "' ~ message.role ~ '"') -}}
@@ -128,7 +129,7 @@ ChatTemplate by_tokens(const Vocabulary& vocabulary) {
                                    : ChatTemplate::kPlain;
 }
 
-/// "chat_template" of tokenizer_config.json: a text, or a list of
+/// Reads "chat_template" of tokenizer_config.json: a text, or a list of
 /// {"name", "template"}.
 std::map<std::string, std::string> read_templates(const io::Node& node) {
   if (node.json().is_string()) {
@@ -141,7 +142,7 @@ std::map<std::string, std::string> read_templates(const io::Node& node) {
   return templates;
 }
 
-/// Special tokens that templates may name: "bos_token", ….
+/// Reads the special tokens that templates may name: "bos_token", ….
 io::OrderedJson read_token_names(const io::Node& config) {
   io::OrderedJson tokens = io::OrderedJson::object();
   for (const char* name :

@@ -26,9 +26,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kFormat = 5; // part of the cache key
-constexpr size_t kBatchBytes = size_t{1} << 20; // text in memory at once
+constexpr size_t kBatchBytes = size_t{1} << 20; // text of a batch
 
-/// Tells how many of the expected bytes are done.
+/// Reports how many of the expected bytes are done.
 class ByteCount {
  public:
   ByteCount(const char* what, const CorpusProgress& progress)
@@ -51,7 +51,7 @@ class ByteCount {
   uint64_t total_ = 0;
 };
 
-/// What tells whether a file was changed: its size and time.
+/// Size and time of a file, which show whether it was changed.
 struct FileStamp {
   uint64_t size_bytes = 0;
   fs::file_time_type time;
@@ -75,7 +75,8 @@ void check_unchanged(
   }
 }
 
-/// Depends on the contents of the files, not on where they lie.
+/// Returns the key of a cache entry, which depends on the contents of the files
+/// but not on their paths.
 std::string cache_key(
     const std::vector<fs::path>& files,
     const CorpusOptions& options,
@@ -104,23 +105,23 @@ std::string cache_key(
   }
   if (any_records) {
     add(options.format->digest());
-    add(static_cast<uint64_t>(options.seq_len)); // examples are cut to it
+    add(static_cast<uint64_t>(options.seq_len)); // examples are truncated
     add(static_cast<uint64_t>(options.too_long));
   }
   return fmt::format("{:016x}{:016x}", a, b);
 }
 
-/// Bytes of a token in the cache.
+/// Returns the number of bytes per token in the cache.
 size_t token_width(const Vocabulary& vocabulary) {
   return vocabulary.size() <= 0x100 ? 1 : vocabulary.size() <= 0x10000 ? 2 : 4;
 }
 
-/// Offset of the first byte that is not text, or npos.
+/// Returns the offset of the first byte that is not text, or npos.
 size_t find_non_text(std::string_view text) {
   return std::min(unicode::find_invalid(text), text.find('\0'));
 }
 
-/// Tokenizes files into those of a cache entry.
+/// Tokenizes files into the files of a cache entry.
 class Tokenizing {
  public:
   Tokenizing(
@@ -180,13 +181,13 @@ class Tokenizing {
     count.expect(fs::file_size(path));
     auto file = open_data_file(
         path, options_.cache, [&](uint64_t bytes) { count.add(bytes); });
-    if (file->map.bytes().size() > fs::file_size(path)) { // decompressed
+    if (file->map.bytes().size() > fs::file_size(path)) { // it was decompressed
       read_.expect(file->map.bytes().size() - fs::file_size(path));
     }
     return file;
   }
 
-  /// The batch in parallel, then its results in order.
+  /// Tokenizes the batch in parallel, then stores the results in order.
   void work() {
     std::vector<Example> results(batch_.size());
     std::vector<std::exception_ptr> errors(batch_.size());
@@ -317,7 +318,7 @@ class Tokenizing {
   io::FileWriter tokens_;
   io::FileWriter trained_;
   io::FileWriter documents_;
-  std::string packed_; // tokens on their way to the file
+  std::string packed_; // tokens as bytes of the file
   std::vector<DataPiece> batch_;
   size_t batch_bytes_ = 0;
   std::optional<ExampleKind> kind_;
@@ -357,7 +358,7 @@ Corpus Corpus::open(
   std::transform(files.begin(), files.end(), stamps.begin(), stamp_of);
   fs::path entry = options.cache / cache_key(files, options, progress);
   auto part = [&](const char* suffix) { return fs::path(entry) += suffix; };
-  // The note is written last: where it is, the entry is whole.
+  // The .json file is written last: if it exists, the entry is complete.
   if (!fs::exists(part(".json"))) {
     io::make_directory(options.cache);
     Tokenizing work(options, entry, progress);

@@ -29,7 +29,7 @@ const std::string& text_of(const OrderedJson& object, const char* key) {
   return it->get_ref<const std::string&>();
 }
 
-/// A turn as a string, or as the messages that it consists of.
+/// Reads a turn, which is a string or an array of messages.
 OrderedJson read_turn(
     const OrderedJson& json,
     const char* key,
@@ -41,12 +41,12 @@ OrderedJson read_turn(
       {{{"role", role}, {"content", text_of(json, key)}}});
 }
 
-/// Whatever the order of their keys.
+/// Compares values without regard to the order of keys.
 bool is_same(const OrderedJson& a, const OrderedJson& b) {
   return io::Json(a) == io::Json(b);
 }
 
-/// Messages that two lists have in common at their start.
+/// Returns the number of messages that two lists have in common at their start.
 size_t common_start(const OrderedJson& a, const OrderedJson& b) {
   size_t count = 0;
   while (count < std::min(a.size(), b.size()) && is_same(a[count], b[count])) {
@@ -118,7 +118,8 @@ class LineReader {
     return tokens;
   }
 
-  /// With what a template may name besides the messages.
+  /// Makes a conversation with the variables that a template may use besides
+  /// the messages.
   Conversation begin_conversation() const {
     Conversation conversation;
     for (const char* key : {"tools", "documents"}) {
@@ -175,7 +176,8 @@ class LineReader {
     add_preferred("rejected", prompt, rejected);
   }
 
-  /// Of the prompt, which `answer` may repeat, nothing is trained on.
+  /// Adds an answer to a prompt, which `answer` may repeat. The prompt is not
+  /// trained on.
   void add_preferred(
       const char* key,
       const OrderedJson& prompt,
@@ -190,7 +192,8 @@ class LineReader {
     add_chat(conversation);
   }
 
-  /// Two texts without a prompt: what they begin with is the prompt.
+  /// Reads two texts without a prompt: the tokens that both begin with are the
+  /// prompt.
   void read_text_pair() {
     std::vector<TrainingSequence> pair;
     for (const char* key : {"chosen", "rejected"}) {
@@ -232,7 +235,7 @@ class LineReader {
       sequence.tokens.resize(limit);
       sequence.trained.resize(limit);
     }
-    // The first token is nobody's target.
+    // The first token is not a target.
     bool trains = std::any_of(
         sequence.trained.begin() + (sequence.trained.empty() ? 0 : 1),
         sequence.trained.end(),

@@ -12,8 +12,8 @@ class Nesting {
  public:
   void take(char c) {
     if (in_string_) {
-      // No string goes on behind a line break: so a quote too many or too few
-      // does harm to its line only.
+      // A line break ends any string, so that a missing or surplus quote only
+      // affects its own line.
       in_string_ = (escaped_ || c != '"') && c != '\n';
       escaped_ = !escaped_ && c == '\\';
     } else if (c == '"') {
@@ -27,7 +27,7 @@ class Nesting {
   bool in_string() const {
     return in_string_;
   }
-  /// Outside of strings and brackets.
+  /// Whether the text is outside of strings and brackets.
   bool outside() const {
     return depth_ == 0 && !in_string_;
   }

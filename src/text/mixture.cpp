@@ -13,7 +13,7 @@
 namespace accrue {
 namespace {
 
-/// Cuts ":0.7" off.
+/// Removes a share such as ":0.7" from a path and returns it.
 std::optional<double> take_share(std::string& path) {
   size_t colon = path.rfind(':');
   std::error_code ignored;
@@ -61,7 +61,7 @@ std::vector<DataPart> data_parts(
       });
   constexpr double kLeast = 1.0 / static_cast<double>(SampleOrder::kBlock);
   for (const DataPart& part : parts) {
-    // Also where the sum is no number.
+    // The test also fails if the sum is not a number.
     if (!(part.share > 0 && part.share / sum >= kLeast)) {
       problems.add(fmt::format(
           "--data {}: a share must be a number > 0, and at least 1/{} of the "

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr uint32_t kBytes = 256;
 
-/// "<s>", or {"content": "<s>", …}; none if absent.
+/// Reads "<s>" or {"content": "<s>", …}; nullopt if it is absent.
 std::optional<std::string> read_token(const io::Node& node, const char* key) {
   auto token = node.find(key);
   if (!token) {
@@ -135,7 +135,7 @@ std::string Vocabulary::decode(std::span<const uint32_t> ids) const {
   }
   std::string bytes;
   for (uint32_t id : ids) {
-    if (id < kBytes) { // models may have more rows
+    if (id < kBytes) { // models may have more rows than there are bytes
       bytes += static_cast<char>(id);
     }
   }

@@ -6,8 +6,8 @@
 
 namespace accrue {
 
-/// Base of everything accrue throws on purpose. A message has a tag, the rule,
-/// what was received and a way out:
+/// Base of all exceptions that accrue throws on purpose. A message has a tag,
+/// the rule, the value received and a way out:
 ///   [window] total weight must be > 0, got 0 (4 micro-batches). Check that ...
 class Error : public std::runtime_error {
  public:
@@ -20,8 +20,8 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
-/// Files that are missing, damaged or not what they should be, or that can't
-/// be written. Exit code 3.
+/// Files that are missing, damaged or of the wrong kind, or that can't be
+/// written. Exit code 3.
 class DataError : public Error {
  public:
   using Error::Error;

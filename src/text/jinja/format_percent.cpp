@@ -79,7 +79,7 @@ class PercentFormatter {
     return *value;
   }
 
-  /// Digits, or * for an argument.
+  /// Reads a number: digits, or * for an argument.
   int64_t read_number() {
     if (peek() == '*') {
       ++i_;
@@ -198,7 +198,7 @@ class PercentFormatter {
     spec.type = decimal ? 'd' : type;
     int64_t number =
         value.is(Type::kFloat) ? truncate(value.number()) : value.integer();
-    // The precision is the least number of digits.
+    // The precision is the minimum number of digits.
     if (spec.precision) {
       FormatSpec digits = spec;
       digits.sign = '-';

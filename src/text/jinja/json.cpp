@@ -156,7 +156,7 @@ class JsonWriter {
     }
   }
 
-  /// UTF-16, as JSON's escapes are.
+  /// Writes a character as escapes of UTF-16.
   void write_units(char32_t code) {
     auto number = static_cast<uint32_t>(code);
     if (number > 0xFFFF) {

@@ -14,7 +14,8 @@ namespace {
 
 using Kind = Token::Kind;
 
-/// "\n" for every end of a line, without one at the end of the template.
+/// Returns the source with "\n" for every end of a line, but without one at the
+/// end of the template.
 std::string normalize_newlines(std::string_view source) {
   std::string text;
   text.reserve(source.size());
@@ -35,7 +36,7 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-/// Jinja's Lexer, without regular expressions.
+/// Lexer with the same results as Jinja's, but without regular expressions.
 class Lexer {
  public:
   explicit Lexer(std::string_view source)
@@ -81,7 +82,7 @@ class Lexer {
         strip_left(std::string_view(source_).substr(i_)).size();
   }
 
-  /// Up to the next tag, and the tag itself.
+  /// Reads the text up to the next tag, and that tag.
   void read_data() {
     size_t begin = i_;
     size_t tag = find_tag(begin);
@@ -122,8 +123,8 @@ class Lexer {
     }
   }
 
-  /// Text before a tag without the whitespace that "-" in the tag, or
-  /// lstrip_blocks, takes away.
+  /// Returns the text before a tag without the white space that "-" in the tag,
+  /// or lstrip_blocks, removes.
   std::string_view strip_before_tag(std::string_view data, char kind, char sign)
       const {
     if (sign == '-') {
@@ -138,7 +139,8 @@ class Lexer {
                                                       : data;
   }
 
-  /// {% raw %} or {% endraw %}, up to what stands before its end.
+  /// Reads {% raw %} or {% endraw %}, and the white space that its "-" removes.
+  /// Returns false and reads nothing if there is another tag.
   bool take_raw_tag(std::string_view name) {
     size_t begin = i_;
     i_ += 2;
@@ -178,7 +180,7 @@ class Lexer {
   }
 
   void read_raw() {
-    // The text before the end tag is stripped as before any tag.
+    // The text before the end tag is stripped like text before any tag.
     line_starting_ = source_[i_ - 1] == '\n';
     size_t begin = i_;
     for (size_t tag = source_.find("{%", i_); tag != std::string::npos;
@@ -195,7 +197,7 @@ class Lexer {
       }
     }
     i_ = begin;
-    if (begin < source_.size()) { // Jinja takes an empty one
+    if (begin < source_.size()) { // Jinja accepts an empty one
       fail("the raw block is not closed");
     }
   }
@@ -227,7 +229,7 @@ class Lexer {
     if (starts("-") || starts("+")) {
       ++i_;
     }
-    std::string open; // brackets
+    std::string open; // closing brackets that are still to come
     while (i_ < source_.size()) {
       size_t begin = i_;
       if (open.empty()) {
@@ -274,7 +276,8 @@ class Lexer {
     return i - i_;
   }
 
-  /// Digits at `i` with single underscores between them; where they end.
+  /// Returns the end of the digits at `i`, which may have single underscores
+  /// between them.
   size_t skip_digits(size_t i) const {
     auto at = [&](size_t k) { return k < source_.size() ? source_[k] : '\0'; };
     if (!is_digit(at(i))) {
@@ -297,7 +300,7 @@ class Lexer {
       size_t digits = end + (at(end + 1) == '+' || at(end + 1) == '-' ? 2 : 1);
       end = is_digit(at(digits)) ? skip_digits(digits) : end;
     }
-    // After a dot the number is an element: a.0.1
+    // After a dot a number is the index of an element: a.0.1
     if (end > whole && (i_ == 0 || source_[i_ - 1] != '.')) {
       std::string text = source_.substr(i_, end - i_);
       std::erase(text, '_');
@@ -321,7 +324,7 @@ class Lexer {
       int digit = is_digit(c)                      ? c - '0'
           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
                                                    : 99;
-      // Only a zero may follow a zero: 007 is 00 and 7.
+      // After a leading zero only zeros may follow: 007 is 00 and 7.
       return digit < base && (base != 10 || source_[i_] != '0' || digit == 0);
     };
     size_t end = digits;
@@ -330,7 +333,7 @@ class Lexer {
             (end > digits || base != 10))) {
       ++end;
     }
-    if (end == digits) { // 0x without digits: the 0 alone
+    if (end == digits) { // 0x without digits is the number 0
       base = 10;
       digits = i_;
       end = i_ + 1;
@@ -396,7 +399,7 @@ class Lexer {
   std::vector<Token> tokens_;
   size_t i_ = 0;
   bool line_starting_ = true;
-  size_t counted_ = 0; // bytes whose newlines are in line_
+  size_t counted_ = 0; // bytes before which line_ counts newlines
   int line_ = 1;
 };
 

@@ -114,7 +114,8 @@ void MacroObject::set_special_names(Arguments& arguments) const {
 void MacroObject::set_parameters(Values values) const {
   const auto& names = definition_.parameters;
   auto& variables = evaluator_.scope_->variables;
-  // Defaults may read the parameters before them, and given ones after them.
+  // A default may read parameters before it, and those after it that were
+  // given.
   for (size_t i = 0; i < names.size(); ++i) {
     variables[names[i]] = values[i]
         ? *values[i]

@@ -61,7 +61,7 @@ Block Parser::parse_block(Words ends) {
         open_tags_.pop_back();
         expect(Kind::kBlockEnd, "%}");
         break;
-      default: // the end: nothing else begins outside of tags
+      default: // the end: no other token occurs outside of tags
         if (ends.size() > 0) {
           fail(fmt::format(
               "the template ends before '{}' closes '{}'",
@@ -177,7 +177,7 @@ Statement Parser::parse_for() {
   const bool has_else = next().text == "else";
   names_.begin();
   if (has_else) {
-    // The loop is over here: break belongs to the one around.
+    // The loop has ended here: a break belongs to the loop around it.
     loop.otherwise.block = parse_body({"endfor"});
     next();
   }
@@ -233,7 +233,7 @@ Statement Parser::parse_macro() {
 Statement Parser::parse_call_block() {
   int line = next().line;
   CallBlock block;
-  // The call is outside of the block, but stands after the parameters.
+  // The call belongs outside of the block, but comes after the parameters.
   MacroDefinition signature;
   const size_t unknown = unknown_.size();
   names_.begin();
@@ -264,7 +264,7 @@ Statement Parser::parse_generation() {
 }
 
 void Parser::parse_macro_body(MacroDefinition& macro, std::string_view end) {
-  // A macro is a function: no loop around it can be left from inside.
+  // A macro is a function: it can't leave a loop around it.
   const int breakable = std::exchange(breakable_, 0);
   const size_t unknown = unknown_.size();
   const size_t num_required = macro.parameters.size() - macro.defaults.size();

@@ -6,7 +6,7 @@
 
 namespace accrue::jinja {
 
-/// Levels of expressions or statements within each other.
+/// Limit of nested expressions or statements.
 inline constexpr int kMaxNesting = 200;
 
 class Parser::Nesting {

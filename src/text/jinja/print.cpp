@@ -46,7 +46,7 @@ void append_quoted(std::string& out, std::string_view text) {
   out += quote;
 }
 
-/// Writes repr() of values to the end of a text.
+/// Appends the repr() of values to a text.
 class Printer {
  public:
   explicit Printer(std::string& out) : out_(out) {}

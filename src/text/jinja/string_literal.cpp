@@ -16,7 +16,7 @@ int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/// Reads one escape at a time, after its backslash.
+/// Replaces the escapes of a string literal by their characters.
 class Unescaper {
  public:
   explicit Unescaper(std::string_view body) : body_(body) {}
@@ -86,8 +86,8 @@ class Unescaper {
     unicode::append(out_, static_cast<char32_t>(code));
   }
 
-  /// Jinja escapes such characters first, so that the backslash before one
-  /// becomes "\\" and the rest of its escape stays.
+  /// Jinja escapes these characters first, so that the backslash before one
+  /// becomes "\\" and the rest of the escape stays text.
   void read_beyond_ascii() {
     auto [code, length] = unicode::first_character(body_.substr(i_));
     auto number = static_cast<uint32_t>(code);

@@ -48,7 +48,7 @@ Value test_sequence(Runtime&, const Value& self, const Bound&) {
   }
 }
 
-/// A method of str without arguments, of the value as text.
+/// Calls a method of str without arguments on the value as text.
 Value call_text_method(
     Runtime& runtime,
     const Value& self,

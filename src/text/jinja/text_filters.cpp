@@ -11,7 +11,8 @@
 namespace accrue::jinja {
 namespace {
 
-/// Fails unless `value` is a string, as adding text to it would.
+/// Returns the text of a string. Fails for any other value, as adding text to
+/// it does in Python.
 const std::string& need_text(const Value& value, const char* filter) {
   if (value.is_undefined()) {
     fail(value.as<Undefined>().message);
@@ -23,14 +24,15 @@ const std::string& need_text(const Value& value, const char* filter) {
   return value.text();
 }
 
-/// Words begin at whitespace, hyphens and opening brackets.
+/// Capitalizes words, which begin after white space, hyphens and opening
+/// brackets.
 std::string title_words(std::string_view text) {
   auto parts_words = [](char32_t code) {
     return is_space(code) || code == '-' || code == '(' || code == '{' ||
         code == '[' || code == '<';
   };
   std::string out;
-  size_t begin = 0; // of the word, or of what is between words
+  size_t begin = 0; // begin of the current word or of the text between words
   bool between = false;
   auto flush = [&](size_t end) {
     std::string_view word = text.substr(begin, end - begin);
@@ -147,7 +149,7 @@ Value quote_url(Runtime& runtime, const Value& self, const Bound&) {
   return out;
 }
 
-/// Comments and tags go, whitespace becomes single spaces.
+/// Removes comments and tags, and turns white space into single spaces.
 Value strip_tags(Runtime&, const Value& self, const Bound&) {
   std::string text = to_text(self);
   auto remove = [&text](std::string_view begin, std::string_view end) {

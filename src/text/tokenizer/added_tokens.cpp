@@ -8,7 +8,7 @@
 namespace accrue {
 namespace {
 
-/// Bytes of white space at the end (start) of `text`.
+/// Number of bytes of white space at the end of `text`.
 size_t spaces_at_end(std::string_view text) {
   size_t all = text.size();
   while (!text.empty()) {

@@ -10,7 +10,7 @@
 namespace accrue {
 namespace {
 
-constexpr int kDeepest = 8; // a Sequence in a Sequence in …
+constexpr int kDeepest = 8; // levels of Sequences in Sequences
 
 std::string strip(std::string_view text, bool left, bool right) {
   while (left && !text.empty()) {

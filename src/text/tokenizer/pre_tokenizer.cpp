@@ -11,7 +11,7 @@
 namespace accrue {
 namespace {
 
-/// GPT-2's, which ByteLevel cuts with by default.
+/// Pattern of GPT-2, which ByteLevel splits with by default.
 constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -118,7 +118,7 @@ void PreTokenizer::read_metaspace(const io::Node& node) {
   if (replacement.empty()) {
     node.at("replacement").fail("must not be empty");
   }
-  // Before 0.15 the scheme was a boolean.
+  // Before tokenizers 0.15 the scheme was a boolean.
   std::string scheme = node.text(
       "prepend_scheme",
       node.boolean("add_prefix_space", true) ? "always" : "never");
@@ -143,13 +143,14 @@ PreTokenizer::Cutter::Cutter(const PreTokenizer& pre_tokenizer)
   }
 }
 
-/// Matches and what lies between them, treated as the behavior says.
+/// Splits a text into matches and the text between them, joined as the behavior
+/// says.
 void PreTokenizer::cut(
     const Step& step,
     Regex::Matcher& matcher,
     std::string_view text,
     std::vector<std::string_view>& pieces) {
-  size_t piece_begin = 0; // of what is not given out yet
+  size_t piece_begin = 0; // begin of the piece that is not complete yet
   bool last_was_match = false;
   bool any = false;
   auto give = [&](size_t end) {
@@ -181,7 +182,7 @@ void PreTokenizer::cut(
           give(begin);
         }
         break;
-      case Behavior::kPrevious: // a match ends the piece it is in
+      case Behavior::kPrevious: // a match ends its piece
         if (match && last_was_match) {
           give(begin);
         }
@@ -189,7 +190,7 @@ void PreTokenizer::cut(
           give(begin);
         }
         break;
-      case Behavior::kNext: // a match begins the piece it is in
+      case Behavior::kNext: // a match begins its piece
         if (match || (any && !last_was_match)) {
           give(begin);
         }

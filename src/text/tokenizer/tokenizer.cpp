@@ -11,7 +11,7 @@
 namespace accrue {
 namespace {
 
-/// Ids are positions of a table: a lone huge one would make it huge.
+/// Limit of ids. They index a table, which a single huge id would make huge.
 constexpr uint32_t kLargestId = 1U << 24;
 
 uint32_t read_id(const io::Node& node) {
@@ -87,12 +87,12 @@ void Tokenizer::read_post_processor(const io::Node& node) {
     };
     prefix_.insert(prefix_.begin(), id("cls"));
     suffix_.push_back(id("sep"));
-  } else if (type != "ByteLevel") { // which only moves offsets
+  } else if (type != "ByteLevel") { // ByteLevel only changes offsets
     node.at("type").fail(fmt::format("\"{}\" is not supported", type));
   }
 }
 
-/// [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, …]
+/// Reads [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, …].
 void Tokenizer::read_template(const io::Node& node) {
   std::vector<uint32_t> before;
   std::vector<uint32_t> after;
@@ -120,7 +120,7 @@ void Tokenizer::read_template(const io::Node& node) {
 Tokenizer::Encoder::Encoder(std::shared_ptr<const Tokenizer> tokenizer)
     : tokenizer_(std::move(tokenizer)), cutter_(tokenizer_->pre_tokenizer_) {}
 
-/// Of the text as the model of the tokenizer sees it, normalized and cut.
+/// Number of bytes that a token stands for in normalized and split text.
 size_t Tokenizer::surface_bytes(uint32_t id) const {
   const std::string& token = tokens_.at(id);
   bool is_byte = token.size() == 6 && token.starts_with("<0x");
@@ -156,7 +156,7 @@ std::vector<uint32_t> Tokenizer::Encoder::operator()(
     auto begin = static_cast<size_t>(raw.text.data() - text.data());
     for (; !offsets.empty() && offsets[0] < begin + raw.text.size();
          offsets = offsets.subspan(1)) {
-      Seam seam; // among the ids of this part
+      Seam seam; // relative to the ids of this part
       if (offsets[0] > begin) {
         seam = raw.id ? Seam{0, 1}
                       : find_seam(
@@ -176,9 +176,9 @@ std::vector<uint32_t> Tokenizer::Encoder::operator()(
   return ids;
 }
 
-/// Where a part of a text, which became `ids`, has `before` before it. The
-/// start of a part is cut into other tokens than the part, but covers the start
-/// of the same surface.
+/// Returns the place after `before`, the start of a part of a text that became
+/// `ids`. Encoded alone, the start may give other tokens, but they stand for
+/// the same bytes.
 Tokenizer::Seam Tokenizer::Encoder::find_seam(
     std::string_view before,
     bool first,
@@ -200,7 +200,7 @@ Tokenizer::Seam Tokenizer::Encoder::find_seam(
   return seam;
 }
 
-/// Text without raw added tokens; `first`: the whole text begins with it.
+/// Encodes text without raw added tokens. `first`: the whole text begins here.
 void Tokenizer::Encoder::encode_part(
     std::string_view text,
     bool first,
@@ -233,7 +233,7 @@ std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special)
       continue;
     }
     if (id >= tokens_.size() || tokens_[id].empty()) {
-      continue; // as tokenizers does: models may have more rows than tokens
+      continue; // models may have more rows than tokens
     }
     tokens.push_back(tokens_[id]);
   }
