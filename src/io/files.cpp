@@ -29,8 +29,8 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
       path.string(),
       std::strerror(code),
       code == ENOSPC || code == EDQUOT
-          ? " Free some space and run again; a run with checkpoints goes on "
-            "with --resume."
+          ? " Free some space and run again; --resume continues a run with "
+            "checkpoints."
           : ""));
 }
 

@@ -78,7 +78,7 @@ std::string explain(
     return "None, True and False are Python's; write null, true, false";
   }
   if (here.starts_with('\'') && has(reason, "invalid literal")) {
-    return "a single quote; strings and keys stand in double quotes";
+    return "a single quote; strings and keys need double quotes";
   }
   if ((here[0] == '}' || here[0] == ']') && before.ends_with(',')) {
     return "a comma before a closing bracket; remove it";

@@ -64,7 +64,7 @@ void write_rounded(
     if (!rounded.isinf().equal(piece.isinf())) {
       throw DataError(fmt::format(
           "[safetensors] \"{}\" holds values up to {} in size, too large for "
-          "{}. A run that is done is saved in another dtype with --resume "
+          "{}. To save a finished run in another dtype, pass --resume "
           "--save-dtype bf16.",
           name,
           piece.abs().max().item<double>(),

@@ -43,7 +43,7 @@ std::string step_line(const StepMetrics& m, int64_t total_steps, double eta_s) {
     text += fmt::format("  skipped {}", m.skipped);
   }
   if (m.rollbacks > 0) {
-    text += fmt::format("  begun again {}", m.rollbacks);
+    text += fmt::format("  rollbacks {}", m.rollbacks);
   }
   return text + "  ETA " + format_duration(eta_s);
 }

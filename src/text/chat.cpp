@@ -26,7 +26,7 @@ void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   } else if (value.is_string()) {
     auto& text = value.get_ref<std::string&>();
     if (text.find(kMark) != std::string::npos) {
-      throw LineProblem("contains U+FDD0, which is no character");
+      throw LineProblem("contains U+FDD0, which is not a character");
     }
     std::vector<size_t> found = tokens.find_special(text);
     for (auto it = found.rbegin(); it != found.rend(); ++it) {
@@ -188,7 +188,7 @@ std::vector<size_t> ChatFormat::wanted_answers(
   }
   if (wanted.empty()) {
     throw LineProblem(
-        "holds no message of the assistant, so nothing to train on");
+        "holds no message of the assistant, so there is nothing to train on");
   }
   if (options_.train_on == TrainOn::kLast) {
     wanted = {wanted.back()};
@@ -219,7 +219,8 @@ std::vector<ChatFormat::Span> ChatFormat::find_answers(
   }
   if (whole.marked.size() != static_cast<size_t>(all)) {
     throw LineProblem(fmt::format(
-        "has {} answers of which not all are trained on, and the chat template "
+        "has {} answers, not all of which are trained on, but the chat "
+        "template "
         "marks {} parts as generated; pass --train-on assistant",
         all,
         whole.marked.size()));
@@ -250,9 +251,9 @@ ChatFormat::Span ChatFormat::find_answer(
   }
   if (!starts_with(whole.text, before)) {
     throw LineProblem(fmt::format(
-        "has an answer (message {}) before which the chat template writes "
-        "something else than for a prompt that ends there, so where it begins "
-        "is not known; pass --train-on all, or another --chat-template",
+        "has an answer (message {}) whose beginning is unknown, because the "
+        "chat template writes a different text when the prompt ends there; "
+        "pass --train-on all, or another --chat-template",
         message + 1));
   }
   if (message + 1 == conversation.messages.size()) {
@@ -261,8 +262,8 @@ ChatFormat::Span ChatFormat::find_answer(
   std::string through = write(conversation, message + 1, false).text;
   if (!starts_with(whole.text, through) || through.size() < before.size()) {
     throw LineProblem(fmt::format(
-        "has an answer (message {}) that the chat template writes otherwise "
-        "once more follows; pass --train-on last",
+        "has an answer (message {}) that the chat template writes differently "
+        "when more messages follow; pass --train-on last",
         message + 1));
   }
   return {before.size(), through.size()};

@@ -34,7 +34,7 @@ constexpr const char* kContent = R"({%- macro content(message) -%}
     {{- message.content -}}
   {%- elif message.content is defined and message.content is sequence and message.content is not mapping -%}
     {%- for part in message.content -%}
-      {{- part.text if part is mapping and part.text is string else raise_exception('it has no form for parts of a content that are no text') -}}
+      {{- part.text if part is mapping and part.text is string else raise_exception('it has no form for parts of a content that are not text') -}}
     {%- endfor -%}
   {%- else -%}
     {{- raise_exception('it has no form for a message without content') -}}
@@ -209,16 +209,16 @@ ChatSource find_chat_source(
     }
     which = by_tokens(vocabulary);
     reason = which == ChatTemplate::kPlain
-        ? "as the model's folder has no chat template and its tokenizer no "
-          "tokens of one"
-        : "as the model's folder has no chat template, by the tokenizer's "
-          "tokens";
+        ? "as the model's folder has no chat template and its tokenizer has "
+          "no tokens of one"
+        : "chosen by the tokenizer's tokens, as the model's folder has no chat "
+          "template";
   }
   const Own& own = own_template(which);
   if (!has_all(vocabulary, which)) {
     throw ConfigError(fmt::format(
-        "[chat template] {} needs the tokens {} and the tokenizer does not "
-        "have them all. Pass --chat-template plain, or auto.",
+        "[chat template] {} needs the tokens {}, but the tokenizer does not "
+        "have all of them. Pass --chat-template plain, or auto.",
         own.name,
         fmt::join(own.needed, ", ")));
   }

@@ -264,8 +264,8 @@ class Tokenizing {
     std::string problem = example.problem;
     if (problem.empty() && kind_ && *kind_ != example.kind) {
       problem =
-          "is of another kind than what comes before it: text, "
-          "conversations and preferences don't mix";
+          "is of another kind than the records before it: text, "
+          "conversations and preferences can't be mixed";
     }
     if (!problem.empty()) {
       if (!options_.skip_bad_lines || !piece.is_record) {
@@ -405,8 +405,8 @@ Corpus Corpus::open(
   }
   if (corpus.document_end(documents - 1) != corpus.num_tokens()) {
     throw DataError(fmt::format(
-        "[data] the cached tokens {} are damaged. Remove that file; it "
-        "will be made again.",
+        "[data] the cached tokens {} are damaged. Remove that file; the "
+        "tokens will be cached again.",
         part(".json").string()));
   }
   return corpus;

@@ -26,7 +26,7 @@ struct ForeignFormat {
 
 constexpr std::string_view kExcel = "read_excel(sys.argv[1])";
 constexpr std::string_view kUntar =
-    "Unpack it with tar -xf and name the folder that comes of it.";
+    "Unpack it with tar -xf and name the resulting folder.";
 
 constexpr ForeignFormat kForeignFormats[]{
     {".csv", "", "a table", "read_csv(sys.argv[1])", ""},
@@ -48,19 +48,19 @@ constexpr ForeignFormat kForeignFormats[]{
      "PK\x03\x04",
      "a zip archive",
      "",
-     "Unpack it with unzip and name the folder that comes of it."},
+     "Unpack it with unzip and name the resulting folder."},
     {".tar", "", "a tar archive", "", kUntar},
     {".tgz", "", "a tar archive", "", kUntar},
     {"", // its extension is read
      "\x1F\x8B",
      "gzip data",
      "",
-     "Give it the name that says so: mv {in} {in}.gz"},
+     "Rename it accordingly: mv {in} {in}.gz"},
     {"",
      "\x28\xB5\x2F\xFD",
      "zstd data",
      "",
-     "Give it the name that says so: mv {in} {in}.zst"},
+     "Rename it accordingly: mv {in} {in}.zst"},
     {".xz", "\xFD\x37zXZ", "xz data", "", "Decompress it: xz -dk {in}"},
     {".bz2", "BZh", "bzip2 data", "", "Decompress it: bzip2 -dk {in}"},
 };
@@ -262,7 +262,7 @@ void check_contents(const fs::path& path, std::string_view contents) {
     }
     if (file_format(path).compression != Compression::kNone) {
       throw DataError(fmt::format(
-          "[data] {} holds {}. Decompress it and name what comes of it.",
+          "[data] {} holds {}. Decompress it and name the resulting file.",
           path.string(),
           format.name));
     }

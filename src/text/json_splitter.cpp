@@ -152,7 +152,7 @@ void JsonSplitter::skip_space() {
 std::string_view JsonSplitter::take_until(size_t end) {
   std::string_view record = text_.substr(at_, end - at_);
   if (record.size() > kMaxRecordBytes) {
-    fail_split("a record of more than 256 MiB; cut it into several", at_);
+    fail_split("a record of more than 256 MiB; split it into several", at_);
   }
   at_ = end;
   return record.substr(0, record.find_last_not_of(" \t\r\n") + 1);

@@ -50,8 +50,8 @@ std::vector<DataPart> data_parts(
   }
   if (!without.empty()) {
     problems.add(fmt::format(
-        "--data gives {} a share and {} none; give every path its share, or "
-        "none of them",
+        "--data gives {} a share and {} none; give every path a share, or "
+        "none",
         parts.front().paths.front(),
         without));
   }

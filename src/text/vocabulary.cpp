@@ -37,7 +37,7 @@ Vocabulary Vocabulary::open(const fs::path& folder, int64_t config_eos) {
   if (!fs::exists(file)) {
     if (fs::exists(folder / "tokenizer.model")) {
       throw DataError(fmt::format(
-          "[tokenizer] {} holds a tokenizer.model and no tokenizer.json. Save "
+          "[tokenizer] {} holds a tokenizer.model but no tokenizer.json. Save "
           "it with transformers' AutoTokenizer, which writes one.",
           folder.string()));
     }
@@ -89,9 +89,10 @@ void Vocabulary::check_embedded(
       ids.begin(), ids.end(), [&](uint32_t i) { return i >= embeddings_; });
   if (id != ids.end()) {
     throw DataError(fmt::format(
-        "[tokenizer] {} uses the token \"{}\" (id {}), and the model in {} has "
-        "only {} embeddings. Take the tokenizer that it was made with, or make "
-        "room: python -c \"from transformers import AutoModelForCausalLM as M; "
+        "[tokenizer] {} uses the token \"{}\" (id {}), but the model in {} has "
+        "only {} embeddings. Use the tokenizer that it was made with, or add "
+        "embeddings: python -c \"from transformers import AutoModelForCausalLM "
+        "as M; "
         "m = M.from_pretrained('{}'); m.resize_token_embeddings({}); "
         "m.save_pretrained('{}')\"",
         user(),

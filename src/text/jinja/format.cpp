@@ -205,7 +205,7 @@ std::string format_text(std::string_view text, const FormatSpec& spec) {
 
 std::string character_of(int64_t code) {
   if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
-    fail("format: this code is of no character");
+    fail("format: there is no character with this code");
   }
   return encode(std::u32string(1, static_cast<char32_t>(code)));
 }

@@ -35,7 +35,7 @@ class JsonWriter {
         return write_dict(value.as<Dict>());
       default:
         fail(fmt::format(
-            "tojson: a value of type {} is none of JSON's", value.type_name()));
+            "tojson: JSON has no values of type {}", value.type_name()));
     }
   }
 
@@ -120,8 +120,7 @@ class JsonWriter {
     } else if (key.is_none() || key.is_number()) {
       write_string(scalar(key));
     } else {
-      fail(fmt::format(
-          "tojson: a key of type {} is none of JSON's", key.type_name()));
+      fail(fmt::format("tojson: JSON has no keys of type {}", key.type_name()));
     }
   }
 

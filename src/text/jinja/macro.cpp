@@ -62,7 +62,7 @@ Value MacroObject::call(Runtime&, Arguments arguments) {
   }
   if (!arguments.positional.empty()) {
     fail(fmt::format(
-        "macro '{}' takes not more than {} argument(s)",
+        "macro '{}' takes at most {} argument(s)",
         definition_.name,
         definition_.parameters.size()));
   }

@@ -288,7 +288,7 @@ void Parser::parse_parameters(MacroDefinition& macro) {
     std::string name = expect_any_name();
     if (std::find(macro.parameters.begin(), macro.parameters.end(), name) !=
         macro.parameters.end()) {
-      fail(fmt::format("the parameter '{}' is there twice", name));
+      fail(fmt::format("the parameter '{}' is given twice", name));
     }
     names_.declare(name);
     if (skip_operator("=")) {

@@ -81,7 +81,7 @@ class Unescaper {
     }
     if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
       throw SyntaxError{
-          fmt::format("the escape of U+{:04X} is no character", code)};
+          fmt::format("the escape U+{:04X} is not a character", code)};
     }
     unicode::append(out_, static_cast<char32_t>(code));
   }

@@ -176,7 +176,7 @@ template <Alignment alignment>
 Value justify(Runtime&, const Value& self, const Bound& arguments) {
   const std::string fill = arguments.has(1) ? arguments.text(1) : " ";
   if (count_characters(fill) != 1) {
-    fail("the character to fill with must be exactly one");
+    fail("the text to fill with must be one character");
   }
   std::string text = pad(self.text(), arguments.integer(0), alignment, fill);
   return text;

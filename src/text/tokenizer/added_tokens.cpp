@@ -46,7 +46,7 @@ AddedTokens::AddedTokens(const io::Node& list, const Normalizer& normalizer) {
   for (const io::Node& node : list.elements()) {
     int64_t id = node.at("id").integer();
     if (id < 0 || id > std::numeric_limits<int32_t>::max()) {
-      node.at("id").fail("must be a whole number from 0");
+      node.at("id").fail("must be a whole number >= 0");
     }
     Token token{
         .content = node.at("content").text(),

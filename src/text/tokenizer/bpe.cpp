@@ -71,7 +71,7 @@ Bpe::Bpe(const io::Node& node, bool byte_level) : byte_level_(byte_level) {
   for (const auto& [token, id] : vocab.json().items()) {
     if (!id.is_number_unsigned() ||
         id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
-      vocab.at(token).fail("must be an id, a whole number from 0");
+      vocab.at(token).fail("must be an id, a whole number >= 0");
     }
     ids_.emplace(token, id.get<uint32_t>());
   }

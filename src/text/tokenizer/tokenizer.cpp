@@ -48,7 +48,7 @@ Tokenizer::Tokenizer(const io::Node& root) {
   auto name = [&](uint32_t id, const std::string& token, const char* where) {
     if (id >= kLargestId) {
       root.fail(fmt::format(
-          "has the id {} for \"{}\" in {}, more than {}",
+          "has the id {} for \"{}\" in {}; the limit is {}",
           id,
           token,
           where,
