@@ -3,9 +3,9 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <functional>
 #include <string>
 
+#include "core/progress.h"
 #include "report/metrics.h"
 
 namespace accrue::report {
@@ -16,11 +16,6 @@ std::string step_line(
     const StepMetrics& metrics,
     int64_t total_steps,
     double eta_s);
-
-/// Called from time to time during long work, with the amount done and in
-/// total.
-using Tick =
-    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 /// Progress on a console: one line per step and, on a terminal, a line that is
 /// updated during long work.
@@ -33,10 +28,10 @@ class Progress {
 
   /// Shows "what: 40 %, ETA 12 s" in place of the last such line. Has an effect
   /// on terminals only, and at most a few times a second.
-  void passing(const std::string& what, uint64_t done, uint64_t total);
+  void update(const std::string& what, uint64_t done, uint64_t total);
 
   /// Returns a callback that calls update(). This object must outlive it.
-  Tick ticker();
+  ProgressCallback callback();
 
  private:
   void clear();
@@ -44,9 +39,9 @@ class Progress {
   std::FILE* stream_;
   bool quiet_;
   bool terminal_;
-  bool passing_shown_ = false;
-  std::string passing_what_;
-  std::chrono::steady_clock::time_point passing_since_{};
+  bool update_shown_ = false;
+  std::string what_;
+  std::chrono::steady_clock::time_point what_since_{};
   std::chrono::steady_clock::time_point next_{};
 };
 

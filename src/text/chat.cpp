@@ -303,7 +303,7 @@ TokenizedChat ChatFormat::encode_whole(
       {.special_tokens = false, .plain = written.plain},
       offsets,
       seams);
-  chat.trained.resize(chat.tokens.size(), 0);
+  chat.loss_mask.resize(chat.tokens.size(), 0);
   for (size_t i = 0; i < answers.size(); ++i) {
     Span tokens{seams[2 * i].ended, seams[2 * i + 1].begun};
     if (answers[i].begin == answers[i].end) {
@@ -313,7 +313,7 @@ TokenizedChat ChatFormat::encode_whole(
       tokens.end = end_of_answer(chat.tokens, tokens);
     }
     for (size_t t = tokens.begin; t < tokens.end; ++t) {
-      chat.trained[t] = 1;
+      chat.loss_mask[t] = 1;
     }
   }
   return chat;
@@ -354,12 +354,12 @@ TokenizedChat ChatFormat::encode_pieces(
         {.special_tokens = false,
          .continued = piece.begin > 0,
          .plain = plain});
-    chat.trained.resize(chat.tokens.size(), 0);
+    chat.loss_mask.resize(chat.tokens.size(), 0);
     chat.tokens.insert(chat.tokens.end(), ids.begin(), ids.end());
     if (closed) {
       chat.tokens.push_back(vocabulary_.end_of_text());
     }
-    chat.trained.resize(chat.tokens.size(), trained ? 1 : 0);
+    chat.loss_mask.resize(chat.tokens.size(), trained ? 1 : 0);
   };
   // Answers that are not trained on are encoded separately, too.
   size_t done = 0;
@@ -378,7 +378,7 @@ TokenizedChat ChatFormat::encode_pieces(
   if (done < written.text.size()) {
     add({done, written.text.size()}, options_.train_on == TrainOn::kAll, false);
   }
-  chat.trained.resize(chat.tokens.size(), 0);
+  chat.loss_mask.resize(chat.tokens.size(), 0);
   return chat;
 }
 
@@ -401,7 +401,7 @@ std::vector<uint32_t> ChatFormat::stop_tokens() const {
   try {
     TokenizedChat chat = tokenize(example, encoder);
     for (size_t i = chat.tokens.size(); i-- > 0;) {
-      if (chat.trained[i] != 0 && vocabulary_.is_special(chat.tokens[i])) {
+      if (chat.loss_mask[i] != 0 && vocabulary_.is_special(chat.tokens[i])) {
         if (chat.tokens[i] != stops[0]) {
           stops.push_back(chat.tokens[i]);
         }

@@ -32,7 +32,7 @@ enum class TrainOn {
 /// Token ids and their loss mask.
 struct TokenizedChat {
   std::vector<uint32_t> tokens;
-  std::vector<uint8_t> trained; // for each token: 1 if it is trained on, else 0
+  std::vector<uint8_t> loss_mask; // per token: 1 if it is trained on, else 0
 };
 
 struct ChatOptions {

@@ -31,7 +31,7 @@ constexpr size_t kBatchBytes = size_t{1} << 20; // text of a batch
 /// Reports how many of the expected bytes are done.
 class ByteCount {
  public:
-  ByteCount(const char* what, const CorpusProgress& progress)
+  ByteCount(const char* what, const ProgressCallback& progress)
       : what_(what), progress_(progress) {}
 
   void expect(uint64_t bytes) {
@@ -46,7 +46,7 @@ class ByteCount {
 
  private:
   const char* what_;
-  const CorpusProgress& progress_;
+  const ProgressCallback& progress_;
   uint64_t done_ = 0;
   uint64_t total_ = 0;
 };
@@ -80,7 +80,7 @@ void check_unchanged(
 std::string cache_key(
     const std::vector<fs::path>& files,
     const CorpusOptions& options,
-    const CorpusProgress& progress) {
+    const ProgressCallback& progress) {
   uint64_t a = kFormat;
   uint64_t b = ~a;
   auto add = [&](uint64_t word) {
@@ -127,7 +127,7 @@ class Tokenizing {
   Tokenizing(
       const CorpusOptions& options,
       const fs::path& entry,
-      const CorpusProgress& progress)
+      const ProgressCallback& progress)
       : options_(options),
         progress_(progress),
         read_("reading text", progress),
@@ -139,7 +139,7 @@ class Tokenizing {
             .too_long = options.too_long},
         width_(token_width(options.vocabulary)),
         tokens_(fs::path(entry) += ".tokens"),
-        trained_(fs::path(entry) += ".trained"),
+        loss_mask_(fs::path(entry) += ".trained"),
         documents_(fs::path(entry) += ".documents") {
     size_t threads = options.threads > 0
         ? static_cast<size_t>(options.threads)
@@ -164,7 +164,7 @@ class Tokenizing {
     }
     work();
     documents_.commit();
-    trained_.commit();
+    loss_mask_.commit();
     tokens_.commit();
   }
 
@@ -282,10 +282,10 @@ class Tokenizing {
       ++counts_.bad_lines;
       return;
     }
-    if (example.cut && !example.dropped) {
-      ++counts_.cut;
+    if (example.truncated && !example.dropped) {
+      ++counts_.truncated;
       counts_.whole_tokens += example.whole_tokens;
-      counts_.cut_tokens += example.cut_tokens;
+      counts_.removed_tokens += example.removed_tokens;
     }
     counts_.dropped += example.dropped ? 1 : 0;
     kind_ = example.kind;
@@ -301,7 +301,7 @@ class Tokenizing {
         packed_.append(reinterpret_cast<const char*>(&token), width_);
       }
       tokens_.write(packed_);
-      trained_.write(std::as_bytes(std::span(sequence.trained)));
+      loss_mask_.write(std::as_bytes(std::span(sequence.loss_mask)));
       num_tokens_ += sequence.tokens.size();
       if (piece.ends) {
         documents_.write(std::as_bytes(std::span(&num_tokens_, 1)));
@@ -310,13 +310,13 @@ class Tokenizing {
   }
 
   const CorpusOptions& options_;
-  const CorpusProgress& progress_;
+  const ProgressCallback& progress_;
   ByteCount read_;
   ExampleOptions example_options_;
   size_t width_;
   std::deque<Vocabulary::Encoder> encoders_; // one per thread
   io::FileWriter tokens_;
-  io::FileWriter trained_;
+  io::FileWriter loss_mask_;
   io::FileWriter documents_;
   std::string packed_; // tokens as bytes of the file
   std::vector<DataPiece> batch_;
@@ -334,10 +334,10 @@ std::string describe(const CorpusCounts& counts) {
     text += count > 0 ? fmt::format(", {} {}", count, what) : "";
   };
   add(counts.bad_lines, "bad lines skipped");
-  add(counts.cut,
+  add(counts.truncated,
       fmt::format(
           "cut to --seq-len, which takes {:.1f} % of their tokens",
-          100.0 * static_cast<double>(counts.cut_tokens) /
+          100.0 * static_cast<double>(counts.removed_tokens) /
               static_cast<double>(counts.whole_tokens)));
   add(counts.dropped, "dropped (too long or nothing to train on)");
   return text;
@@ -345,7 +345,7 @@ std::string describe(const CorpusCounts& counts) {
 
 Corpus Corpus::open(
     const CorpusOptions& given,
-    const CorpusProgress& progress) {
+    const ProgressCallback& progress) {
   CorpusOptions options = given;
   std::optional<ChatFormat> suggested;
   if (options.format == nullptr) {
@@ -368,9 +368,9 @@ Corpus Corpus::open(
     std::string digest;
     note["kind"] = static_cast<int>(work.kind());
     note["bad_lines"] = work.counts().bad_lines;
-    note["cut"] = work.counts().cut;
+    note["cut"] = work.counts().truncated;
     note["whole_tokens"] = work.counts().whole_tokens;
-    note["cut_tokens"] = work.counts().cut_tokens;
+    note["cut_tokens"] = work.counts().removed_tokens;
     note["dropped"] = work.counts().dropped;
     for (const char* suffix : {".tokens", ".trained", ".documents"}) {
       digest += io::to_text(io::digest_file(part(suffix))) + " ";
@@ -392,7 +392,7 @@ Corpus Corpus::open(
   corpus.digest_ = note.value("digest", "");
   corpus.width_ = token_width(options.vocabulary);
   corpus.tokens_ = io::MappedFile(part(".tokens"));
-  corpus.trained_ = io::MappedFile(part(".trained"));
+  corpus.loss_mask_ = io::MappedFile(part(".trained"));
   corpus.documents_ = io::MappedFile(part(".documents"));
   uint64_t documents = corpus.num_documents();
   if (documents == 0) {
@@ -424,12 +424,12 @@ std::vector<int64_t> Corpus::tokens(uint64_t begin, uint64_t end) const {
   return tokens;
 }
 
-std::vector<uint8_t> Corpus::trained(uint64_t begin, uint64_t end) const {
-  auto bytes = trained_.bytes().subspan(begin, end - begin);
-  std::vector<uint8_t> trained(bytes.size());
-  std::memcpy(trained.data(), bytes.data(), bytes.size());
-  trained_.release_pages();
-  return trained;
+std::vector<uint8_t> Corpus::loss_mask(uint64_t begin, uint64_t end) const {
+  auto bytes = loss_mask_.bytes().subspan(begin, end - begin);
+  std::vector<uint8_t> mask(bytes.size());
+  std::memcpy(mask.data(), bytes.data(), bytes.size());
+  loss_mask_.release_pages();
+  return mask;
 }
 
 uint64_t Corpus::document_end(uint64_t index) const {

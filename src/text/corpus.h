@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "io/files.h"
 #include "text/example.h"
 #include "text/files.h"
@@ -35,26 +35,21 @@ struct CorpusOptions {
   /// split later.
   int64_t seq_len = 0;
   /// Treatment of examples that are longer.
-  TooLong too_long = TooLong::kCut;
+  TooLong too_long = TooLong::kTruncate;
   /// Number of threads; 0 = one per core of the machine.
   int threads = 0;
 };
-
-/// Called from time to time while a corpus is read, with the current activity
-/// and its bytes, done and in total.
-using CorpusProgress =
-    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
 
 /// Input records that were skipped, truncated or dropped.
 struct CorpusCounts {
   /// Records that were skipped because of errors.
   uint64_t bad_lines = 0;
   /// Records that were truncated.
-  uint64_t cut = 0;
+  uint64_t truncated = 0;
   /// Tokens of truncated records before truncation.
   uint64_t whole_tokens = 0;
   /// Tokens that truncation removed.
-  uint64_t cut_tokens = 0;
+  uint64_t removed_tokens = 0;
   /// Records that were dropped: too long, or nothing to train on.
   uint64_t dropped = 0;
 };
@@ -74,7 +69,7 @@ class Corpus {
   /// naming file and line.
   static Corpus open(
       const CorpusOptions& options,
-      const CorpusProgress& progress = {});
+      const ProgressCallback& progress = {});
 
   ExampleKind kind() const {
     return kind_;
@@ -89,7 +84,7 @@ class Corpus {
   std::vector<int64_t> tokens(uint64_t begin, uint64_t end) const;
   /// Returns the loss mask of tokens [begin, end): 1 for a token that is
   /// trained on, else 0. Text has none.
-  std::vector<uint8_t> trained(uint64_t begin, uint64_t end) const;
+  std::vector<uint8_t> loss_mask(uint64_t begin, uint64_t end) const;
   /// Returns one past the last token of document `index`.
   uint64_t document_end(uint64_t index) const;
 
@@ -111,7 +106,7 @@ class Corpus {
   ExampleKind kind_ = ExampleKind::kText;
   size_t width_ = 1; // bytes per token: 1, 2 or 4
   io::MappedFile tokens_;
-  io::MappedFile trained_; // one byte each; empty for text
+  io::MappedFile loss_mask_; // one byte each; empty for text
   io::MappedFile documents_; // ends of documents, uint64 each
   CorpusCounts counts_;
   LeftOut left_out_;

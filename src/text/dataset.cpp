@@ -184,7 +184,7 @@ Sequence Dataset::sequence(const Span& span, uint64_t id) const {
   uint64_t end = span.begin + span.length + 1;
   Sequence sequence{id, corpus_->tokens(span.begin, end), {}};
   if (!is_text()) {
-    sequence.trained = corpus_->trained(span.begin + 1, end);
+    sequence.loss_mask = corpus_->loss_mask(span.begin + 1, end);
   }
   return sequence;
 }

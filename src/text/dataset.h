@@ -23,7 +23,7 @@ enum class Packing {
 struct Sequence {
   uint64_t id = 0; // unique in its dataset
   std::vector<int64_t> tokens; // [length + 1]
-  std::vector<uint8_t> trained; // [length] of the targets; empty: all 1
+  std::vector<uint8_t> loss_mask; // [length] of the targets; empty: all 1
 
   int64_t length() const {
     return static_cast<int64_t>(tokens.size()) - 1;

@@ -199,14 +199,14 @@ class LineReader {
     for (const char* key : {"chosen", "rejected"}) {
       TrainingSequence sequence;
       sequence.tokens = document(text_of(json_, key));
-      sequence.trained.assign(sequence.tokens.size(), 1);
+      sequence.loss_mask.assign(sequence.tokens.size(), 1);
       pair.push_back(std::move(sequence));
     }
     auto [first, second] =
         std::ranges::mismatch(pair[0].tokens, pair[1].tokens);
     auto shared = first - pair[0].tokens.begin();
     for (TrainingSequence& sequence : pair) {
-      std::fill_n(sequence.trained.begin(), shared, uint8_t{0});
+      std::fill_n(sequence.loss_mask.begin(), shared, uint8_t{0});
       limit(sequence);
       example_.sequences.push_back(std::move(sequence));
     }
@@ -228,17 +228,17 @@ class LineReader {
             sequence.tokens.size(),
             options_.seq_len));
       }
-      example_.cut = options_.too_long == TooLong::kCut;
+      example_.truncated = options_.too_long == TooLong::kTruncate;
       example_.dropped |= options_.too_long == TooLong::kDrop;
       example_.whole_tokens += sequence.tokens.size();
-      example_.cut_tokens += sequence.tokens.size() - limit;
+      example_.removed_tokens += sequence.tokens.size() - limit;
       sequence.tokens.resize(limit);
-      sequence.trained.resize(limit);
+      sequence.loss_mask.resize(limit);
     }
     // The first token is not a target.
     bool trains = std::any_of(
-        sequence.trained.begin() + (sequence.trained.empty() ? 0 : 1),
-        sequence.trained.end(),
+        sequence.loss_mask.begin() + (sequence.loss_mask.empty() ? 0 : 1),
+        sequence.loss_mask.end(),
         [](uint8_t t) { return t != 0; });
     example_.dropped |= !trains;
   }

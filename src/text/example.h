@@ -20,7 +20,7 @@ enum class ExampleKind {
 };
 
 /// Treatment of an example that is longer than the longest sample.
-enum class TooLong { kCut, kDrop, kError };
+enum class TooLong { kTruncate, kDrop, kError };
 
 /// Tokens and their loss mask (empty: all 1).
 using TrainingSequence = TokenizedChat;
@@ -35,11 +35,11 @@ struct Example {
   /// Offset of the problem in the record, if the record is not JSON.
   std::optional<size_t> problem_offset;
   /// Whether a sequence was truncated.
-  bool cut = false;
+  bool truncated = false;
   /// Tokens of truncated sequences before truncation.
   uint64_t whole_tokens = 0;
   /// Tokens that truncation removed.
-  uint64_t cut_tokens = 0;
+  uint64_t removed_tokens = 0;
   /// Whether the record is not used: too long, or nothing to train on.
   bool dropped = false;
 };
@@ -56,7 +56,7 @@ struct ExampleOptions {
   /// is split later.
   int64_t seq_len = 0;
   /// Treatment of examples that are longer.
-  TooLong too_long = TooLong::kCut;
+  TooLong too_long = TooLong::kTruncate;
 };
 
 /// Reads one JSON record. Errors are returned in Example::problem.

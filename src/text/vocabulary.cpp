@@ -151,18 +151,18 @@ Vocabulary::Encoder::Encoder(const Vocabulary& vocabulary) {
 
 std::vector<uint32_t> Vocabulary::Encoder::operator()(
     std::string_view text,
-    const Tokenizer::Place& place) {
+    const Tokenizer::EncodeOptions& options) {
   std::vector<Tokenizer::Seam> none;
-  return (*this)(text, place, {}, none);
+  return (*this)(text, options, {}, none);
 }
 
 std::vector<uint32_t> Vocabulary::Encoder::operator()(
     std::string_view text,
-    const Tokenizer::Place& place,
+    const Tokenizer::EncodeOptions& options,
     std::span<const size_t> offsets,
     std::vector<Tokenizer::Seam>& seams) {
   if (tokenizer_) {
-    return (*tokenizer_)(text, place, offsets, seams);
+    return (*tokenizer_)(text, options, offsets, seams);
   }
   std::vector<uint32_t> ids;
   ids.reserve(text.size());

@@ -77,10 +77,10 @@ class Vocabulary {
     /// Encodes `text`, which must be valid UTF-8. See Tokenizer::Encoder.
     std::vector<uint32_t> operator()(
         std::string_view text,
-        const Tokenizer::Place& place);
+        const Tokenizer::EncodeOptions& options);
     std::vector<uint32_t> operator()(
         std::string_view text,
-        const Tokenizer::Place& place,
+        const Tokenizer::EncodeOptions& options,
         std::span<const size_t> offsets,
         std::vector<Tokenizer::Seam>& seams);
 

@@ -36,7 +36,7 @@ std::vector<SampleLoss> sample_losses(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 /// Σ loss and Σ weight of a dataset, without a graph.
 struct Evaluation {
@@ -51,6 +51,6 @@ Evaluation evaluate(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 } // namespace accrue

@@ -89,7 +89,7 @@ std::vector<PairReference> compute_references(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   std::vector<PairReference> references;
   references.reserve(dataset.size());
   for_each_batch(

@@ -46,7 +46,7 @@ std::vector<PairReference> compute_references(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 void save_references(
     const std::filesystem::path& path,

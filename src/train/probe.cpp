@@ -36,7 +36,7 @@ constexpr double kPlanningSteps = 3;
 
 class Prober {
  public:
-  Prober(const Task& task, Window& window, const report::Tick& tick)
+  Prober(const Task& task, Window& window, const ProgressCallback& tick)
       : task_(task),
         window_(window),
         tick_(tick),
@@ -212,7 +212,7 @@ class Prober {
 
   const Task& task_;
   Window& window_;
-  const report::Tick& tick_;
+  const ProgressCallback& tick_;
   int64_t length_;
   steady_clock::time_point started_;
   memory::FitTable table_;

@@ -30,7 +30,7 @@ constexpr double kDefaultShare = 0.8; // of the memory that is free
 Task::Task(
     const TrainOptions& options,
     bool needs_out,
-    const report::Tick& tick,
+    const ProgressCallback& tick,
     const Problems& known)
     : options_(options) {
   check_settings(needs_out, known);
@@ -164,7 +164,7 @@ void Task::prepare_references(
     const fs::path& file,
     bool load,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   if (!is_preference()) {
     return;
   }
@@ -259,7 +259,7 @@ LossSum Task::longest_loss(int64_t count, int64_t length, bool checkpointing)
     share = std::clamp<int64_t>(share, 1, sequence.length());
     sequence.tokens.resize(static_cast<size_t>(share + 1));
     // As if all of it were trained on: what is worst.
-    sequence.trained.clear();
+    sequence.loss_mask.clear();
     left -= share;
   }
   std::vector<Sample> samples(static_cast<size_t>(count), longest);
@@ -310,15 +310,17 @@ std::vector<double> Task::sample_losses(Range positions) const {
   return losses;
 }
 
-ValidLoss Task::valid_loss(int64_t max_tokens, const report::Tick& tick) const {
+ValidLoss Task::valid_loss(int64_t max_tokens, const ProgressCallback& tick)
+    const {
   if (is_preference()) {
     return valid_pair_loss(max_tokens, tick);
   }
   return {.loss = evaluate(*model_, *valid_set_, max_tokens, tick).mean()};
 }
 
-ValidLoss Task::valid_pair_loss(int64_t max_tokens, const report::Tick& tick)
-    const {
+ValidLoss Task::valid_pair_loss(
+    int64_t max_tokens,
+    const ProgressCallback& tick) const {
   at::NoGradGuard no_grad;
   ValidLoss mean;
   for_each_batch(

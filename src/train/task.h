@@ -56,7 +56,7 @@ class Task {
   Task(
       const TrainOptions& options,
       bool needs_out,
-      const report::Tick& tick,
+      const ProgressCallback& tick,
       const Problems& known = {});
 
   const TrainOptions& options() const {
@@ -115,7 +115,7 @@ class Task {
       const std::filesystem::path& file,
       bool load,
       int64_t max_tokens,
-      const report::Tick& tick);
+      const ProgressCallback& tick);
 
   /// Positions in the sample order that the window of `step` (from 0) covers.
   Range window_range(int64_t step) const;
@@ -146,7 +146,7 @@ class Task {
 
   /// The loss over the validation set, without a graph, in micro-batches of at
   /// most `max_tokens` tokens.
-  ValidLoss valid_loss(int64_t max_tokens, const report::Tick& tick) const;
+  ValidLoss valid_loss(int64_t max_tokens, const ProgressCallback& tick) const;
 
   /// Mean loss of each sample at these positions, as the model is now, without
   /// dropout.
@@ -160,7 +160,7 @@ class Task {
 
  private:
   void check_settings(bool needs_out, Problems problems);
-  void load_data(const report::Tick& tick);
+  void load_data(const ProgressCallback& tick);
   void load_model();
   MicroLoss loss_of(
       std::span<const Sample> samples,
@@ -171,11 +171,12 @@ class Task {
       const std::vector<std::string>& paths,
       const Vocabulary& vocabulary,
       const ChatFormat& format,
-      const report::Tick& tick);
+      const ProgressCallback& tick);
   void find_trained_tokens(const Vocabulary& vocabulary);
   ChatOptions chat_options(const Vocabulary& vocabulary);
   std::optional<LoraOptions> lora_options() const;
-  ValidLoss valid_pair_loss(int64_t max_tokens, const report::Tick& tick) const;
+  ValidLoss valid_pair_loss(int64_t max_tokens, const ProgressCallback& tick)
+      const;
 
   TrainOptions options_;
   ModelSource source_;

@@ -24,7 +24,7 @@ constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
 std::vector<Dataset> hold_back(
     std::vector<Dataset>& parts,
     double fraction,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   std::vector<Dataset> held;
   for (Dataset& part : parts) {
     Dataset::Split split =
@@ -57,7 +57,7 @@ std::shared_ptr<const Corpus> Task::open_corpus(
     const std::vector<std::string>& paths,
     const Vocabulary& vocabulary,
     const ChatFormat& format,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   auto corpus = std::make_shared<Corpus>(Corpus::open(
       {.paths = paths,
        .skip_bad_lines = options_.skip_bad_lines,
@@ -70,9 +70,9 @@ std::shared_ptr<const Corpus> Task::open_corpus(
        .threads = at::get_num_threads()},
       tick));
   counts_.bad_lines += corpus->counts().bad_lines;
-  counts_.cut += corpus->counts().cut;
+  counts_.truncated += corpus->counts().truncated;
   counts_.whole_tokens += corpus->counts().whole_tokens;
-  counts_.cut_tokens += corpus->counts().cut_tokens;
+  counts_.removed_tokens += corpus->counts().removed_tokens;
   counts_.dropped += corpus->counts().dropped;
   for (const auto& [extension, count] : corpus->left_out()) {
     left_out_[extension] += count;
@@ -137,7 +137,7 @@ void Task::find_trained_tokens(const Vocabulary& vocabulary) {
   trained_tokens_.assign(ids.begin(), ids.end());
 }
 
-void Task::load_data(const report::Tick& tick) {
+void Task::load_data(const ProgressCallback& tick) {
   {
     // A tokenizer takes tens of MiB, which the run can use.
     Vocabulary vocabulary = open_vocabulary(source_);

@@ -156,7 +156,7 @@ class Run {
     }
     without_gradients("a pair", [&](int64_t tokens) {
       task_.prepare_references(
-          references_, resumes, tokens, progress_.ticker());
+          references_, resumes, tokens, progress_.callback());
     });
     if (!resumes) {
       inputs_ = inputs();
@@ -189,7 +189,7 @@ class Run {
       memory::hold_to_budget(task_.budget_bytes(), memory::program_bytes());
     } else {
       plan_ = plan_memory(
-          task_, window_, {.known = fit_table_, .tick = progress_.ticker()});
+          task_, window_, {.known = fit_table_, .tick = progress_.callback()});
       way = plan_->way;
       summary_.predicted_peak_bytes = plan_->peak_bytes;
       summary_.unsplit_bytes = plan_->unsplit_bytes;
@@ -255,7 +255,7 @@ class Run {
         return false;
       }
       m.micro_batch = std::max(m.micro_batch, parts[i].size());
-      progress_.passing(fmt::format("step {}", step + 1), i + 1, parts.size());
+      progress_.update(fmt::format("step {}", step + 1), i + 1, parts.size());
     }
     return true;
   }
@@ -354,7 +354,7 @@ class Run {
         (options_.eval_every > 0 && m.step % options_.eval_every == 0);
     if (task_.valid_set() != nullptr && due) {
       without_gradients("a validation sample", [&](int64_t tokens) {
-        ValidLoss mean = task_.valid_loss(tokens, progress_.ticker());
+        ValidLoss mean = task_.valid_loss(tokens, progress_.callback());
         m.valid_loss = mean.loss;
         if (task_.is_preference()) {
           m.valid_reward_margin = mean.pairs.margin;

@@ -22,7 +22,7 @@ struct WindowResult {
 WindowResult run_window(
     Task& task,
     const Manner& manner,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   Window window(task.model().parameters());
   std::vector<Range> parts = task.cut(task.window_range(0), manner);
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -88,7 +88,7 @@ Verification verify(
     Task& task,
     const memory::Way& way,
     const memory::Way& reference,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   WindowResult want = run_window(
       task,
       {.max_samples = reference.micro_batch,

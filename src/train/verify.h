@@ -41,7 +41,7 @@ Verification verify(
     Task& task,
     const memory::Way& way,
     const memory::Way& reference,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 /// Largest relative error allowed for a tensor of layer `layer` (0 embedding,
 /// 1..num_layers blocks, num_layers + 1 head): 1e-10 in fp64, else

@@ -92,12 +92,12 @@ Value truncate(Runtime&, const Value& self, const Bound& arguments) {
     return self;
   }
   const std::string& text = need_text(self, "truncate");
-  std::string_view cut =
+  std::string_view kept =
       characters(text, 0, static_cast<size_t>(length - end_length));
   if (!inside_words) {
-    cut = cut.substr(0, cut.rfind(' '));
+    kept = kept.substr(0, kept.rfind(' '));
   }
-  return std::string(cut) + end;
+  return std::string(kept) + end;
 }
 
 Value count_words(Runtime&, const Value& self, const Bound&) {

@@ -95,7 +95,7 @@ void Bpe::read_merges(const io::Node& merges) {
     merges.fail("must be an array");
   }
   merges_.reserve(merges.json().size());
-  cut_at_spaces_ = prefix_.empty() && suffix_.empty();
+  split_at_spaces_ = prefix_.empty() && suffix_.empty();
   uint32_t rank = 0;
   for (size_t i = 0; i < merges.json().size(); ++i) {
     const io::Json& json = merges.json()[i];
@@ -137,7 +137,7 @@ void Bpe::read_merges(const io::Node& merges) {
     }
     merges_[pair_key(*ids[0], *ids[1])] = {rank++, *ids[2]};
     if (right.starts_with(kSpace) && !left.ends_with(kSpace)) {
-      cut_at_spaces_ = false;
+      split_at_spaces_ = false;
     }
   }
 }
@@ -151,7 +151,7 @@ void Bpe::encode(
     std::string_view piece,
     Cache& cache,
     std::vector<uint32_t>& ids) const {
-  while (cut_at_spaces_ && !piece.empty()) {
+  while (split_at_spaces_ && !piece.empty()) {
     // Finds the next ▁ that follows another character.
     size_t end = 0;
     do {

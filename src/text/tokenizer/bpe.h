@@ -84,7 +84,7 @@ class Bpe {
   std::vector<std::optional<uint32_t>> fallback_; // tokens of the bytes
   /// Whether no merge joins a ▁ with the character before it. Long text may
   /// then be split before each ▁.
-  bool cut_at_spaces_ = false;
+  bool split_at_spaces_ = false;
 };
 
 } // namespace accrue

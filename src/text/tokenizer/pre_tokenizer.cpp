@@ -105,11 +105,11 @@ PreTokenizer::PreTokenizer(const io::Node& node) {
 }
 
 void PreTokenizer::read_byte_level(const io::Node& node) {
-  bool cuts = node.boolean("use_regex", true);
+  bool splits = node.boolean("use_regex", true);
   steps_.push_back(
       {.kind = Step::Kind::kBytes,
        .regex = Regex(kGpt2Pattern),
-       .splits = cuts,
+       .splits = splits,
        .prefix = node.boolean("add_prefix_space", true)});
 }
 
@@ -136,7 +136,7 @@ void PreTokenizer::read_metaspace(const io::Node& node) {
        .replacement = replacement});
 }
 
-PreTokenizer::Cutter::Cutter(const PreTokenizer& pre_tokenizer)
+PreTokenizer::Splitter::Splitter(const PreTokenizer& pre_tokenizer)
     : owner_(&pre_tokenizer) {
   for (const Step& step : pre_tokenizer.steps_) {
     matchers_.emplace_back(step.regex);
@@ -216,7 +216,7 @@ void PreTokenizer::cut(
   give(text.size());
 }
 
-const std::vector<std::string_view>& PreTokenizer::Cutter::operator()(
+const std::vector<std::string_view>& PreTokenizer::Splitter::operator()(
     std::string_view text,
     bool first,
     bool continued) {

@@ -44,9 +44,9 @@ class PreTokenizer {
   explicit PreTokenizer(const io::Node& node);
 
   /// Splits texts, one after another. Each thread needs its own.
-  class Cutter {
+  class Splitter {
    public:
-    explicit Cutter(const PreTokenizer& pre_tokenizer);
+    explicit Splitter(const PreTokenizer& pre_tokenizer);
 
     /// Returns the pieces of `text` in order, which are valid until the next
     /// call. `first`: the whole text begins here. `continued`: the text

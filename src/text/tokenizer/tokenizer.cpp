@@ -118,7 +118,7 @@ void Tokenizer::read_template(const io::Node& node) {
 }
 
 Tokenizer::Encoder::Encoder(std::shared_ptr<const Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)), cutter_(tokenizer_->pre_tokenizer_) {}
+    : tokenizer_(std::move(tokenizer)), splitter_(tokenizer_->pre_tokenizer_) {}
 
 /// Number of bytes that a token stands for in normalized and split text.
 size_t Tokenizer::surface_bytes(uint32_t id) const {
@@ -129,24 +129,24 @@ size_t Tokenizer::surface_bytes(uint32_t id) const {
 
 std::vector<uint32_t> Tokenizer::Encoder::operator()(
     std::string_view text,
-    const Place& place) {
+    const EncodeOptions& options) {
   std::vector<Seam> none;
-  return (*this)(text, place, {}, none);
+  return (*this)(text, options, {}, none);
 }
 
 std::vector<uint32_t> Tokenizer::Encoder::operator()(
     std::string_view text,
-    const Place& place,
+    const EncodeOptions& options,
     std::span<const size_t> offsets,
     std::vector<Seam>& seams) {
   const Tokenizer& t = *tokenizer_;
   std::vector<uint32_t> ids;
-  if (place.special_tokens) {
+  if (options.special_tokens) {
     ids = t.prefix_;
   }
   bool first = true;
-  for (const auto& raw : t.added_.split(text, false, place.plain)) {
-    const bool continued = place.continued && first;
+  for (const auto& raw : t.added_.split(text, false, options.plain)) {
+    const bool continued = options.continued && first;
     const size_t before = ids.size();
     if (raw.id) {
       ids.push_back(*raw.id);
@@ -170,7 +170,7 @@ std::vector<uint32_t> Tokenizer::Encoder::operator()(
     first = false;
   }
   seams.insert(seams.end(), offsets.size(), {ids.size(), ids.size()});
-  if (place.special_tokens) {
+  if (options.special_tokens) {
     ids.insert(ids.end(), t.suffix_.begin(), t.suffix_.end());
   }
   return ids;
@@ -186,16 +186,16 @@ Tokenizer::Seam Tokenizer::Encoder::find_seam(
     std::span<const uint32_t> ids) {
   std::vector<uint32_t> start;
   encode_part(before, first, continued, start);
-  size_t place = 0;
+  size_t bytes_before = 0;
   for (uint32_t id : start) {
-    place += tokenizer_->surface_bytes(id);
+    bytes_before += tokenizer_->surface_bytes(id);
   }
   Seam seam;
   size_t end = 0;
   for (uint32_t id : ids) {
-    seam.begun += end < place ? 1 : 0;
+    seam.begun += end < bytes_before ? 1 : 0;
     end += tokenizer_->surface_bytes(id);
-    seam.ended += end <= place ? 1 : 0;
+    seam.ended += end <= bytes_before ? 1 : 0;
   }
   return seam;
 }
@@ -216,7 +216,7 @@ void Tokenizer::Encoder::encode_part(
     if (part.id) {
       ids.push_back(*part.id);
     } else {
-      for (std::string_view piece : cutter_(part.text, first, continued)) {
+      for (std::string_view piece : splitter_(part.text, first, continued)) {
         t.model_.encode(piece, cache_, ids);
       }
     }

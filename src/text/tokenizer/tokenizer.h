@@ -28,7 +28,7 @@ class Tokenizer {
       const std::filesystem::path& path);
 
   /// Options for encoding one text.
-  struct Place {
+  struct EncodeOptions {
     /// Whether to add the tokens that the post-processor puts around a text
     /// (BOS, EOS).
     bool special_tokens = true;
@@ -52,14 +52,16 @@ class Tokenizer {
     explicit Encoder(std::shared_ptr<const Tokenizer> tokenizer);
 
     /// Returns the ids of `text`, which must be valid UTF-8.
-    std::vector<uint32_t> operator()(std::string_view text, const Place& place);
+    std::vector<uint32_t> operator()(
+        std::string_view text,
+        const EncodeOptions& options);
     std::vector<uint32_t> operator()(std::string_view text) {
       return (*this)(text, {});
     }
     /// Also appends the places of `offsets`, ascending, to `seams`.
     std::vector<uint32_t> operator()(
         std::string_view text,
-        const Place& place,
+        const EncodeOptions& options,
         std::span<const size_t> offsets,
         std::vector<Seam>& seams);
 
@@ -76,7 +78,7 @@ class Tokenizer {
         std::span<const uint32_t> ids);
 
     std::shared_ptr<const Tokenizer> tokenizer_;
-    PreTokenizer::Cutter cutter_;
+    PreTokenizer::Splitter splitter_;
     Bpe::Cache cache_;
   };
 
