@@ -99,11 +99,16 @@ class ChatFormat {
     std::vector<Span> marked; // parts within {% generation %}
   };
 
+  /// Renders the first `messages` messages. `answer_next`: the text ends where
+  /// an answer of the model begins.
   Written write(
       const Conversation& conversation,
       size_t messages,
       bool answer_next) const;
+  /// Removes the marks of plain text and shifts the offsets accordingly.
+  static Written remove_marks(const jinja::Rendered& rendered);
   std::vector<size_t> wanted_answers(const Conversation& conversation) const;
+  /// Returns the parts of `whole` that are trained on.
   std::vector<Span> find_answers(
       const Conversation& conversation,
       const Written& whole) const;

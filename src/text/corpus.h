@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -102,6 +103,10 @@ class Corpus {
   }
 
  private:
+  /// Maps the files of a cache entry (text/corpus_cache.h) whose tokens have
+  /// `width` bytes. Throws DataError if they can't be read.
+  Corpus(const std::filesystem::path& entry, size_t width);
+
   std::string digest_;
   ExampleKind kind_ = ExampleKind::kText;
   size_t width_ = 1; // bytes per token: 1, 2 or 4
