@@ -35,17 +35,6 @@ void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   }
 }
 
-bool is_blank(std::string_view text) {
-  while (!text.empty()) {
-    auto c = unicode::first_character(text);
-    if (!unicode::is_space(c.code)) {
-      return false;
-    }
-    text.remove_prefix(c.length);
-  }
-  return true;
-}
-
 /// Returns noon of a date such as "2026-11-26".
 std::tm parse_date(const std::string& date) {
   std::tm time{};
@@ -231,7 +220,8 @@ size_t ChatFormat::end_of_answer(
   for (size_t end = answer.end; end > answer.begin; --end) {
     if (vocabulary_.is_special(tokens[end - 1])) {
       auto rest = std::span(tokens).subspan(end, answer.end - end);
-      return is_blank(vocabulary_.decode(rest)) ? end : answer.end;
+      return unicode::strip_left(vocabulary_.decode(rest)).empty() ? end
+                                                                   : answer.end;
     }
   }
   return answer.end;

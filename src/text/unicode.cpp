@@ -141,6 +141,20 @@ bool is_space(char32_t code) {
   }
 }
 
+std::string_view strip_left(std::string_view text) {
+  while (!text.empty() && is_space(first_character(text).code)) {
+    text.remove_prefix(first_character(text).length);
+  }
+  return text;
+}
+
+std::string_view strip_right(std::string_view text) {
+  while (!text.empty() && is_space(last_character(text).code)) {
+    text.remove_suffix(last_character(text).length);
+  }
+  return text;
+}
+
 bool is_word(char32_t code) {
   switch (category(code)) {
     case UTF8PROC_CATEGORY_LU:

@@ -42,6 +42,9 @@ void append(std::string& text, char32_t code);
 
 /// Returns true for the property White_Space of Unicode.
 bool is_space(char32_t code);
+/// Remove characters with is_space() from the start (end).
+std::string_view strip_left(std::string_view text);
+std::string_view strip_right(std::string_view text);
 /// Returns true for a letter, mark, digit or connector: \w of regular
 /// expressions.
 bool is_word(char32_t code);

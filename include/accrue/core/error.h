@@ -49,9 +49,6 @@ class Problems {
   bool empty() const {
     return list_.empty();
   }
-  const std::vector<std::string>& list() const {
-    return list_;
-  }
 
   /// Throws E with one line per problem if there is any.
   template <class E>

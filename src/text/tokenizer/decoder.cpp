@@ -135,13 +135,10 @@ Decoder::Decoder(const io::Node& node) : present_(true) {
             return replace_all(pattern, token, content);
           }));
         } else if (type == "Metaspace") {
-          std::string scheme = step.text(
-              "prepend_scheme",
-              step.boolean("add_prefix_space", true) ? "always" : "never");
           steps_.push_back(
               each([pattern = Regex::literal(
                         step.text("replacement", unicode::kMetaspace)),
-                    prepended = scheme != "never"](
+                    prepended = read_prepend_scheme(step) != "never"](
                        const std::string& token, size_t i, size_t) {
                 return replace_all(
                     pattern, token, i == 0 && prepended ? "" : " ");

@@ -35,6 +35,10 @@ class ByteAlphabet {
   std::array<int, 512> bytes_{};
 };
 
+/// Reads "prepend_scheme" of a Metaspace: "always", "first" or "never". Before
+/// tokenizers 0.15 it was a boolean, "add_prefix_space".
+std::string read_prepend_scheme(const io::Node& metaspace);
+
 /// The "pre_tokenizer" of a tokenizer.json: splits text into pieces that are
 /// tokenized independently. Supported: Sequence, Split, ByteLevel, Metaspace,
 /// Digits, Punctuation, Whitespace, WhitespaceSplit. Others are refused.
@@ -84,12 +88,14 @@ class PreTokenizer {
     bool prefix_first_only = false;
     std::string replacement;
   };
+  class PieceBuilder;
   static Behavior read_behavior(const io::Node& node);
-  static Step split(const char* pattern, Behavior behavior, bool invert);
+  static Step split_step(const char* pattern, Behavior behavior, bool invert);
   void read_metaspace(const io::Node& node);
   void read_byte_level(const io::Node& node);
 
-  static void cut(
+  /// Appends the pieces that a step splits `text` into.
+  static void split(
       const Step& step,
       Regex::Matcher& matcher,
       std::string_view text,

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "text/unicode.h"
 
 namespace accrue {
 
@@ -38,6 +41,22 @@ class Regex {
     /// none. `text` must be valid UTF-8. Throws DataError if matching takes too
     /// long.
     bool find(std::string_view text, size_t from, Match& match);
+
+    /// Calls use(match) for all matches from the start of `text` to its end.
+    /// They don't overlap; after an empty match the search goes on behind the
+    /// next character. Throws like find().
+    template <class Use>
+    void for_each(std::string_view text, Use use) {
+      Match match;
+      for (size_t from = 0; from <= text.size() && find(text, from, match);) {
+        use(match);
+        from = match.end;
+        if (match.begin == match.end) {
+          from +=
+              std::max<size_t>(1, unicode::character_length(text.substr(from)));
+        }
+      }
+    }
 
    private:
     std::shared_ptr<const struct CompiledRegex> regex_;

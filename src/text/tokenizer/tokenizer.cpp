@@ -6,23 +6,9 @@
 #include <utility>
 
 #include "accrue/core/error.h"
-#include "text/unicode.h"
+#include "text/tokenizer/token_id.h"
 
 namespace accrue {
-namespace {
-
-/// Limit of ids. They index a table, which a single huge id would make huge.
-constexpr uint32_t kLargestId = 1U << 24;
-
-uint32_t read_id(const io::Node& node) {
-  int64_t id = node.integer();
-  if (id < 0 || id >= kLargestId) {
-    node.fail(fmt::format("must be in [0, {})", kLargestId));
-  }
-  return static_cast<uint32_t>(id);
-}
-
-} // namespace
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(
     const std::filesystem::path& path) {
@@ -46,13 +32,13 @@ Tokenizer::Tokenizer(const io::Node& root) {
     added_ = AddedTokens(*node, normalizer_);
   }
   auto name = [&](uint32_t id, const std::string& token, const char* where) {
-    if (id >= kLargestId) {
+    if (id >= kMaxIds) {
       root.fail(fmt::format(
-          "has the id {} for \"{}\" in {}; the limit is {}",
+          "has the id {} for \"{}\" in {}, more than {}",
           id,
           token,
           where,
-          kLargestId));
+          kMaxIds));
     }
     if (id >= tokens_.size()) {
       tokens_.resize(id + 1);
@@ -225,17 +211,13 @@ void Tokenizer::Encoder::encode_part(
   }
 }
 
-std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special)
-    const {
+std::string Tokenizer::decode(std::span<const uint32_t> ids) const {
   std::vector<std::string> tokens;
   for (uint32_t id : ids) {
-    if (skip_special && is_special(id)) {
-      continue;
+    // Models may have more rows than there are tokens.
+    if (id < tokens_.size() && !tokens_[id].empty()) {
+      tokens.push_back(tokens_[id]);
     }
-    if (id >= tokens_.size() || tokens_[id].empty()) {
-      continue; // models may have more rows than tokens
-    }
-    tokens.push_back(tokens_[id]);
   }
   return decoder_(std::move(tokens));
 }

@@ -83,8 +83,7 @@ class Tokenizer {
   };
 
   /// Returns the text of ids. Ids without a token are left out.
-  std::string decode(std::span<const uint32_t> ids, bool skip_special = false)
-      const;
+  std::string decode(std::span<const uint32_t> ids) const;
 
   std::optional<uint32_t> id_of(const std::string& token) const;
   const AddedTokens& added_tokens() const {
