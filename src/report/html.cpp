@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <utility>
 
 #include "accrue/core/units.h"
 
@@ -241,31 +242,25 @@ std::string bytes(double value) {
   return format_bytes(static_cast<uint64_t>(std::max(value, 0.0)));
 }
 
-std::vector<Chart> charts(
+/// Adds a series unless it has no points.
+void add_if_any(Chart& chart, Series series) {
+  if (!series.points.empty()) {
+    chart.series.push_back(std::move(series));
+  }
+}
+
+Chart loss_chart(const std::vector<StepMetrics>& metrics) {
+  Chart loss{.title = "Loss", .format = number};
+  loss.series = {series("training", metrics, [](auto& m) { return m.loss; })};
+  add_if_any(loss, series("validation", metrics, [](auto& m) {
+               return m.valid_loss.value_or(NAN);
+             }));
+  return loss;
+}
+
+Chart memory_chart(
     const PageInfo& info,
     const std::vector<StepMetrics>& metrics) {
-  Chart loss{.title = "Loss", .format = number};
-  loss.series = {
-      series("training", metrics, [](auto& m) { return m.loss; }),
-      series("validation", metrics, [](auto& m) {
-        return m.valid_loss.value_or(NAN);
-      })};
-  if (loss.series[1].points.empty()) {
-    loss.series.pop_back();
-  }
-  Chart lr{.title = "Learning rate", .format = number, .from_zero = true};
-  lr.series = {series("lr", metrics, [](auto& m) { return m.lr; })};
-  Chart norm{
-      .title = "Gradient norm before clipping",
-      .format = number,
-      .from_zero = true};
-  norm.series = {series("norm", metrics, [](auto& m) { return m.grad_norm; })};
-  Chart speed{
-      .title = "Throughput, tokens per second",
-      .format = format_count,
-      .from_zero = true};
-  speed.series = {
-      series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
   Chart memory{
       .title = "Peak memory",
       .format = bytes,
@@ -289,22 +284,44 @@ std::vector<Chart> charts(
     }));
     memory.series.back().dashed = true;
   }
-  std::vector<Chart> all{loss, lr, norm, speed, memory};
+  return memory;
+}
+
+/// Returns the chart of reward margins, without series if there are none.
+Chart margin_chart(const std::vector<StepMetrics>& metrics) {
   Chart margin{.title = "Reward margin", .format = number};
-  margin.series = {
-      series(
-          "training",
-          metrics,
-          [](auto& m) { return m.reward_margin.value_or(NAN); }),
-      series("validation", metrics, [](auto& m) {
-        return m.valid_reward_margin.value_or(NAN);
-      })};
-  if (!margin.series[0].points.empty()) {
-    if (margin.series[1].points.empty()) {
-      margin.series.pop_back();
-    }
-    all.insert(all.begin() + 1, margin);
+  add_if_any(margin, series("training", metrics, [](auto& m) {
+               return m.reward_margin.value_or(NAN);
+             }));
+  if (!margin.series.empty()) {
+    add_if_any(margin, series("validation", metrics, [](auto& m) {
+                 return m.valid_reward_margin.value_or(NAN);
+               }));
   }
+  return margin;
+}
+
+std::vector<Chart> charts(
+    const PageInfo& info,
+    const std::vector<StepMetrics>& metrics) {
+  std::vector<Chart> all{loss_chart(metrics)};
+  if (Chart margin = margin_chart(metrics); !margin.series.empty()) {
+    all.push_back(std::move(margin));
+  }
+  Chart lr{.title = "Learning rate", .format = number, .from_zero = true};
+  lr.series = {series("lr", metrics, [](auto& m) { return m.lr; })};
+  Chart norm{
+      .title = "Gradient norm before clipping",
+      .format = number,
+      .from_zero = true};
+  norm.series = {series("norm", metrics, [](auto& m) { return m.grad_norm; })};
+  Chart speed{
+      .title = "Throughput, tokens per second",
+      .format = format_count,
+      .from_zero = true};
+  speed.series = {
+      series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
+  all.insert(all.end(), {lr, norm, speed, memory_chart(info, metrics)});
   return all;
 }
 
