@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/scanner.h"
 
 // Text, raw blocks, comments and the begins and ends of tags.

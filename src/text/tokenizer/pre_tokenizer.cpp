@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/pre_tokenizer.h"
 
 #include <fmt/format.h>
