@@ -51,7 +51,7 @@ std::vector<DataPart> data_parts(
   }
   if (!without.empty()) {
     problems.add(fmt::format(
-        "--data gives {} a share and {} none; give every path a share, or "
+        "--data gives {} a share and {} none; give every path its share, or "
         "none",
         parts.front().paths.front(),
         without));
