@@ -13,7 +13,9 @@ namespace accrue {
 
 /// Paths of the kernel's files on control groups. Tests use trees of their own.
 struct CgroupFiles {
+  /// File that lists the groups of this process.
   std::filesystem::path membership = "/proc/self/cgroup";
+  /// Folder below which the hierarchies are mounted.
   std::filesystem::path mounts = "/sys/fs/cgroup";
 };
 

@@ -11,8 +11,10 @@ namespace accrue {
 /// Files and folders that are read as one part of the data, and its share of
 /// the samples.
 struct DataPart {
+  /// Files and folders.
   std::vector<std::string> paths;
-  double share = 1; // relative to the sum of all shares
+  /// Share of the samples, > 0, relative to the sum of all shares.
+  double share = 1;
 };
 
 /// Returns the parts of the data that --data names: one part of all paths or,

@@ -19,8 +19,10 @@ class SampleOrder {
   static constexpr uint64_t kBlock = 10'000;
 
   struct Part {
-    uint64_t num_samples = 0; // > 0
-    double share = 1; // of positions; relative to the sum of all shares
+    /// Number of samples, > 0.
+    uint64_t num_samples = 0;
+    /// Share of the positions, > 0, relative to the sum of all shares.
+    double share = 1;
   };
 
   /// Numbers samples across parts: those of the second part follow those of the

@@ -21,7 +21,7 @@ struct FormatSpec {
   std::string fill = " "; // one character
   char alignment = 0; // one of < > ^ =; 0: depends on the type
   char sign = '-'; // -, + or space
-  bool alternate = false; // #
+  bool alternate = false; // #: prefix 0x, or a decimal point
   bool zeros = false; // pad numbers with zeros
   int64_t width = 0; // characters; 0: no padding
   char grouping = 0; // , or _; 0: none

@@ -20,8 +20,8 @@ struct JsonStyle {
   bool ascii_only = false; // write other characters as escapes
   bool sort_keys = false; // otherwise in the order of insertion
   std::optional<std::string> indent; // per level; nullopt: all on one line
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  std::string item_separator = ", "; // between items
+  std::string key_separator = ": "; // between a key and its value
 };
 /// Writes JSON as json.dumps() does, byte for byte. Fails for values that JSON
 /// does not have.
