@@ -249,7 +249,7 @@ const std::string kZstdTwice =
 
 class DataFilesTest : public ::testing::Test {
  protected:
-  Corpus open(std::vector<std::string> paths, CorpusProgress progress = {}) {
+  Corpus open(std::vector<std::string> paths, ProgressCallback progress = {}) {
     return Corpus::open(
         {.paths = std::move(paths), .cache = folder_ / "cache", .seq_len = 100},
         progress);

@@ -328,7 +328,7 @@ class ExampleTest : public CorpusTest {
   std::shared_ptr<const Corpus> open_examples(
       const std::string& lines,
       int64_t seq_len = 100,
-      TooLong too_long = TooLong::kCut,
+      TooLong too_long = TooLong::kTruncate,
       bool preference = false) {
     return std::make_shared<Corpus>(Corpus::open(
         {.paths = {folder_.write("examples.jsonl", lines)},
@@ -343,7 +343,7 @@ class ExampleTest : public CorpusTest {
     for (size_t t = 0; t < sequence.tokens.size(); ++t) {
       int64_t token = sequence.tokens[t];
       char c = token == 0 ? '|' : static_cast<char>(token);
-      bool trained = t > 0 && sequence.trained.at(t - 1) != 0;
+      bool trained = t > 0 && sequence.loss_mask.at(t - 1) != 0;
       text += trained ? static_cast<char>(std::toupper(c)) : c;
     }
     return text;
@@ -375,12 +375,12 @@ TEST_F(ExampleTest, TooLongIsCutDroppedOrAnError) {
       line(R"({"prompt": "ab", "completion": "cdefgh"})") +
       line(R"({"prompt": "a", "completion": "b"})") +
       line(R"({"prompt": "abcdefgh", "completion": "i"})");
-  auto cut = open_examples(lines, 4, TooLong::kCut);
+  auto cut = open_examples(lines, 4, TooLong::kTruncate);
   Dataset dataset(cut, 4, Packing::kOn);
   EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "abCDE");
   EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "aB|");
   EXPECT_EQ(dataset.size(), 2U); // nothing of the third's answer is left
-  EXPECT_EQ(cut->counts().cut, 1U);
+  EXPECT_EQ(cut->counts().truncated, 1U);
   EXPECT_EQ(cut->counts().dropped, 1U);
   auto drop = open_examples(lines, 4, TooLong::kDrop);
   EXPECT_EQ(Dataset(drop, 4, Packing::kOn).size(), 1U);
@@ -397,7 +397,7 @@ TEST_F(ExampleTest, PreferencesAreTwoAnswersToOnePrompt) {
           {"role": "user", "content": "s "}],
           "chosen": [{"role": "assistant", "content": "t"}], "rejected": "u"})"),
       100,
-      TooLong::kCut,
+      TooLong::kTruncate,
       /*preference=*/true);
   Dataset dataset(corpus, 100, Packing::kOn);
   ASSERT_EQ(dataset.size(), 2U);

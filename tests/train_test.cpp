@@ -190,7 +190,7 @@ class TrainingTest : public ::testing::Test {
       change(options);
     }
     report::Progress progress(stderr, /*quiet=*/true);
-    Task task(options, /*needs_out=*/true, progress.ticker());
+    Task task(options, /*needs_out=*/true, progress.callback());
     train(task, progress, on_step);
     return io::read_file(
         folder_ /

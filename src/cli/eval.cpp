@@ -139,7 +139,7 @@ void open_data(
     Subject& subject,
     const TrainOptions& options,
     int64_t seq_len,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   Vocabulary vocabulary = open_vocabulary(subject.source);
   ChatFormat format(
       vocabulary,
@@ -163,7 +163,7 @@ void open_data(
 void evaluate(
     Subject& subject,
     const TrainOptions& options,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   Transformer model = open_model(subject.source, options.dtype, 0);
   subject.losses =
       sample_losses(model, *subject.dataset, kEvaluationTokens, tick);
@@ -246,7 +246,7 @@ int run_eval(const std::vector<std::string>& arguments) {
     subjects.push_back(find_subject(parsed.compare));
   }
   const int64_t seq_len = common_seq_len(options, subjects);
-  auto tick = progress.ticker();
+  auto tick = progress.callback();
   for (Subject& subject : subjects) {
     open_data(subject, options, seq_len, tick);
     if (subject.corpus->digest() != subjects.front().corpus->digest()) {

@@ -256,7 +256,7 @@ int run_plan(const std::vector<std::string>& arguments) {
   set_threads(options.threads);
   const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
+  Task task(options, /*needs_out=*/false, progress.callback(), flags.problems);
   print_warnings(task.source());
   if (!task.left_out().empty()) {
     progress.line(left_out_line(task.left_out()));
@@ -264,7 +264,7 @@ int run_plan(const std::vector<std::string>& arguments) {
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   MemoryPlan plan = plan_memory(
-      task, window, {.everything = true, .tick = progress.ticker()});
+      task, window, {.everything = true, .tick = progress.callback()});
   Account account = make_account(task, plan);
   if (options.json) {
     fmt::print("{}\n", to_json(task, plan, account).dump());

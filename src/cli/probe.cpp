@@ -98,7 +98,7 @@ int run_probe(const std::vector<std::string>& arguments) {
   set_threads(options.threads);
   const Waiting waiting;
   report::Progress progress(stderr, options.quiet);
-  Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
+  Task task(options, /*needs_out=*/true, progress.callback(), flags.problems);
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   std::filesystem::path path = fit_table_path(options);
@@ -107,7 +107,7 @@ int run_probe(const std::vector<std::string>& arguments) {
     known = io::read_file(path);
   }
   MemoryPlan plan =
-      plan_memory(task, window, {.known = known, .tick = progress.ticker()});
+      plan_memory(task, window, {.known = known, .tick = progress.callback()});
   fmt::print("{}", to_json(task, plan.table));
   return 0;
 }

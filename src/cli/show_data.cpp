@@ -102,9 +102,9 @@ ShowOptions parse_show(const std::vector<std::string>& arguments) {
 }
 
 int64_t num_trained(const Sequence& sequence) {
-  return sequence.trained.empty()
+  return sequence.loss_mask.empty()
       ? sequence.length()
-      : std::ranges::count(sequence.trained, uint8_t{1});
+      : std::ranges::count(sequence.loss_mask, uint8_t{1});
 }
 
 void print_people(const Vocabulary& vocabulary, const Sample& sample) {
@@ -123,8 +123,8 @@ void print_json(const Vocabulary& vocabulary, const Sample& sample) {
   for (const Sequence& sequence : sample.sequences) {
     std::vector<uint8_t> trained(sequence.tokens.size(), 1);
     trained[0] = 0; // nobody's target
-    if (!sequence.trained.empty()) {
-      std::ranges::copy(sequence.trained, trained.begin() + 1);
+    if (!sequence.loss_mask.empty()) {
+      std::ranges::copy(sequence.loss_mask, trained.begin() + 1);
     }
     io::OrderedJson json;
     json["sample"] = sample.id;
@@ -154,7 +154,7 @@ void show_part(
        .seq_len = seq_len,
        .too_long = options.too_long,
        .threads = at::get_num_threads()},
-      progress.ticker()));
+      progress.callback()));
   if (!corpus->left_out().empty()) {
     progress.line(left_out_line(corpus->left_out()));
   }

@@ -139,7 +139,7 @@ int run_train(const std::vector<std::string>& arguments) {
     fit_table = probe_in_child(arguments);
   }
   std::chrono::duration<double> planning = Clock::now() - planning_started;
-  Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
+  Task task(options, /*needs_out=*/true, progress.callback(), flags.problems);
   print_warnings(task.source());
   if (flags.begins) {
     progress.line(fmt::format(

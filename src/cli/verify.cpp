@@ -75,14 +75,14 @@ int run_verify(const std::vector<std::string>& arguments) {
   set_threads(options.threads);
   const Waiting waiting;
   report::Progress progress(people(options), options.quiet);
-  Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
+  Task task(options, /*needs_out=*/false, progress.callback(), flags.problems);
   print_warnings(task.source());
   if (!task.left_out().empty()) {
     progress.line(left_out_line(task.left_out()));
   }
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
-    return plan_memory(task, window, {.tick = progress.ticker()});
+    return plan_memory(task, window, {.tick = progress.callback()});
   }();
   // References without checkpointing, where they fit.
   const bool checkpointing = !plan.table.measured(false);
@@ -108,10 +108,11 @@ int run_verify(const std::vector<std::string>& arguments) {
          {"budget_bytes", plan.budget_bytes}});
   }
   task.prepare_references(
-      /*file=*/"", /*load=*/false, kEvaluationTokens, progress.ticker());
+      /*file=*/"", /*load=*/false, kEvaluationTokens, progress.callback());
   bool passed = true;
   for (const memory::Way& reference : references) {
-    Verification result = verify(task, plan.way, reference, progress.ticker());
+    Verification result =
+        verify(task, plan.way, reference, progress.callback());
     passed = passed && result.passed();
     if (options.json) {
       json["checks"].push_back(to_json(result, plan.way));

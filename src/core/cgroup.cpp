@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "core/cgroup.h"
 
 #include <sched.h>
@@ -16,10 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One hierarchy that the process is in, as /proc/self/cgroup names it.
+/// One line of /proc/self/cgroup: a hierarchy of control groups that this
+/// process is in.
 struct Membership {
-  std::string controllers; // as they stand there; empty: version 2
-  fs::path path; // of the group, below the root of the hierarchy
+  std::string controllers; // separated by commas; empty: version 2
+  fs::path path; // of the group, relative to the hierarchy's root
 
   bool is_v2() const {
     return controllers.empty();
@@ -35,7 +37,7 @@ struct Membership {
   }
 };
 
-/// Lines of "id:controllers:path".
+/// Reads lines of the form "id:controllers:path".
 std::vector<Membership> memberships(const fs::path& file) {
   std::vector<Membership> list;
   std::ifstream lines(file);
@@ -59,9 +61,10 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
-/// Folders of a group and of those around it, from the inside out. A container
-/// may see its own group as the root of what is mounted, under a path that
-/// begins further up: parts that are not there are left out from the front.
+/// Returns the folders of a group and of all groups around it, innermost first.
+/// In a container the mounted root may be the container's own group although
+/// /proc gives the path from the host's root. Leading parts of the path that do
+/// not exist below `mount` are therefore skipped.
 std::vector<fs::path> groups(const fs::path& mount, const fs::path& path) {
   const std::vector<fs::path> parts(path.begin(), path.end());
   auto first = parts.begin();
@@ -82,11 +85,12 @@ std::vector<fs::path> groups(const fs::path& mount, const fs::path& path) {
   return folders;
 }
 
-/// Folders that may hold limits of `controller`, with the version of their
-/// files. On a machine that has both versions, one of them has none.
+/// Folders that may hold limits of one controller, and the version of their
+/// files. Where both versions are mounted, a controller has its limits in only
+/// one of them.
 struct Groups {
   bool is_v2;
-  std::vector<fs::path> folders; // from the inside out
+  std::vector<fs::path> folders; // innermost first
 };
 
 std::vector<Groups> find_groups(
@@ -98,7 +102,8 @@ std::vector<Groups> find_groups(
     if (member.is_v2()) {
       mount = is_folder(mount / "unified") ? mount / "unified" : mount;
     } else if (member.has(controller)) {
-      // Mounted under all controllers of the hierarchy, or under one.
+      // The mount is named after all controllers of the hierarchy, or after
+      // one.
       mount = is_folder(mount / member.controllers) ? mount / member.controllers
                                                     : mount / controller;
     } else {
@@ -109,16 +114,16 @@ std::vector<Groups> find_groups(
   return found;
 }
 
-/// The number in a file that holds nothing else; "max" or no file: nullopt.
+/// Returns the number that a file holds; nullopt for "max" or a missing file.
 std::optional<uint64_t> read_number(const fs::path& file) {
   std::ifstream in(file);
   uint64_t number = 0;
   return in >> number ? std::optional(number) : std::nullopt;
 }
 
-/// Bytes of page cache that could be dropped, by memory.stat.
+/// Bytes of page cache that the kernel could drop, from memory.stat.
 uint64_t droppable_bytes(const fs::path& group, bool is_v2) {
-  const std::string prefix = is_v2 ? "" : "total_"; // v1: with groups inside
+  const std::string prefix = is_v2 ? "" : "total_"; // v1: with child groups
   std::ifstream lines(group / "memory.stat");
   uint64_t sum = 0;
   std::string name;
@@ -156,7 +161,7 @@ std::optional<uint64_t> free_bytes_of(const fs::path& group, bool is_v2) {
   std::optional<uint64_t> usage;
   if (is_v2) {
     limit = read_number(group / "memory.max");
-    // Beyond it the kernel slows a process down until nothing moves.
+    // Above memory.high the kernel throttles a process almost to a halt.
     tighten(limit, read_number(group / "memory.high"));
     usage = read_number(group / "memory.current");
   } else {
@@ -170,7 +175,7 @@ std::optional<uint64_t> free_bytes_of(const fs::path& group, bool is_v2) {
   return *limit - std::min(*limit, used);
 }
 
-/// The tightest limit over all groups that this process is in.
+/// Returns the smallest limit of all groups that this process is in.
 template <class T>
 std::optional<T> tightest(
     const CgroupFiles& files,
@@ -185,9 +190,10 @@ std::optional<T> tightest(
   return limit;
 }
 
-/// Cores in this process's affinity mask.
+/// Number of cores in this process's affinity mask.
 int64_t allowed_cpus() {
-  // Masks are as long as the kernel's, which is not known beforehand.
+  // The size of the kernel's masks is not known beforehand: larger and larger
+  // ones are tried.
   for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
     cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(cpus));
     size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));

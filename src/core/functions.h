@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <bit>
@@ -5,11 +6,12 @@
 #include <cstdint>
 #include <limits>
 
-// Elementary functions in fp64. C libraries differ in the last digit from one
-// version and one CPU to the next; these are additions, multiplications and
-// divisions in a fixed order (-ffp-contract=off), so that a run has the same
-// bits on every machine. Within 2 units in the last place, where nothing else
-// is said. Inlined, because kernels of every instruction set use some of them
+// Elementary functions in fp64. C libraries give different last digits,
+// depending on their version and on the CPU. The functions here consist of
+// additions, multiplications and divisions in a fixed order
+// (-ffp-contract=off), so that a run gives the same bits on every machine.
+// Errors are at most 2 units in the last place unless stated otherwise. All are
+// inlined, because kernels of every instruction set use some of them
 // (tensor/isa/isa.h).
 
 namespace accrue {
@@ -28,7 +30,7 @@ ACCRUE_FUNCTION double polynomial(double x, const double (&coefficients)[n]) {
 
 /// ln x, from ln m = 2 artanh((m - 1) / (m + 1)) with x = 2^e · m.
 ACCRUE_FUNCTION double logarithm(double x) {
-  constexpr double kLn2High = 0x1.62e42feep-1; // 31 bits: times e it is exact
+  constexpr double kLn2High = 0x1.62e42feep-1; // 31 bits: e * kLn2High is exact
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr double kSeries[] = {
       1.0 / 3,
@@ -62,7 +64,7 @@ ACCRUE_FUNCTION double logarithm(double x) {
   double s = f / (2 + f);
   double z = s * s;
   auto e = static_cast<double>(exponent);
-  // 2 s = f - s f; the correction is small where the sum is not.
+  // Since 2 s = f - s f, `rest` is a small correction to f.
   double rest = s * (2 * z * polynomial(z, kSeries) - f);
   return e * kLn2High + (f + (rest + e * kLn2Low));
 }
@@ -100,7 +102,7 @@ ACCRUE_FUNCTION double exponential(double x) {
 /// ln(1 + x) for x > -1.
 ACCRUE_FUNCTION double logarithm_plus_one(double x) {
   double whole = 1 + x;
-  // What rounding to `whole` lost changes the result in proportion.
+  // The quotient corrects for the rounding of 1 + x.
   return whole == 1 ? x : logarithm(whole) * (x / (whole - 1));
 }
 
@@ -126,7 +128,8 @@ struct CosineSine {
   double sine;
 };
 ACCRUE_FUNCTION CosineSine cosine_and_sine(double x) {
-  // π/2 in parts of 33 bits: times n < 2²⁰ they are exact.
+  // π/2 as a sum. Two parts have 33 bits: their products with n < 2²⁰ are
+  // exact.
   constexpr double kPart1 = 0x1.921fb544p0;
   constexpr double kPart2 = 0x1.0b4611a6p-34;
   constexpr double kPart3 = 0x1.3198a2e037073p-69;

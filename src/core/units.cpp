@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/core/units.h"
 
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ struct TimeUnit {
   double seconds;
 };
 
-// From the largest down, as they are written.
+// Units from the largest to the smallest, the order within a text.
 constexpr std::array<TimeUnit, 4> kTimeUnits{
     {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}}};
 
@@ -65,7 +66,7 @@ Seconds parse_seconds(std::string_view text) {
   double total = 0;
   const char* at = text.data();
   const char* end = at + text.size();
-  size_t next_unit = 0; // units before it may not follow any more
+  size_t next_unit = 0; // each number needs a smaller unit than the last
   while (at != end) {
     double number = 0;
     auto [rest, error] =

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "io/files.h"
 
 #include <fcntl.h>
@@ -29,8 +30,8 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
       path.string(),
       std::strerror(code),
       code == ENOSPC || code == EDQUOT
-          ? " Free some space and run again; a run with checkpoints goes on "
-            "with --resume."
+          ? " Free some space and run again; --resume continues a run with "
+            "checkpoints."
           : ""));
 }
 
@@ -53,7 +54,8 @@ class OpenFile {
     return fd_;
   }
 
-  /// Fills `buffer` unless the file ends before. Returns the bytes read.
+  /// Fills `buffer` unless the file ends before. Returns the number of bytes
+  /// read.
   size_t read(std::span<std::byte> buffer) {
     size_t filled = 0;
     while (filled < buffer.size()) {
@@ -183,8 +185,9 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::release_pages() const {
-  // All of them: the kernel maps pages around each one that is touched. They
-  // are clean, so nothing can be lost and nothing is checked.
+  // All pages are dropped, because the kernel maps pages around each one that
+  // is touched. They are unmodified, so that nothing can be lost and the result
+  // need not be checked.
   madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
 
@@ -320,12 +323,13 @@ void replace_directory(
             AT_FDCWD,
             folder.c_str(),
             RENAME_EXCHANGE) != 0) {
-      // File systems that can't exchange have a moment without either.
+      // On a file system that can't exchange, for a moment there is neither
+      // folder.
       fs::remove_all(folder);
       fs::rename(temporary, folder);
     }
     sync_directory(folder.parent_path());
-    fs::remove_all(temporary); // the old one
+    fs::remove_all(temporary); // now holds the old folder
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -17,9 +18,10 @@ struct Digest {
   bool operator==(const Digest&) const = default;
 };
 
-/// Writes `path` so that readers see the old file or the whole new one: into
-/// a temporary beside it, fsync, rename. Abandoned without commit(), it leaves
-/// nothing behind. Throws DataError with the system's reason.
+/// Writes a file so that readers of `path` see the old file or the whole new
+/// one: the bytes go to a temporary file beside it, which is synced and
+/// renamed. Without commit() nothing is left behind. Throws DataError with the
+/// system's reason.
 class FileWriter {
  public:
   explicit FileWriter(std::filesystem::path path);
@@ -30,7 +32,7 @@ class FileWriter {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
-  /// Flushes, syncs and renames.
+  /// Flushes, syncs and renames the temporary file.
   void commit();
 
  private:
@@ -55,8 +57,8 @@ class MappedFile {
     return bytes_;
   }
 
-  /// Lets go of the pages read so far, which otherwise count as memory of the
-  /// process. They can still be read.
+  /// Releases the pages read so far, which otherwise count as memory of the
+  /// process. The bytes can still be read.
   void release_pages() const;
 
  private:
@@ -66,11 +68,11 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
-/// A file without a name, which is gone when nobody has it open or mapped.
-/// Throws DataError with the system's reason.
+/// A file without a name. The system deletes it once nobody has it open or
+/// mapped. Throws DataError with the system's reason.
 class TemporaryFile {
  public:
-  /// On the disk of `folder`, which must exist.
+  /// Creates the file on the disk of `folder`, which must exist.
   explicit TemporaryFile(const std::filesystem::path& folder);
   ~TemporaryFile();
   TemporaryFile(const TemporaryFile&) = delete;
@@ -78,7 +80,7 @@ class TemporaryFile {
 
   void write(std::span<const std::byte> bytes);
 
-  /// What has been written.
+  /// Maps the bytes written so far.
   MappedFile map() const;
 
  private:
@@ -86,38 +88,41 @@ class TemporaryFile {
   int fd_ = -1;
 };
 
-/// Calls use(bytes) for all bytes of a file, in blocks of 1 MiB of which only
-/// the last may be shorter. Read, not mapped: mapped pages would count as
-/// memory of the process. Throws DataError if the file can't be read.
+/// Calls use(bytes) for all bytes of a file, in blocks of 1 MiB; only the last
+/// may be shorter. The file is read instead of mapped, because mapped pages
+/// would count as memory of the process. Throws DataError if the file can't be
+/// read.
 void read_blocks(
     const std::filesystem::path& path,
     const std::function<void(std::span<const std::byte>)>& use);
 
-/// Throws DataError if the file can't be read.
+/// Returns the contents of a file. Throws DataError if the file can't be read.
 std::string read_file(const std::filesystem::path& path);
 
-/// FileWriter in one call.
+/// Writes a whole file with a FileWriter.
 void write_file(const std::filesystem::path& path, std::string_view text);
 
-/// Appends to a file, which is made if it isn't there, in one write as far as
-/// the system does so. Throws DataError with the system's reason.
+/// Appends to a file, which is created if it does not exist, with a single
+/// write() if the system accepts all bytes at once. Throws DataError with the
+/// system's reason.
 void append_file(const std::filesystem::path& path, std::string_view text);
 
 /// Digest of a file as it is on disk.
 Digest digest_file(const std::filesystem::path& path);
 
-/// "SIZE:CRC", the CRC in hex.
+/// Writes a digest as "SIZE:CRC", the CRC in hex.
 std::string to_text(const Digest& digest);
 
-/// Makes a rename or a new entry in `directory` survive a power cut.
+/// Makes a rename or a new entry in `directory` survive a power failure.
 void sync_directory(const std::filesystem::path& directory);
 
-/// create_directories with a DataError that says why not.
+/// Creates a directory and those above it. Throws DataError with the reason if
+/// it can't.
 void make_directory(const std::filesystem::path& directory);
 
-/// Makes `folder` anew with what write(temporary folder) puts there: readers
-/// see the old one or the whole new one at any time, and so does who comes
-/// after a crash. An exception leaves the old one.
+/// Replaces `folder` by what write(temporary) puts into a temporary folder.
+/// Readers see the old folder or the whole new one at any time, even after a
+/// crash. After an exception the old folder is still there.
 void replace_directory(
     const std::filesystem::path& folder,
     const std::function<void(const std::filesystem::path& temporary)>& write);

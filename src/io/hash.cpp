@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "io/hash.h"
 
 #include <bit>
@@ -14,7 +15,8 @@ constexpr uint64_t kPrime3 = 0x165667B19E3779F9;
 constexpr uint64_t kPrime4 = 0x85EBCA77C2B2AE63;
 constexpr uint64_t kPrime5 = 0x27D4EB2F165667C5;
 
-/// Little-endian, as every machine that this runs on.
+/// Loads a little-endian word: all machines that this runs on are
+/// little-endian.
 template <class Word>
 Word load(const std::byte* bytes) {
   Word word = 0;
@@ -26,7 +28,7 @@ uint64_t take_in(uint64_t lane, uint64_t word) {
   return std::rotl(lane + word * kPrime2, 31) * kPrime1;
 }
 
-/// CRC-32C of every byte, for a polynomial whose lowest bit comes first.
+/// CRC-32C of every byte, in the bit order where the lowest bit comes first.
 constexpr std::array<uint32_t, 256> kCrc32cTable = [] {
   std::array<uint32_t, 256> table{};
   for (uint32_t byte = 0; byte < 256; ++byte) {
@@ -47,7 +49,7 @@ std::array<uint64_t, 4> Xxh64::initial() {
 
 void Xxh64::add(std::span<const std::byte> bytes) {
   size_bytes_ += bytes.size();
-  auto lanes = lanes_; // in registers
+  auto lanes = lanes_; // a copy that stays in registers
   for (; bytes.size() >= 32; bytes = bytes.subspan(32)) {
     for (size_t i = 0; i < 4; ++i) {
       lanes[i] = take_in(lanes[i], load<uint64_t>(bytes.data() + 8 * i));

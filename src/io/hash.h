@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
@@ -10,12 +11,12 @@
 
 namespace accrue::io {
 
-/// XXH64 with seed 0 (Yann Collet's xxHash, the format's description 0.1.1):
-/// 64 bits at the speed of memory. Good against accidents, not against people
-/// who make collisions.
+/// XXH64 with seed 0 (Yann Collet's xxHash, description of the format 0.1.1): a
+/// 64-bit hash that is as fast as memory. Finds accidental changes; offers no
+/// protection against deliberate collisions.
 class Xxh64 {
  public:
-  /// Takes the next bytes: a multiple of 32, except for the last ones.
+  /// Adds the next bytes. Each call but the last one must add a multiple of 32.
   void add(std::span<const std::byte> bytes);
 
   /// Returns the hash of all bytes.
@@ -32,7 +33,7 @@ class Xxh64 {
 /// CRC-32C (Castagnoli's polynomial, RFC 3720 appendix B.4), which zlib lacks.
 uint32_t crc32c(std::string_view bytes);
 
-/// Hashes a file. `progress` is told the bytes of each part that is done.
+/// Returns the hash of a file. Calls progress(bytes) after each block.
 uint64_t hash_file(
     const std::filesystem::path& path,
     const std::function<void(uint64_t bytes)>& progress = {});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "io/json.h"
 
 #include <fmt/format.h>
@@ -28,7 +29,7 @@ Json read_json(const std::filesystem::path& path) {
         path.string(),
         1 + std::count(text.begin(), end, '\n'),
         error.what()));
-  } catch (const Json::exception& error) { // a number beyond all bounds
+  } catch (const Json::exception& error) { // e.g. a number out of range
     throw DataError(fmt::format(
         "[json] {} can't be read ({}). Restore the file.",
         path.string(),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -12,25 +13,26 @@
 namespace accrue::io {
 
 using Json = nlohmann::json;
-/// Keeps the order of insertion: for files that people read.
+/// JSON that keeps the order of insertion, for files that people read.
 using OrderedJson = nlohmann::ordered_json;
 
-/// Levels of nesting at most: whoever prints or copies a value does it level by
-/// level on the stack.
+/// Maximum levels of nesting. Printing or copying a value takes stack for each
+/// level.
 inline constexpr size_t kDeepestJson = 100;
 
 /// Reads a JSON file. Throws DataError naming the file and the place.
 Json read_json(const std::filesystem::path& path);
 
-/// "an array", "a string", … for messages.
+/// Returns "an array", "a string", …, for messages.
 std::string_view type_name(const Json& value);
 std::string_view type_name(const OrderedJson& value);
 
-/// A value of a JSON file and where it stands there. What is read from it must
-/// have the type asked for; else DataError names the file and the field.
+/// A value of a JSON file and its path in that file. Accessors throw DataError
+/// naming the file and the field if the value has another type than they
+/// return.
 class Node {
  public:
-  /// `file` is for messages. `json` must live as long as this.
+  /// `file` is named in messages. `json` must outlive this object.
   Node(const Json& json, std::string file, std::string path = "")
       : json_(&json), file_(std::move(file)), path_(std::move(path)) {}
 
@@ -38,11 +40,11 @@ class Node {
     return *json_;
   }
 
-  /// A field that must be there.
+  /// Returns a field that must be there.
   Node at(const std::string& key) const;
-  /// A field that may be absent or null.
+  /// Returns a field; nullopt if it is absent or null.
   std::optional<Node> find(const std::string& key) const;
-  /// The elements of an array.
+  /// Returns the elements of an array.
   std::vector<Node> elements() const;
   Node element(size_t index) const;
 
@@ -50,11 +52,11 @@ class Node {
   bool boolean() const;
   int64_t integer() const;
 
-  /// Fields with a default.
+  /// Returns a field, or `fallback` if it is absent or null.
   std::string text(const std::string& key, const std::string& fallback) const;
   bool boolean(const std::string& key, bool fallback) const;
 
-  /// "[json] FILE: FIELD WHAT. Restore the file."
+  /// Throws DataError: "[json] FILE: FIELD WHAT. Restore the file."
   [[noreturn]] void fail(const std::string& what) const;
 
  private:

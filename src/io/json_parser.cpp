@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "io/json_parser.h"
 
 #include <fmt/format.h>
@@ -10,8 +11,9 @@
 namespace accrue::io {
 namespace {
 
-/// Goes over a text and tells how far it has come: the parser itself tells its
-/// handler only where the text is malformed.
+/// Iterator that also records how far a text has been read. The parser gives
+/// its handler a position only for malformed text; the handler needs one for
+/// errors of its own.
 class WatchedIterator {
  public:
   using iterator_category = std::forward_iterator_tag;
@@ -46,8 +48,8 @@ bool has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-/// Says what is wrong at `offset` in words of its own where the parser's are
-/// of no help: `reason` is the parser's message.
+/// Returns what is wrong at `offset`, in words that say what to do where the
+/// parser's message, `reason`, does not.
 std::string explain(
     std::string_view text,
     size_t offset,
@@ -77,7 +79,7 @@ std::string explain(
     return "None, True and False are Python's; write null, true, false";
   }
   if (here.starts_with('\'') && has(reason, "invalid literal")) {
-    return "a single quote; strings and keys stand in double quotes";
+    return "a single quote; strings and keys need double quotes";
   }
   if ((here[0] == '}' || here[0] == ']') && before.ends_with(',')) {
     return "a comma before a closing bracket; remove it";
@@ -162,7 +164,7 @@ class Builder {
   }
 
   bool parse_error(
-      size_t position, // bytes read, with the one that is wrong
+      size_t position, // bytes read, including the wrong one
       const std::string& /*last_token*/,
       const OrderedJson::exception& error) {
     size_t offset = std::min(position - 1, text_.size());
@@ -200,7 +202,7 @@ class Builder {
   const char*& furthest_;
   OrderedJson root_;
   std::vector<OrderedJson*> open_; // containers, outermost first
-  OrderedJson* value_ = nullptr; // of the key read last
+  OrderedJson* value_ = nullptr; // value of the key read last
 };
 
 } // namespace

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -9,13 +10,13 @@
 
 namespace accrue::io {
 
-/// Why a text is not JSON, what to do about it, and where.
+/// Error in a JSON text: what is wrong, what to do about it, and where it is.
 class JsonError : public std::runtime_error {
  public:
   JsonError(const std::string& what, size_t offset)
       : std::runtime_error(what), offset_(offset) {}
 
-  /// Of the byte that is wrong; the length of the text if that ends too early.
+  /// Offset of the wrong byte; the length of the text if it ends too early.
   size_t offset() const {
     return offset_;
   }
@@ -24,9 +25,9 @@ class JsonError : public std::runtime_error {
   size_t offset_;
 };
 
-/// Parses a JSON text as RFC 8259 has it. Difference from Json::parse: the same
-/// key twice in one object is an error, too, and so are more than
-/// kDeepestJson levels. Throws JsonError.
+/// Parses a JSON text by RFC 8259. Difference from Json::parse: a key that
+/// occurs twice in one object is an error, and so are more than kDeepestJson
+/// levels. Throws JsonError.
 OrderedJson parse_json(std::string_view text);
 
 } // namespace accrue::io

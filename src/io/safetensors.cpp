@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/io/safetensors.h"
 
 #include <ATen/TensorOperators.h>
@@ -50,7 +51,8 @@ void write_bytes(const at::Tensor& tensor, io::FileWriter& writer) {
        tensor.nbytes()});
 }
 
-/// A piece at a time, so that no second copy of a large tensor is made.
+/// Rounds and writes one piece at a time, to avoid a second copy of a large
+/// tensor.
 void write_rounded(
     const std::string& name,
     const at::Tensor& flat,
@@ -63,7 +65,7 @@ void write_rounded(
     if (!rounded.isinf().equal(piece.isinf())) {
       throw DataError(fmt::format(
           "[safetensors] \"{}\" holds values up to {} in size, too large for "
-          "{}. A run that is done is saved in another dtype with --resume "
+          "{}. To save a finished run in another dtype, pass --resume "
           "--save-dtype bf16.",
           name,
           piece.abs().max().item<double>(),

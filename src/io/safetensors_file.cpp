@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "io/safetensors_file.h"
 
 #include <ATen/TensorOperators.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,21 +16,22 @@
 
 namespace accrue::io {
 
-/// Tensors are converted in pieces of so many.
+/// Number of elements that are converted at a time.
 constexpr int64_t kPieceElements = int64_t{1} << 19;
 
 using Shapes = std::map<std::string, std::vector<int64_t>>;
 
-/// Throws DataError naming every tensor of `into` that is missing or of another
-/// shape, and every one that is not expected.
+/// Throws DataError naming every tensor of `into` that is missing in `found` or
+/// has another shape there, and every tensor of `found` that is unexpected.
 void check_match(const Shapes& found, const TensorMap& into);
 
-/// "F32", or nullptr for a dtype that files don't have here.
+/// Returns the format's name of a dtype, e.g. "F32"; nullptr if it is not
+/// supported.
 const char* safetensors_name(at::ScalarType dtype);
 
-/// A safetensors file whose header is sound: every tensor has a dtype and a
-/// shape that its bytes fill, and together they cover the data without gaps or
-/// overlaps. Mapped; tensors are read one at a time.
+/// A safetensors file with a valid header: every tensor has a dtype and a shape
+/// that fit its bytes, and the tensors cover the data without gaps or overlaps.
+/// The file is memory-mapped; tensors are read one at a time.
 class SafetensorsFile {
  public:
   /// Throws DataError naming the tensor and the rule for a damaged file.
@@ -45,12 +47,13 @@ class SafetensorsFile {
     return entries_;
   }
 
-  /// Converts an entry into a contiguous tensor of its shape, piece by piece,
-  /// so that few pages of the file are in memory at once.
+  /// Copies an entry into a contiguous tensor of its shape and converts the
+  /// dtype, piece by piece, so that few pages of the file are in memory at
+  /// once.
   void copy(const Entry& entry, const at::Tensor& into) const;
 
-  /// `count` elements from `first`, as they are stored. The file's pages don't
-  /// stay in memory.
+  /// Returns `count` elements from `first` on, in the dtype of the file. The
+  /// pages of the file are released.
   at::Tensor piece(const Entry& entry, int64_t first, int64_t count) const;
 
  private:
@@ -66,7 +69,7 @@ class SafetensorsFile {
   std::map<std::string, Entry> entries_;
 };
 
-/// A tensor of a file that stays open.
+/// A tensor of an open file.
 struct FileTensor {
   const SafetensorsFile* file = nullptr;
   const SafetensorsFile::Entry* entry = nullptr;
@@ -74,11 +77,11 @@ struct FileTensor {
 using FileTensors = std::map<std::string, FileTensor>;
 
 /// Copies `from` into tensors of the same names. Throws DataError as
-/// check_match() does; nothing has changed then.
+/// check_match() does; nothing is changed in that case.
 void copy(const FileTensors& from, const TensorMap& into);
 
-/// True if the two have one shape and the same values, in whatever dtypes. As
-/// torch.equal: NaN equals nothing.
+/// Returns whether both have the same shape and the same values, whatever their
+/// dtypes. NaN equals nothing, as in torch.equal.
 bool equal(const FileTensor& a, const FileTensor& b);
 
 } // namespace accrue::io

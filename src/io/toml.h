@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ toml::table read_toml(const std::filesystem::path& path) {
     return toml::parse(read_file(path));
   } catch (const toml::parse_error& error) {
     throw E(fmt::format(
-        "[toml] line {} of {}: {}. Mend the line.",
+        "[toml] line {} of {}: {}. Fix the line.",
         error.source().begin.line,
         path.string(),
         error.description()));

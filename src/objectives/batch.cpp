@@ -34,10 +34,11 @@ TokenBatch make_batch(std::span<const Sample> samples) {
       targets = std::copy(t.begin() + 1, t.end(), targets);
       std::iota(positions, positions + sequence.length(), int64_t{0});
       positions += sequence.length();
-      if (sequence.trained.empty()) {
+      if (sequence.loss_mask.empty()) {
         std::fill_n(weights, sequence.length(), 1.0);
       } else {
-        std::copy(sequence.trained.begin(), sequence.trained.end(), weights);
+        std::copy(
+            sequence.loss_mask.begin(), sequence.loss_mask.end(), weights);
       }
       batch.target_weight = std::accumulate(
           weights, weights + sequence.length(), batch.target_weight);
@@ -70,7 +71,7 @@ std::vector<SampleLoss> sample_losses(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   std::vector<SampleLoss> losses;
   losses.reserve(dataset.size());
   for_each_batch(
@@ -106,7 +107,7 @@ Evaluation evaluate(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   return total(sample_losses(model, dataset, max_tokens, tick));
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "accrue/models/transformer.h"
-#include "report/progress.h"
+#include "core/progress.h"
 #include "text/dataset.h"
 
 namespace accrue {
@@ -37,7 +37,7 @@ std::vector<SampleLoss> sample_losses(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 /// Σ loss and Σ weight of a dataset.
 struct Evaluation {
@@ -52,6 +52,6 @@ Evaluation evaluate(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 } // namespace accrue

@@ -14,7 +14,7 @@ void LanguageModel::validate(
     const Transformer& model,
     const ConcatDataset& valid,
     int64_t max_tokens,
-    const report::Tick& tick,
+    const ProgressCallback& tick,
     report::StepMetrics& metrics) const {
   metrics.valid_loss = evaluate(model, valid, max_tokens, tick).mean();
 }

@@ -14,7 +14,7 @@ class LanguageModel final : public Objective {
       const Transformer& model,
       const ConcatDataset& valid,
       int64_t max_tokens,
-      const report::Tick& tick,
+      const ProgressCallback& tick,
       report::StepMetrics& metrics) const override;
 };
 

@@ -11,7 +11,7 @@ void Objective::validate(
     const Transformer& model,
     const ConcatDataset& valid,
     int64_t max_tokens,
-    const report::Tick& tick,
+    const ProgressCallback& tick,
     report::StepMetrics& metrics) const {
   metrics.valid_loss = evaluate(*this, model, valid, max_tokens, tick).loss;
 }
@@ -21,7 +21,7 @@ DatasetMeans evaluate(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   DatasetMeans means;
   double weight = 0;
   for_each_batch(

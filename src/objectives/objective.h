@@ -11,7 +11,7 @@
 
 #include "accrue/models/transformer.h"
 #include "report/metrics.h"
-#include "report/progress.h"
+#include "core/progress.h"
 #include "text/dataset.h"
 
 namespace accrue {
@@ -61,7 +61,7 @@ class Objective {
     std::filesystem::path folder; // of the run; empty: keep nothing
     bool resumes = false; // read what an earlier start left in `folder`
     int64_t max_tokens = 0;
-    const report::Tick& tick;
+    const ProgressCallback& tick;
   };
   virtual void prepare(const Preparation&) {}
   /// Files that prepare() leaves in the folder of the run, and that a resumed
@@ -86,7 +86,7 @@ class Objective {
       const Transformer& model,
       const ConcatDataset& valid,
       int64_t max_tokens,
-      const report::Tick& tick,
+      const ProgressCallback& tick,
       report::StepMetrics& metrics) const;
 };
 
@@ -100,7 +100,7 @@ DatasetMeans evaluate(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 /// Mean loss of one sample as the model is now, without dropout.
 double sample_loss(

@@ -111,7 +111,7 @@ std::vector<PairReference> compute_references(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   std::vector<PairReference> references;
   references.reserve(dataset.size());
   for_each_batch(
@@ -210,7 +210,7 @@ void Preference::validate(
     const Transformer& model,
     const ConcatDataset& valid,
     int64_t max_tokens,
-    const report::Tick& tick,
+    const ProgressCallback& tick,
     report::StepMetrics& metrics) const {
   const DatasetMeans means = evaluate(*this, model, valid, max_tokens, tick);
   metrics.valid_loss = means.loss;

@@ -31,7 +31,7 @@ std::vector<PairReference> compute_references(
     const Transformer& model,
     const ConcatDataset& dataset,
     int64_t max_tokens,
-    const report::Tick& tick);
+    const ProgressCallback& tick);
 
 void save_references(
     const std::filesystem::path& path,
@@ -65,7 +65,7 @@ class Preference final : public Objective {
       const Transformer& model,
       const ConcatDataset& valid,
       int64_t max_tokens,
-      const report::Tick& tick,
+      const ProgressCallback& tick,
       report::StepMetrics& metrics) const override;
 
  private:

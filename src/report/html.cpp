@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "report/html.h"
 
 #include <fmt/format.h>
@@ -5,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <utility>
 
 #include "accrue/core/units.h"
 
@@ -47,7 +49,7 @@ struct Chart {
   std::vector<Series> series;
   std::function<std::string(double)> format;
   bool from_zero = false;
-  double unit = 1; // ticks are round multiples of it
+  double unit = 1; // ticks are at round multiples of this
 };
 
 std::string escape(const std::string& text) {
@@ -73,7 +75,8 @@ std::string escape(const std::string& text) {
   return out;
 }
 
-/// 1, 2 or 5 times a power of ten, for about five ticks over `extent`.
+/// Returns a distance between ticks, 1, 2 or 5 times a power of ten, for about
+/// five ticks over `extent`.
 double tick_step(double extent) {
   double raw = extent / 5;
   double power = std::pow(10, std::floor(std::log10(raw)));
@@ -85,7 +88,7 @@ double tick_step(double extent) {
   return 10 * power;
 }
 
-/// Value range of a chart and its mapping to the picture.
+/// Range of values of a chart and its mapping to the picture.
 class Frame {
  public:
   explicit Frame(const Chart& chart) {
@@ -240,31 +243,25 @@ std::string bytes(double value) {
   return format_bytes(static_cast<uint64_t>(std::max(value, 0.0)));
 }
 
-std::vector<Chart> charts(
+/// Adds a series unless it has no points.
+void add_if_any(Chart& chart, Series series) {
+  if (!series.points.empty()) {
+    chart.series.push_back(std::move(series));
+  }
+}
+
+Chart loss_chart(const std::vector<StepMetrics>& metrics) {
+  Chart loss{.title = "Loss", .format = number};
+  loss.series = {series("training", metrics, [](auto& m) { return m.loss; })};
+  add_if_any(loss, series("validation", metrics, [](auto& m) {
+               return m.valid_loss.value_or(NAN);
+             }));
+  return loss;
+}
+
+Chart memory_chart(
     const PageInfo& info,
     const std::vector<StepMetrics>& metrics) {
-  Chart loss{.title = "Loss", .format = number};
-  loss.series = {
-      series("training", metrics, [](auto& m) { return m.loss; }),
-      series("validation", metrics, [](auto& m) {
-        return m.valid_loss.value_or(NAN);
-      })};
-  if (loss.series[1].points.empty()) {
-    loss.series.pop_back();
-  }
-  Chart lr{.title = "Learning rate", .format = number, .from_zero = true};
-  lr.series = {series("lr", metrics, [](auto& m) { return m.lr; })};
-  Chart norm{
-      .title = "Gradient norm before clipping",
-      .format = number,
-      .from_zero = true};
-  norm.series = {series("norm", metrics, [](auto& m) { return m.grad_norm; })};
-  Chart speed{
-      .title = "Throughput, tokens per second",
-      .format = format_count,
-      .from_zero = true};
-  speed.series = {
-      series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
   Chart memory{
       .title = "Peak memory",
       .format = bytes,
@@ -288,26 +285,48 @@ std::vector<Chart> charts(
     }));
     memory.series.back().dashed = true;
   }
-  std::vector<Chart> all{loss, lr, norm, speed, memory};
+  return memory;
+}
+
+/// Returns the chart of reward margins, without series if there are none.
+Chart margin_chart(const std::vector<StepMetrics>& metrics) {
   Chart margin{.title = "Reward margin", .format = number};
-  margin.series = {
-      series(
-          "training",
-          metrics,
-          [](auto& m) { return m.reward_margin.value_or(NAN); }),
-      series("validation", metrics, [](auto& m) {
-        return m.valid_reward_margin.value_or(NAN);
-      })};
-  if (!margin.series[0].points.empty()) {
-    if (margin.series[1].points.empty()) {
-      margin.series.pop_back();
-    }
-    all.insert(all.begin() + 1, margin);
+  add_if_any(margin, series("training", metrics, [](auto& m) {
+               return m.reward_margin.value_or(NAN);
+             }));
+  if (!margin.series.empty()) {
+    add_if_any(margin, series("validation", metrics, [](auto& m) {
+                 return m.valid_reward_margin.value_or(NAN);
+               }));
   }
+  return margin;
+}
+
+std::vector<Chart> charts(
+    const PageInfo& info,
+    const std::vector<StepMetrics>& metrics) {
+  std::vector<Chart> all{loss_chart(metrics)};
+  if (Chart margin = margin_chart(metrics); !margin.series.empty()) {
+    all.push_back(std::move(margin));
+  }
+  Chart lr{.title = "Learning rate", .format = number, .from_zero = true};
+  lr.series = {series("lr", metrics, [](auto& m) { return m.lr; })};
+  Chart norm{
+      .title = "Gradient norm before clipping",
+      .format = number,
+      .from_zero = true};
+  norm.series = {series("norm", metrics, [](auto& m) { return m.grad_norm; })};
+  Chart speed{
+      .title = "Throughput, tokens per second",
+      .format = format_count,
+      .from_zero = true};
+  speed.series = {
+      series("tokens/s", metrics, [](auto& m) { return m.tokens_per_s; })};
+  all.insert(all.end(), {lr, norm, speed, memory_chart(info, metrics)});
   return all;
 }
 
-/// Steps that left their band.
+/// Returns a list of all warnings.
 std::string warnings(const std::vector<StepMetrics>& metrics) {
   std::string items;
   for (const StepMetrics& m : metrics) {

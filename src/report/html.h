@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -9,18 +10,19 @@
 
 namespace accrue::report {
 
-/// What the page shows besides the metrics.
+/// Contents of the page besides the metrics.
 struct PageInfo {
+  /// Title and heading of the page.
   std::string title;
-  /// Name and value, shown as a table.
+  /// Names and values of settings, shown as a table.
   std::vector<std::pair<std::string, std::string>> settings;
-  /// Drawn into the memory picture; 0 = none.
+  /// Memory budget in bytes, drawn into the memory chart; 0 = none.
   uint64_t budget_bytes = 0;
 };
 
-/// One self-contained page: summary, and loss, learning rate, gradient norm,
-/// throughput and memory over steps as SVG pictures. Needs neither scripts nor
-/// the network.
+/// Returns a self-contained HTML page: a summary, and loss, learning rate,
+/// gradient norm, throughput and memory over steps as SVG charts. Needs neither
+/// scripts nor the network.
 std::string render_page(
     const PageInfo& info,
     const std::vector<StepMetrics>& metrics);

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Names every field once, for writing and reading.
+/// Visits every field with its name, for writing and reading.
 template <class Metrics, class Visitor>
 void visit(Metrics& m, Visitor&& v) {
   v("step", m.step);
@@ -100,7 +100,7 @@ std::vector<StepMetrics> read_metrics(const fs::path& path) {
   for (size_t begin = 0; begin < text.size();) {
     size_t end = text.find('\n', begin);
     if (end == std::string::npos) {
-      break; // cut short
+      break; // an incomplete last line
     }
     ++line_number;
     try {

@@ -9,10 +9,10 @@
 
 namespace accrue::report {
 
-/// One optimizer step, one line of metrics.jsonl.
+/// Metrics of one optimizer step: one line of metrics.jsonl.
 struct StepMetrics {
   int64_t step = 0; // optimizer steps done, this one included
-  double loss = 0; // mean per target token over the window
+  double loss = 0; // mean per target token of the window
   std::optional<double> valid_loss; // on steps that evaluated
   double lr = 0;
   double grad_norm = 0; // before clipping
@@ -21,33 +21,33 @@ struct StepMetrics {
   int64_t target_tokens = 0;
   double tokens_per_s = 0;
   double step_s = 0;
-  int64_t micro_batch = 0; // samples
+  int64_t micro_batch = 0; // samples per micro-batch
   int64_t accumulation_steps = 0;
   int64_t world_size = 1;
   uint64_t peak_bytes = 0; // tensors, during this step
   uint64_t resident_peak_bytes = 0; // process, since its start
-  int64_t skipped = 0; // samples
+  int64_t skipped = 0; // samples left out
   std::optional<double> reward_margin; // dpo: mean over the window's pairs
   std::optional<double> reward_accuracy; // dpo: share of margins > 0
   std::optional<double> valid_reward_margin; // dpo, on steps that evaluated
   std::optional<double> valid_reward_accuracy;
-  int64_t rollbacks = 0; // windows begun again after running out of memory
-  std::vector<std::string> warnings; // what left its band, with the samples
+  int64_t rollbacks = 0; // windows repeated after running out of memory
+  std::vector<std::string> warnings; // unusual values, with their samples
 };
 
-/// The object on one line. Numbers that are not finite become null.
+/// Returns the metrics as JSON on one line. Numbers that are not finite become
+/// null.
 std::string to_json(const StepMetrics& metrics);
 
-/// Reads metrics.jsonl. A last line cut short by a crash is left out; any
-/// other damaged line throws DataError.
+/// Reads metrics.jsonl. An incomplete last line, left by a crash, is ignored;
+/// any other damaged line throws DataError.
 std::vector<StepMetrics> read_metrics(const std::filesystem::path& path);
 
-/// Appends steps to metrics.jsonl. Each is handed to the system before the next
-/// step starts: a crash of the process loses none, one of the machine may.
+/// Appends steps to metrics.jsonl. The system has each line before the next
+/// step starts, so that it survives a crash of the process.
 class MetricsFile {
  public:
-  /// Keeps what `path` holds of the first `steps_done` steps; later ones are
-  /// about to be repeated.
+  /// Keeps the first `steps_done` steps in `path`; later ones will be repeated.
   MetricsFile(std::filesystem::path path, int64_t steps_done);
 
   /// The steps that were kept.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "report/progress.h"
 
 #include <fmt/format.h>
@@ -43,7 +44,7 @@ std::string step_line(const StepMetrics& m, int64_t total_steps, double eta_s) {
     text += fmt::format("  skipped {}", m.skipped);
   }
   if (m.rollbacks > 0) {
-    text += fmt::format("  begun again {}", m.rollbacks);
+    text += fmt::format("  rollbacks {}", m.rollbacks);
   }
   return text + "  ETA " + format_duration(eta_s);
 }
@@ -52,9 +53,9 @@ Progress::Progress(std::FILE* stream, bool quiet)
     : stream_(stream), quiet_(quiet), terminal_(isatty(fileno(stream)) != 0) {}
 
 void Progress::clear() {
-  if (passing_shown_) {
+  if (update_shown_) {
     fmt::print(stream_, "\r\033[K");
-    passing_shown_ = false;
+    update_shown_ = false;
   }
 }
 
@@ -66,24 +67,24 @@ void Progress::line(const std::string& text) {
   }
 }
 
-Tick Progress::ticker() {
+ProgressCallback Progress::callback() {
   return [this](const std::string& what, uint64_t done, uint64_t total) {
-    passing(what, done, total);
+    update(what, done, total);
   };
 }
 
-void Progress::passing(const std::string& what, uint64_t done, uint64_t total) {
+void Progress::update(const std::string& what, uint64_t done, uint64_t total) {
   auto now = steady_clock::now();
-  if (what != passing_what_) {
-    passing_what_ = what;
-    passing_since_ = now;
+  if (what != what_) {
+    what_ = what;
+    what_since_ = now;
   }
   if (quiet_ || !terminal_ || now < next_ || done == 0) {
     return;
   }
   next_ = now + std::chrono::milliseconds(200);
   double share = static_cast<double>(done) / static_cast<double>(total);
-  std::chrono::duration<double> elapsed = now - passing_since_;
+  std::chrono::duration<double> elapsed = now - what_since_;
   clear();
   fmt::print(
       stream_,
@@ -92,7 +93,7 @@ void Progress::passing(const std::string& what, uint64_t done, uint64_t total) {
       100 * share,
       format_duration(elapsed.count() * (1 - share) / share));
   std::fflush(stream_);
-  passing_shown_ = true;
+  update_shown_ = true;
 }
 
 } // namespace accrue::report

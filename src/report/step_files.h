@@ -10,11 +10,11 @@
 
 namespace accrue::report {
 
-/// The files of a run directory that grow by every step.
+/// Files of a run directory that grow with every step.
 class StepFiles {
  public:
-  /// Keeps what they hold of the first `steps_done` steps, in metrics.jsonl
-  /// and, if `tensorboard`, in an event file that says the same.
+  /// Keeps the first `steps_done` steps in metrics.jsonl and, if `tensorboard`
+  /// is set, in an event file with the same values.
   StepFiles(
       const std::filesystem::path& out,
       int64_t steps_done,

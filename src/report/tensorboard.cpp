@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "report/tensorboard.h"
 
 #include <fmt/format.h>
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 // Event and Summary are protocol buffers:
 // https://github.com/tensorflow/tensorboard/tree/master/tensorboard/compat/proto
 
-/// What a field's key says of the bytes after it.
+/// Encoding of the bytes that follow the key of a field.
 enum class Wire : uint64_t {
   kVarint = 0,
   kFixed64 = 1,
@@ -29,7 +30,8 @@ enum class Wire : uint64_t {
   kFixed32 = 5
 };
 
-/// Bytes of a number, little-endian as every machine that this runs on.
+/// Bytes of a number, which are little-endian on all machines that this runs
+/// on.
 template <class T>
 std::string_view bytes_of(const T& number) {
   return {reinterpret_cast<const char*>(&number), sizeof number};
@@ -52,7 +54,7 @@ void put_bytes(std::string& to, uint64_t field, std::string_view bytes) {
   to += bytes;
 }
 
-/// Names every curve once.
+/// Visits every curve with its tag.
 template <class Visitor>
 void visit_curves(const StepMetrics& m, Visitor&& v) {
   auto unless_0 = [](int64_t count) {
@@ -94,7 +96,7 @@ struct SummaryWriter {
   }
 };
 
-/// An Event's beginning.
+/// Returns the beginning of an Event, which holds its time.
 std::string event_at(double wall_time_s) {
   std::string event;
   put_key(event, 1, Wire::kFixed64);
@@ -102,8 +104,8 @@ std::string event_at(double wall_time_s) {
   return event;
 }
 
-/// CRC-32C as TFRecord files have it, changed so that checksums of data with
-/// checksums in it are no special case.
+/// Returns the CRC-32C of TFRecord files. They change it so that it stays
+/// reliable for data that contains checksums itself.
 uint32_t masked_checksum(std::string_view bytes) {
   const uint32_t checksum = io::crc32c(bytes);
   return (checksum >> 15 | checksum << 17) + 0xA282EAD8;
@@ -124,8 +126,8 @@ double now_s() {
       .count();
 }
 
-// TensorBoard reads what has "tfevents" in its name, in the order of names. The
-// end tells our files from those that others put beside them.
+// TensorBoard reads files with "tfevents" in their names, in the order of
+// names. The suffix tells files of accrue from those of other programs.
 constexpr std::string_view kPrefix = "events.out.tfevents.";
 constexpr std::string_view kSuffix = ".accrue";
 
@@ -170,7 +172,8 @@ EventFile::EventFile(
   remove_own_files(folder);
   const double now = now_s();
   path_ = folder / file_name(now);
-  // metrics.jsonl has no times of day: kept steps go back to back before now.
+  // metrics.jsonl holds no times of day: kept steps are placed one after
+  // another, the last one ending now.
   double time = now;
   for (const StepMetrics& metrics : kept) {
     time -= metrics.step_s;

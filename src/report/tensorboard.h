@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>
@@ -8,19 +9,20 @@
 
 namespace accrue::report {
 
-/// First record of an event file, which says what the others are. A record is
-/// framed as in TFRecord files: length, checksum, bytes, checksum.
+/// Returns the first record of an event file, which holds the version of the
+/// format. A record has the frame of TFRecord files: length, checksum, bytes,
+/// checksum.
 std::string version_record(double wall_time_s);
 
-/// One record with every curve's value at this step. What is not finite is
-/// NaN, as it is null in metrics.jsonl.
+/// Returns a record with the values of all curves at this step. A value that is
+/// not finite becomes NaN (null in metrics.jsonl).
 std::string step_record(const StepMetrics& metrics, double wall_time_s);
 
-/// The event file of a run, which TensorBoard reads while it grows.
+/// Event file of a run, which TensorBoard reads while it grows.
 class EventFile {
  public:
-  /// Begins a file in `folder` with the steps that are `kept`. Files of earlier
-  /// parts of the run are removed: they may have steps about to be repeated.
+  /// Begins a file in `folder` with the steps in `kept`. Files of earlier parts
+  /// of the run are removed, because they may hold steps that will be repeated.
   EventFile(
       const std::filesystem::path& folder,
       const std::vector<StepMetrics>& kept);

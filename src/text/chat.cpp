@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/chat.h"
 
 #include <fmt/format.h>
@@ -12,11 +13,12 @@
 namespace accrue {
 namespace {
 
-/// Put before a special token that is only spelled, while a template works with
-/// the text around it. Unicode reserves it: no text has it.
+/// Mark before text that spells a special token but is not one. A template
+/// carries it along with the text. Unicode reserves the character: no text
+/// contains it.
 constexpr std::string_view kMark = "\xEF\xB7\x90"; // U+FDD0
 
-/// Marks special tokens in all text of a value.
+/// Marks special tokens in all texts of a value.
 void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   if (value.is_structured()) {
     for (auto& item : value) {
@@ -25,7 +27,7 @@ void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   } else if (value.is_string()) {
     auto& text = value.get_ref<std::string&>();
     if (text.find(kMark) != std::string::npos) {
-      throw LineProblem("contains U+FDD0, which is no character");
+      throw LineProblem("contains U+FDD0, which is not a character");
     }
     std::vector<size_t> found = tokens.find_special(text);
     for (auto it = found.rbegin(); it != found.rend(); ++it) {
@@ -34,22 +36,7 @@ void mark_special(io::OrderedJson& value, const AddedTokens& tokens) {
   }
 }
 
-bool starts_with(const std::string& text, const std::string& start) {
-  return text.compare(0, start.size(), start) == 0;
-}
-
-bool is_blank(std::string_view text) {
-  while (!text.empty()) {
-    auto c = unicode::first_character(text);
-    if (!unicode::is_space(c.code)) {
-      return false;
-    }
-    text.remove_prefix(c.length);
-  }
-  return true;
-}
-
-/// Noon of "2026-11-26".
+/// Returns noon of a date such as "2026-11-26".
 std::tm parse_date(const std::string& date) {
   std::tm time{};
   int* parts[] = {&time.tm_year, &time.tm_mon, &time.tm_mday};
@@ -67,7 +54,7 @@ std::tm parse_date(const std::string& date) {
   time.tm_year -= 1900;
   time.tm_mon -= 1;
   time.tm_hour = 12;
-  timegm(&time); // weekday and day of the year
+  timegm(&time); // computes weekday and day of the year
   return time;
 }
 
@@ -150,7 +137,10 @@ ChatFormat::Written ChatFormat::write(
     throw LineProblem(
         fmt::format("can't be written in the chat template: {}", error.what()));
   }
-  // Marks out, and offsets to where they are without them.
+  return remove_marks(rendered);
+}
+
+ChatFormat::Written ChatFormat::remove_marks(const jinja::Rendered& rendered) {
   Written written;
   std::vector<size_t> marks;
   std::string_view text = rendered.text;
@@ -173,100 +163,6 @@ ChatFormat::Written ChatFormat::write(
   return written;
 }
 
-/// Messages that are trained on.
-std::vector<size_t> ChatFormat::wanted_answers(
-    const Conversation& conversation) const {
-  const bool all = options_.train_on == TrainOn::kAssistant;
-  std::vector<size_t> wanted;
-  for (size_t i = all ? 0 : conversation.prompt_messages;
-       i < conversation.messages.size();
-       ++i) {
-    if (conversation.messages[i].at("role") == "assistant") {
-      wanted.push_back(i);
-    }
-  }
-  if (wanted.empty()) {
-    throw LineProblem(
-        "holds no message of the assistant, so nothing to train on");
-  }
-  if (options_.train_on == TrainOn::kLast) {
-    wanted = {wanted.back()};
-  }
-  std::erase_if(wanted, [&](size_t i) {
-    return !conversation.left_out.empty() && conversation.left_out[i] != 0;
-  });
-  return wanted;
-}
-
-std::vector<ChatFormat::Span> ChatFormat::find_answers(
-    const Conversation& conversation,
-    const Written& whole) const {
-  std::vector<size_t> wanted = wanted_answers(conversation);
-  std::vector<Span> answers;
-  if (whole.marked.empty()) {
-    for (size_t message : wanted) {
-      answers.push_back(find_answer(conversation, message, whole));
-    }
-    return answers;
-  }
-  auto all = std::count_if(
-      conversation.messages.begin(),
-      conversation.messages.end(),
-      [](const io::OrderedJson& m) { return m.at("role") == "assistant"; });
-  if (wanted.size() == static_cast<size_t>(all)) {
-    return whole.marked;
-  }
-  if (whole.marked.size() != static_cast<size_t>(all)) {
-    throw LineProblem(fmt::format(
-        "has {} answers of which not all are trained on, and the chat template "
-        "marks {} parts as generated; pass --train-on assistant",
-        all,
-        whole.marked.size()));
-  }
-  size_t answer = 0;
-  for (size_t i = 0; i < conversation.messages.size(); ++i) {
-    if (conversation.messages[i].at("role") == "assistant") {
-      if (std::binary_search(wanted.begin(), wanted.end(), i)) {
-        answers.push_back(whole.marked[answer]);
-      }
-      ++answer;
-    }
-  }
-  return answers;
-}
-
-/// What the template writes after a prompt for the answer, up to where it goes
-/// on with the next message.
-ChatFormat::Span ChatFormat::find_answer(
-    const Conversation& conversation,
-    size_t message,
-    const Written& whole) const {
-  std::string before = write(conversation, message, true).text;
-  if (!starts_with(whole.text, before)) {
-    // Prompts for thoughts that the data does not hold. What then begins an
-    // answer is part of it.
-    before = write(conversation, message, false).text;
-  }
-  if (!starts_with(whole.text, before)) {
-    throw LineProblem(fmt::format(
-        "has an answer (message {}) before which the chat template writes "
-        "something else than for a prompt that ends there, so where it begins "
-        "is not known; pass --train-on all, or another --chat-template",
-        message + 1));
-  }
-  if (message + 1 == conversation.messages.size()) {
-    return {before.size(), whole.text.size()};
-  }
-  std::string through = write(conversation, message + 1, false).text;
-  if (!starts_with(whole.text, through) || through.size() < before.size()) {
-    throw LineProblem(fmt::format(
-        "has an answer (message {}) that the chat template writes otherwise "
-        "once more follows; pass --train-on last",
-        message + 1));
-  }
-  return {before.size(), through.size()};
-}
-
 TokenizedChat ChatFormat::tokenize(
     const Conversation& conversation,
     Vocabulary::Encoder& encoder) const {
@@ -285,7 +181,7 @@ TokenizedChat ChatFormat::tokenize(
                            : encode_pieces(whole, answers, encoder);
 }
 
-/// As transformers does.
+/// Encodes the whole text at once, as transformers does.
 TokenizedChat ChatFormat::encode_whole(
     const Written& written,
     const std::vector<Span>& answers,
@@ -301,7 +197,7 @@ TokenizedChat ChatFormat::encode_whole(
       {.special_tokens = false, .plain = written.plain},
       offsets,
       seams);
-  chat.trained.resize(chat.tokens.size(), 0);
+  chat.loss_mask.resize(chat.tokens.size(), 0);
   for (size_t i = 0; i < answers.size(); ++i) {
     Span tokens{seams[2 * i].ended, seams[2 * i + 1].begun};
     if (answers[i].begin == answers[i].end) {
@@ -311,28 +207,29 @@ TokenizedChat ChatFormat::encode_whole(
       tokens.end = end_of_answer(chat.tokens, tokens);
     }
     for (size_t t = tokens.begin; t < tokens.end; ++t) {
-      chat.trained[t] = 1;
+      chat.loss_mask[t] = 1;
     }
   }
   return chat;
 }
 
-/// What a template writes after the special token that ends an answer, a line
-/// break for most, no model comes to.
+/// Excludes the text that a template writes after the special token at the end
+/// of an answer, mostly a line break: no model generates it.
 size_t ChatFormat::end_of_answer(
     const std::vector<uint32_t>& tokens,
     Span answer) const {
   for (size_t end = answer.end; end > answer.begin; --end) {
     if (vocabulary_.is_special(tokens[end - 1])) {
       auto rest = std::span(tokens).subspan(end, answer.end - end);
-      return is_blank(vocabulary_.decode(rest)) ? end : answer.end;
+      return unicode::strip_left(vocabulary_.decode(rest)).empty() ? end
+                                                                   : answer.end;
     }
   }
   return answer.end;
 }
 
-/// Answers and what is between them by themselves, so that a prompt has the
-/// same ids in training as in generation.
+/// Encodes answers and the texts between them separately, so that a prompt has
+/// the same ids in training as in generation.
 TokenizedChat ChatFormat::encode_pieces(
     const Written& written,
     const std::vector<Span>& answers,
@@ -352,14 +249,14 @@ TokenizedChat ChatFormat::encode_pieces(
         {.special_tokens = false,
          .continued = piece.begin > 0,
          .plain = plain});
-    chat.trained.resize(chat.tokens.size(), 0);
+    chat.loss_mask.resize(chat.tokens.size(), 0);
     chat.tokens.insert(chat.tokens.end(), ids.begin(), ids.end());
     if (closed) {
       chat.tokens.push_back(vocabulary_.end_of_text());
     }
-    chat.trained.resize(chat.tokens.size(), trained ? 1 : 0);
+    chat.loss_mask.resize(chat.tokens.size(), trained ? 1 : 0);
   };
-  // Answers that are not trained on are apart all the same.
+  // Answers that are not trained on are encoded separately, too.
   size_t done = 0;
   for (const Span& mark : written.marked) {
     if (mark.begin > done) {
@@ -376,7 +273,7 @@ TokenizedChat ChatFormat::encode_pieces(
   if (done < written.text.size()) {
     add({done, written.text.size()}, options_.train_on == TrainOn::kAll, false);
   }
-  chat.trained.resize(chat.tokens.size(), 0);
+  chat.loss_mask.resize(chat.tokens.size(), 0);
   return chat;
 }
 
@@ -399,7 +296,7 @@ std::vector<uint32_t> ChatFormat::stop_tokens() const {
   try {
     TokenizedChat chat = tokenize(example, encoder);
     for (size_t i = chat.tokens.size(); i-- > 0;) {
-      if (chat.trained[i] != 0 && vocabulary_.is_special(chat.tokens[i])) {
+      if (chat.loss_mask[i] != 0 && vocabulary_.is_special(chat.tokens[i])) {
         if (chat.tokens[i] != stops[0]) {
           stops.push_back(chat.tokens[i]);
         }
@@ -407,7 +304,8 @@ std::vector<uint32_t> ChatFormat::stop_tokens() const {
       }
     }
   } catch (const LineProblem&) {
-    // A template for other conversations only; the end of text ends answers.
+    // The template does not accept this conversation: only the end of text ends
+    // answers.
   }
   return stops;
 }

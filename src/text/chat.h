@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -17,87 +18,98 @@
 
 namespace accrue {
 
-/// What of a conversation is trained on.
+/// Part of a conversation that is trained on.
 enum class TrainOn {
-  /// Every answer, of "prompt" and "completion" those of the completion.
+  /// Every answer; where a record has a prompt, only those after it.
   kCompletion,
-  /// Every answer, those in the prompt too.
+  /// Every answer, also those in the prompt.
   kAssistant,
-  /// The last answer.
+  /// Only the last answer.
   kLast,
-  /// Everything, what the template writes too.
+  /// Everything, also the text that the template adds.
   kAll,
 };
 
-/// Ids, and which of them are trained on.
+/// Token ids and their loss mask.
 struct TokenizedChat {
   std::vector<uint32_t> tokens;
-  std::vector<uint8_t> trained; // of each token, 0 or 1
+  std::vector<uint8_t> loss_mask; // per token: 1 if it is trained on, else 0
 };
 
 struct ChatOptions {
+  /// Template to write conversations in.
   ChatTemplate which = ChatTemplate::kAuto;
+  /// Part of a conversation that is trained on.
   TrainOn train_on = TrainOn::kCompletion;
-  /// Special tokens spelled in what is said become those tokens.
+  /// Whether text in a message that spells a special token becomes that token.
+  /// Otherwise it stays plain text.
   bool special_tokens_in_text = false;
-  /// "2026-11-26", for templates that write the date.
+  /// Date for templates that write one, e.g. "2026-11-26"; empty = today.
   std::string date;
 };
 
-/// Writes conversations down in a template, and finds what is trained on.
+/// Writes conversations in a chat template and finds the tokens to train on.
 /// Thread-safe.
 class ChatFormat {
  public:
-  /// Of the model in `folder`. Throws DataError or ConfigError if its template
-  /// can't be read, or one of accrue's own needs tokens that `vocabulary` does
-  /// not have.
+  /// Reads the template of the model in `folder`, or takes one of accrue's own.
+  /// `vocabulary` must outlive this object. Throws DataError or ConfigError if
+  /// the template can't be read, or if one of accrue's own needs tokens that
+  /// `vocabulary` lacks.
   ChatFormat(
       const Vocabulary& vocabulary,
       const std::filesystem::path& folder,
       const ChatOptions& options);
 
-  /// For people: "chatml, which the tokenizer's tokens suggest".
+  /// Describes the template for people: "chatml, as asked for".
   const std::string& description() const {
     return source_.description;
   }
-  /// Whether a template asks for the date.
+  /// Returns whether a template uses the date.
   bool uses_date() const;
-  /// Of all that decides the ids and what is trained on.
+  /// Hash of everything that the ids and the loss mask depend on.
   uint64_t digest() const;
 
-  /// Ids as transformers' apply_chat_template gives them. An answer is what the
-  /// template marks as {% generation %}, else what it writes from where a
-  /// prompt for it ends. Throws LineProblem.
+  /// Returns the ids that transformers' apply_chat_template gives, with a loss
+  /// mask. An answer is the text that the template marks with {% generation %}.
+  /// In a template without marks, it begins where the text of the prompt before
+  /// it ends. Throws LineProblem.
   TokenizedChat tokenize(
       const Conversation& conversation,
       Vocabulary::Encoder& encoder) const;
 
-  /// Ids of a conversation that is to be answered. Throws LineProblem.
+  /// Returns the ids of a conversation that the model is to answer. Throws
+  /// LineProblem.
   std::vector<uint32_t> tokenize_prompt(
       const Conversation& conversation,
       Vocabulary::Encoder& encoder) const;
 
-  /// Ids that end an answer: the end of text, and the special token that the
-  /// template writes last.
+  /// Returns the ids that end an answer: the end of text, and the special token
+  /// that the template writes last.
   std::vector<uint32_t> stop_tokens() const;
 
  private:
-  struct Span { // bytes of a text, or tokens
+  struct Span { // range of bytes or of tokens
     size_t begin = 0;
     size_t end = 0;
   };
-  /// What a template makes of a conversation.
+  /// A conversation as text.
   struct Written {
     std::string text;
-    std::vector<size_t> plain; // offsets where a token is only spelled
-    std::vector<Span> marked; // {% generation %}
+    std::vector<size_t> plain; // offsets of special tokens that are only text
+    std::vector<Span> marked; // parts within {% generation %}
   };
 
+  /// Renders the first `messages` messages. `answer_next`: the text ends where
+  /// an answer of the model begins.
   Written write(
       const Conversation& conversation,
       size_t messages,
       bool answer_next) const;
+  /// Removes the marks of plain text and shifts the offsets accordingly.
+  static Written remove_marks(const jinja::Rendered& rendered);
   std::vector<size_t> wanted_answers(const Conversation& conversation) const;
+  /// Returns the parts of `whole` that are trained on.
   std::vector<Span> find_answers(
       const Conversation& conversation,
       const Written& whole) const;
@@ -113,7 +125,7 @@ class ChatFormat {
       const Written& written,
       const std::vector<Span>& answers,
       Vocabulary::Encoder& encoder) const;
-  /// Where the token is that ends an answer of these tokens.
+  /// Returns one past the token that ends `answer`, a range of `tokens`.
   size_t end_of_answer(const std::vector<uint32_t>& tokens, Span answer) const;
 
   const Vocabulary& vocabulary_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/chat_source.h"
 
 #include <fmt/format.h>
@@ -18,12 +19,13 @@ namespace fs = std::filesystem;
 /// One of accrue's own templates.
 struct Own {
   const char* name;
-  std::vector<const char*> needed; // tokens
+  std::vector<const char*> needed; // tokens that it needs
   bool closed_by_id;
   const char* source;
 };
 
-// Contents as text, and what these templates have no form for.
+// Macro for the content of a message as text. Refuses what the templates below
+// have no form for.
 constexpr const char* kContent = R"({%- macro content(message) -%}
   {%- if message.role not in ['system', 'user', 'assistant'] -%}
     {{- raise_exception('it has no form for the role "' ~ message.role ~ '"') -}}
@@ -33,7 +35,7 @@ constexpr const char* kContent = R"({%- macro content(message) -%}
     {{- message.content -}}
   {%- elif message.content is defined and message.content is sequence and message.content is not mapping -%}
     {%- for part in message.content -%}
-      {{- part.text if part is mapping and part.text is string else raise_exception('it has no form for parts of a content that are no text') -}}
+      {{- part.text if part is mapping and part.text is string else raise_exception('it has no form for parts of a content that are not text') -}}
     {%- endfor -%}
   {%- else -%}
     {{- raise_exception('it has no form for a message without content') -}}
@@ -128,7 +130,7 @@ ChatTemplate by_tokens(const Vocabulary& vocabulary) {
                                    : ChatTemplate::kPlain;
 }
 
-/// "chat_template" of tokenizer_config.json: a text, or a list of
+/// Reads "chat_template" of tokenizer_config.json: a text, or a list of
 /// {"name", "template"}.
 std::map<std::string, std::string> read_templates(const io::Node& node) {
   if (node.json().is_string()) {
@@ -141,7 +143,7 @@ std::map<std::string, std::string> read_templates(const io::Node& node) {
   return templates;
 }
 
-/// Special tokens that templates may name: "bos_token", ….
+/// Reads the special tokens that templates may name: "bos_token", ….
 io::OrderedJson read_token_names(const io::Node& config) {
   io::OrderedJson tokens = io::OrderedJson::object();
   for (const char* name :
@@ -208,16 +210,16 @@ ChatSource find_chat_source(
     }
     which = by_tokens(vocabulary);
     reason = which == ChatTemplate::kPlain
-        ? "as the model's folder has no chat template and its tokenizer no "
-          "tokens of one"
-        : "as the model's folder has no chat template, by the tokenizer's "
-          "tokens";
+        ? "as the model's folder has no chat template and its tokenizer has "
+          "no tokens of one"
+        : "chosen by the tokenizer's tokens, as the model's folder has no chat "
+          "template";
   }
   const Own& own = own_template(which);
   if (!has_all(vocabulary, which)) {
     throw ConfigError(fmt::format(
-        "[chat template] {} needs the tokens {} and the tokenizer does not "
-        "have them all. Pass --chat-template plain, or auto.",
+        "[chat template] {} needs the tokens {}, but the tokenizer does not "
+        "have all of them. Pass --chat-template plain, or auto.",
         own.name,
         fmt::join(own.needed, ", ")));
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>
@@ -9,12 +10,11 @@
 
 namespace accrue {
 
-/// How a conversation is written down for a model.
+/// Format in which a conversation is written for a model.
 enum class ChatTemplate {
-  /// The model folder's own template; without one by the special tokens of the
-  /// tokenizer: <|start_header_id|> llama3, <|im_start|> chatml, [INST]
-  /// mistral,
-  /// else plain.
+  /// The template in the model's folder. Without one, the special tokens of the
+  /// tokenizer decide: <|start_header_id|> means llama3, <|im_start|> chatml,
+  /// [INST] mistral, none of these plain.
   kAuto,
   /// <|im_start|>role\ncontent<|im_end|>\n
   kChatml,
@@ -23,29 +23,34 @@ enum class ChatTemplate {
   /// [INST] content [/INST] answer</s>; a system message goes before the first
   /// content.
   kMistral,
-  /// Contents end to end, each answer closed by the end of text.
+  /// Contents one after another, each answer ended by the end of text.
   kPlain,
 };
 
-/// The text of chat templates, and what it may name.
+/// Chat templates and the tokens that they may name.
 struct ChatSource {
-  /// By name, "default" being the one that is used without reason for another.
+  /// Texts of the templates by name. "default" is used unless a conversation
+  /// needs another one.
   std::map<std::string, std::string> templates;
-  std::string file; // that they stand in, or "chatml", …
-  /// For people, with the reason.
+  std::string file; // file with the templates, or "chatml", …
+  /// Description of the choice for people, with the reason.
   std::string description;
-  /// "bos_token": "<s>", …
+  /// Special tokens that templates may name: "bos_token": "<s>", …
   io::OrderedJson tokens = io::OrderedJson::object();
-  /// The model folder's. Else accrue's own, whose answers are tokenized apart.
+  /// Whether the templates are from the model's folder. Otherwise the template
+  /// is one of accrue's own, and answers are tokenized apart from the text
+  /// around them.
   bool of_folder = false;
-  /// Of accrue's own: the end of text, as an id, closes answers.
+  /// Whether the id of the end of text is added to each answer. Only with one
+  /// of accrue's own templates.
   bool closed_by_id = false;
 };
 
-/// Chooses. Of a folder as transformers does: chat_template.jinja and
-/// additional_chat_templates/, else tokenizer_config.json's "chat_template".
-/// Throws DataError if that is no text or list of texts, ConfigError if
-/// `vocabulary` lacks a token that `which` needs.
+/// Chooses the templates. Those in the folder are found as transformers finds
+/// them: chat_template.jinja and additional_chat_templates/, otherwise
+/// "chat_template" in tokenizer_config.json. Throws DataError if the latter is
+/// neither a text nor a list of texts, ConfigError if `vocabulary` lacks a
+/// token that `which` needs.
 ChatSource find_chat_source(
     const std::filesystem::path& folder,
     const Vocabulary& vocabulary,

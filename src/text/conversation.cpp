@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/conversation.h"
 
 #include <fmt/format.h>
@@ -13,7 +14,7 @@ using io::OrderedJson;
 /// A key that says whether an answer is trained on.
 struct Switch {
   const char* key;
-  bool on; // what true and 1 mean
+  bool on; // whether true and 1 mean to train on it
 };
 constexpr Switch kSwitches[] = {
     {"weight", true},
@@ -24,7 +25,7 @@ constexpr Switch kSwitches[] = {
     {"masked", false},
 };
 
-/// true, false, 1 or 0; nullopt for anything else.
+/// Reads true, false, 1 or 0; nullopt for anything else.
 std::optional<bool> read_flag(const OrderedJson& value) {
   if (value.is_boolean()) {
     return value.get<bool>();
@@ -63,7 +64,8 @@ bool is_left_out(const OrderedJson& message) {
   return left_out;
 }
 
-/// A key says to train on the message; that nothing masks it is no such wish.
+/// Returns true if a key asks to train on the message. A "masked" that is false
+/// does not ask for it.
 bool is_asked_for(const OrderedJson& message) {
   for (const Switch& one : kSwitches) {
     auto it = message.find(one.key);
@@ -74,8 +76,9 @@ bool is_asked_for(const OrderedJson& message) {
   return false;
 }
 
-/// As transformers gives it to templates: without keys that are null, and with
-/// thoughts by all the names that templates know them by.
+/// Returns a message as transformers passes it to templates: without keys that
+/// are null, and with its thoughts under every name that templates use for
+/// them.
 OrderedJson for_templates(OrderedJson message) {
   for (auto it = message.begin(); it != message.end();) {
     it = it->is_null() ? message.erase(it) : std::next(it);

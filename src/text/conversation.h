@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -10,27 +11,29 @@
 
 namespace accrue {
 
-/// What is wrong with a line of data, to be read after "line 3 of FILE: ".
+/// Error in a line of data. The message continues "line 3 of FILE: ".
 class LineProblem : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// A conversation as a line of data holds it.
+/// A conversation of a line of data.
 struct Conversation {
-  /// [{"role": "user", "content": "…"}, …], with all that a template may use.
+  /// Messages: [{"role": "user", "content": "…"}, …], with all keys that a
+  /// template may use.
   io::OrderedJson messages = io::OrderedJson::array();
-  /// Of a prompt that is completed; 0 if there is none.
+  /// Number of messages in the prompt, which is completed by the others; 0 if
+  /// there is none.
   size_t prompt_messages = 0;
-  /// Of messages: whether the data says not to train on it.
+  /// For each message: 1 if the data says not to train on it, else 0.
   std::vector<uint8_t> left_out;
-  /// Other names that its template may use: "tools", "documents", ….
+  /// Further variables for the template: "tools", "documents", ….
   io::OrderedJson names = io::OrderedJson::object();
 
-  /// Appends those of `list`, a JSON array of objects with a "role"; `key` is
-  /// its name for messages. "weight", "train", "loss", "trainable", "loss_mask"
-  /// and "masked" say whether an answer is trained on, as the tools around them
-  /// have it. Throws LineProblem.
+  /// Appends the messages of `list`, a JSON array of objects with a "role";
+  /// `key` names the array in errors. "weight", "train", "loss", "trainable",
+  /// "loss_mask" and "masked" of a message say whether it is trained on, as in
+  /// other tools for training. Throws LineProblem.
   void append(const io::OrderedJson& list, const char* key);
 };
 

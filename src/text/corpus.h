@@ -1,69 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "io/files.h"
 #include "text/example.h"
 #include "text/files.h"
 
 namespace accrue {
 
+/// Files to tokenize, and how.
 struct CorpusOptions {
   /// Files and folders. A folder stands for the files below it that end in
-  /// .txt, .jsonl, .ndjson or .json, or in one of these and .gz or .zst, sorted
-  /// by path. The latter three hold records (text/json_splitter.h,
-  /// text/example.h); any other file is one document of UTF-8 text.
+  /// .txt, .jsonl, .ndjson or .json, also followed by .gz or .zst, sorted by
+  /// path. The last three hold records (text/json_splitter.h, text/example.h);
+  /// any other file is one document of UTF-8 text.
   std::vector<std::string> paths;
-  /// Count records that are not examples instead of failing on them.
+  /// Whether records that are not examples are counted and skipped. Otherwise
+  /// they are errors.
   bool skip_bad_lines = false;
-  /// Where tokenized corpora are kept.
+  /// Folder for tokenized corpora, which is created if necessary.
   std::filesystem::path cache;
+  /// Vocabulary that gives the ids.
   Vocabulary vocabulary;
-  /// How conversations are written; nullptr: as the vocabulary suggests.
+  /// Format of conversations; nullptr = the one that the tokens of the
+  /// vocabulary suggest. Must outlive the call.
   const ChatFormat* format = nullptr;
-  /// Expect preference pairs.
+  /// Whether records must be preference pairs. Otherwise such pairs are errors.
   bool preference = false;
-  /// Of examples, not of text: see ExampleOptions.
+  /// Target tokens of the longest example. Has no effect on text, which is
+  /// split later.
   int64_t seq_len = 0;
-  TooLong too_long = TooLong::kCut;
-  /// At work at once; 0 = as many as the machine has cores.
+  /// Treatment of examples that are longer.
+  TooLong too_long = TooLong::kTruncate;
+  /// Number of threads; 0 = one per core of the machine.
   int threads = 0;
 };
 
-/// Called now and then while a corpus is read: what is being done, with bytes
-/// done and in all.
-using CorpusProgress =
-    std::function<void(const std::string& what, uint64_t done, uint64_t total)>;
-
-/// Records that were skipped, cut or dropped.
+/// Input records that were skipped, truncated or dropped.
 struct CorpusCounts {
+  /// Records that were skipped because of errors.
   uint64_t bad_lines = 0;
-  uint64_t cut = 0;
-  /// Of those: tokens before, and those cut off.
+  /// Records that were truncated.
+  uint64_t truncated = 0;
+  /// Tokens of truncated records before truncation.
   uint64_t whole_tokens = 0;
-  uint64_t cut_tokens = 0;
+  /// Tokens that truncation removed.
+  uint64_t removed_tokens = 0;
+  /// Records that were dropped: too long, or nothing to train on.
   uint64_t dropped = 0;
 };
 
-/// ", 3 bad lines skipped", …; empty if all lines became what they are.
+/// Returns ", 3 bad lines skipped", …; empty if all records were used whole.
 std::string describe(const CorpusCounts& counts);
 
-/// A tokenized corpus: documents end to end, each closed by the end of text.
-/// An example of chat is a document; a preference is two. Memory-mapped from
-/// the cache, so it may be larger than memory.
+/// A tokenized corpus: documents one after another, each followed by the end of
+/// text. A conversation is one document, a preference pair is two. The corpus
+/// is memory-mapped from the cache, so that it may be larger than memory.
 class Corpus {
  public:
-  /// Reads the files, or finds them in the cache: the key covers the contents
-  /// of each, and the tokenizer. Records and blocks of text are tokenized in
-  /// parallel; the result does not depend on it. Throws DataError naming file
-  /// and line.
+  /// Tokenizes the files, or finds their tokens in the cache. The key of the
+  /// cache covers the contents of the files, the vocabulary and the options
+  /// that change tokens. Records and blocks of text are tokenized in parallel;
+  /// the result does not depend on the number of threads. Throws DataError
+  /// naming file and line.
   static Corpus open(
       const CorpusOptions& options,
-      const CorpusProgress& progress = {});
+      const ProgressCallback& progress = {});
 
   ExampleKind kind() const {
     return kind_;
@@ -74,38 +82,43 @@ class Corpus {
   uint64_t num_documents() const {
     return documents_.bytes().size() / sizeof(uint64_t);
   }
-  /// Tokens [begin, end). Their pages don't stay with the process.
+  /// Returns tokens [begin, end). Their pages are released from memory.
   std::vector<int64_t> tokens(uint64_t begin, uint64_t end) const;
-  /// Which of them are trained on, 0 or 1. Only for examples, not for text.
-  std::vector<uint8_t> trained(uint64_t begin, uint64_t end) const;
-  /// One past the last token of document `index`.
+  /// Returns the loss mask of tokens [begin, end): 1 for a token that is
+  /// trained on, else 0. Text has none.
+  std::vector<uint8_t> loss_mask(uint64_t begin, uint64_t end) const;
+  /// Returns one past the last token of document `index`.
   uint64_t document_end(uint64_t index) const;
 
   const CorpusCounts& counts() const {
     return counts_;
   }
-  /// What the folders hold beside.
+  /// Files in the folders that are not read.
   const LeftOut& left_out() const {
     return left_out_;
   }
-  /// Of tokens, what is trained on, and where documents end: the same for the
-  /// same data wherever its files lie.
+  /// Hash of the tokens, the loss mask and the ends of documents. Equal for the
+  /// same data wherever its files are.
   const std::string& digest() const {
     return digest_;
   }
 
  private:
+  /// Maps the files of a cache entry (text/corpus_cache.h) whose tokens have
+  /// `width` bytes. Throws DataError if they can't be read.
+  Corpus(const std::filesystem::path& entry, size_t width);
+
   std::string digest_;
   ExampleKind kind_ = ExampleKind::kText;
-  size_t width_ = 1; // bytes of a token: 1, 2 or 4
+  size_t width_ = 1; // bytes per token: 1, 2 or 4
   io::MappedFile tokens_;
-  io::MappedFile trained_; // one byte each; empty for text
-  io::MappedFile documents_; // ends, uint64 each
+  io::MappedFile loss_mask_; // one byte each; empty for text
+  io::MappedFile documents_; // ends of documents, uint64 each
   CorpusCounts counts_;
   LeftOut left_out_;
 };
 
-/// $XDG_CACHE_HOME/accrue or ~/.cache/accrue.
+/// Returns $XDG_CACHE_HOME/accrue or ~/.cache/accrue.
 std::filesystem::path default_cache();
 
 } // namespace accrue

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/dataset.h"
 
 #include <fmt/format.h>
@@ -11,7 +12,7 @@
 namespace accrue {
 namespace {
 
-/// Sequences of a part have fewer bits in their ids.
+/// Ids of sequences in a part have at most this number of bits.
 constexpr unsigned kPartShift = 48;
 
 uint64_t divide_up(uint64_t a, uint64_t b) {
@@ -22,7 +23,8 @@ uint64_t hash_of(const Sample& sample) {
   io::Xxh64 hash;
   std::vector<int64_t> words;
   for (const Sequence& sequence : sample.sequences) {
-    // Also where one ends: two answers are not their tokens in a row.
+    // The lengths count, too: the same tokens may be divided differently into
+    // two answers.
     words.push_back(sequence.length());
     words.insert(words.end(), sequence.tokens.begin(), sequence.tokens.end());
   }
@@ -66,7 +68,7 @@ Dataset::Dataset(
 Dataset::Split Dataset::split(
     double fraction,
     const std::function<void(uint64_t, uint64_t)>& progress) const {
-  std::vector<uint64_t> hashes(size()); // of 53 bits, as fractions have
+  std::vector<uint64_t> hashes(size()); // 53 bits, as a fraction has
   for (uint64_t i = 0; i < size(); ++i) {
     hashes[i] = hash_of(sample(i)) >> 11;
     if (progress) {
@@ -74,7 +76,8 @@ Dataset::Split Dataset::split(
     }
   }
   const auto [least, most] = std::ranges::minmax(hashes);
-  // The smallest is always held, the largest never.
+  // The sample with the smallest hash is always held back, the one with the
+  // largest never.
   const uint64_t bound = std::max(
       std::min(static_cast<uint64_t>(std::ldexp(fraction, 53)), most),
       least + 1);
@@ -84,7 +87,7 @@ Dataset::Split Dataset::split(
       held->push_back(id_of(i));
     }
   }
-  if (held->size() == size()) { // all are equal
+  if (held->size() == size()) { // all samples are equal
     held->resize((size() + 1) / 2);
   }
   return {part(Part::kRest, held), part(Part::kHeld, held)};
@@ -117,7 +120,8 @@ uint64_t Dataset::id_of(uint64_t index) const {
     return (*held_)[index];
   }
   if (part_ == Part::kRest) {
-    // (*held_)[i] - i samples of the rest come before the i-th that is held.
+    // Before the i-th held sample there are (*held_)[i] - i samples of the
+    // rest.
     uint64_t low = 0;
     uint64_t high = held_->size();
     while (low < high) {
@@ -138,7 +142,7 @@ Dataset::Span Dataset::document(uint64_t index) const {
   return {begin, corpus_->document_end(index) - begin - 1};
 }
 
-/// Of text.
+/// Returns the span of a sample of text.
 Dataset::Span Dataset::span(uint64_t id) const {
   Span whole{0, corpus_->num_tokens() - 1};
   uint64_t piece = id;
@@ -152,8 +156,8 @@ Dataset::Span Dataset::span(uint64_t id) const {
   return {whole.begin + skipped, std::min(seq_len_, whole.length - skipped)};
 }
 
-/// The parts of documents in a span, each with the token after it as its last
-/// target. Documents have two tokens or more.
+/// Returns the parts of documents in a span. In each part the last token is
+/// only a target. Documents have two tokens or more.
 std::vector<Dataset::Span> Dataset::documents_in(const Span& span) const {
   uint64_t low = 0; // the first document that ends after the span begins
   uint64_t high = corpus_->num_documents();
@@ -181,7 +185,7 @@ Sequence Dataset::sequence(const Span& span, uint64_t id) const {
   uint64_t end = span.begin + span.length + 1;
   Sequence sequence{id, corpus_->tokens(span.begin, end), {}};
   if (!is_text()) {
-    sequence.trained = corpus_->trained(span.begin + 1, end);
+    sequence.loss_mask = corpus_->loss_mask(span.begin + 1, end);
   }
   return sequence;
 }
@@ -223,7 +227,7 @@ int64_t Dataset::length(uint64_t index) const {
 uint64_t Dataset::find_longest() const {
   uint64_t longest = 0;
   if (packing_ == Packing::kOn) {
-    return longest; // all but the last are of one length
+    return longest; // all samples but the last have the same length
   }
   int64_t most = 0;
   const auto bound = static_cast<int64_t>(seq_len_ * (is_preference() ? 2 : 1));

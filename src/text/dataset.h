@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -10,55 +11,56 @@
 
 namespace accrue {
 
-/// How text becomes samples. Conversations and preferences are samples as they
-/// are.
+/// Way of making samples of text. A conversation or a preference pair is always
+/// one sample.
 enum class Packing {
-  kOn, // cut from the documents end to end
-  kDocuments, // the same, but attention and positions end with a document
-  kOff, // no sample crosses a document; lengths differ
+  kOn, // split from all documents, one after another
+  kDocuments, // like kOn, but attention and positions end with a document
+  kOff, // no sample crosses documents; lengths differ
 };
 
-/// Tokens as the model sees them: tokens[t + 1] is the target of tokens[t].
+/// A sequence of tokens for the model: tokens[t + 1] is the target of
+/// tokens[t].
 struct Sequence {
-  uint64_t id = 0; // in its dataset
+  uint64_t id = 0; // unique in its dataset
   std::vector<int64_t> tokens; // [length + 1]
-  std::vector<uint8_t> trained; // [length] of the targets; empty: all
+  std::vector<uint8_t> loss_mask; // [length] of the targets; empty: all 1
 
   int64_t length() const {
     return static_cast<int64_t>(tokens.size()) - 1;
   }
 };
 
-/// One training sample: a sequence, the parts of documents that are packed into
-/// it, or the two of a preference, chosen first.
+/// One training sample: a sequence, the parts of documents that are packed
+/// together, or the two sequences of a preference pair, the chosen one first.
 struct Sample {
   uint64_t id = 0;
   std::vector<Sequence> sequences;
 
-  /// Target tokens, trained on or not.
+  /// Number of target tokens, trained on or not.
   int64_t length() const;
 };
 
-/// Cuts a corpus into samples. Only the document ends are looked at, so it
-/// costs no more for a corpus larger than memory. An example of chat or a
-/// preference is a sample as it is; text is cut into samples of at most
-/// `seq_len` target tokens.
+/// Splits a corpus into samples. Only the ends of documents are read, so that a
+/// corpus larger than memory costs no more. A conversation or a preference pair
+/// is one sample; text is split into samples of at most `seq_len` target
+/// tokens.
 class Dataset {
  public:
-  /// Packed samples are of seq_len, but the last; those of kDocuments are
-  /// shorter by a target for each document that ends in them, and seq_len must
-  /// be 2 or more. Without packing a document longer than seq_len is cut into
-  /// several samples.
+  /// Packed samples have `seq_len` target tokens, except for the last one. With
+  /// kDocuments they have one target less for each document that ends in them,
+  /// and `seq_len` must be at least 2. Without packing, a document longer than
+  /// `seq_len` is split into several samples.
   Dataset(
       std::shared_ptr<const Corpus> corpus,
       int64_t seq_len,
       Packing packing);
 
-  /// What is held back for validation, and the rest, with the ids they have
-  /// here: samples whose tokens' hash is below `fraction` of all hashes, but
-  /// neither none nor all of them. So they are from everywhere in the data, the
-  /// same for every seed and whatever else the data holds, and equal samples
-  /// are on one side.
+  /// Splits the samples into a part for validation and the rest. Ids stay the
+  /// same. A sample is for validation if the hash of its tokens is below
+  /// `fraction` of all possible hashes; at least one sample is, and at least
+  /// one is not. So they come from everywhere in the data, do not depend on the
+  /// seed or on other data, and equal samples are in the same part.
   struct Split;
   Split split(
       double fraction,
@@ -70,21 +72,23 @@ class Dataset {
   }
   Sample sample(uint64_t index) const;
 
-  /// Target tokens of sample `index`, without reading it.
+  /// Number of target tokens of sample `index`, without reading it.
   int64_t length(uint64_t index) const;
 
-  /// Index of the (first) longest sample, and its target tokens.
+  /// Index of the longest sample (the first of several), and its number of
+  /// target tokens.
   uint64_t longest() const {
     return longest_;
   }
   int64_t max_length() const {
     return length(longest());
   }
-  /// Size before a split.
+  /// Number of samples before a split.
   uint64_t whole_size() const {
     return whole_size_;
   }
-  /// The same for the same samples wherever their files lie.
+  /// Hash of the data and the split. Equal for the same samples wherever their
+  /// files are.
   std::string digest() const;
   const Corpus& corpus() const {
     return *corpus_;
@@ -114,22 +118,25 @@ class Dataset {
   std::shared_ptr<const Corpus> corpus_;
   uint64_t seq_len_;
   Packing packing_;
-  /// Text without packing: samples in documents 0..i.
+  /// Ends of the samples of each document: number of samples in documents 0..i.
+  /// Only for text without packing.
   std::shared_ptr<const std::vector<uint64_t>> sample_ends_;
   uint64_t whole_size_ = 0;
   uint64_t size_ = 0;
   uint64_t longest_ = 0;
   Part part_ = Part::kWhole;
-  std::shared_ptr<const std::vector<uint64_t>> held_; // ids, in order
+  /// Ids of samples for validation, ascending.
+  std::shared_ptr<const std::vector<uint64_t>> held_;
 };
 
+/// Result of Dataset::split().
 struct Dataset::Split {
   Dataset rest;
   Dataset held;
 };
 
-/// Datasets one after another, as one. Ids go on from one to the next, so those
-/// of the first are its own.
+/// Several datasets, one after another. Ids continue from one dataset to the
+/// next; those of the first stay the same.
 class ConcatDataset {
  public:
   explicit ConcatDataset(Dataset single);
@@ -142,16 +149,17 @@ class ConcatDataset {
     return ends_.back();
   }
   Sample sample(uint64_t index) const;
-  /// Target tokens of sample `index`, without reading it.
+  /// Number of target tokens of sample `index`, without reading it.
   int64_t length(uint64_t index) const;
-  /// Index of the (first) longest sample, and its target tokens.
+  /// Index of the longest sample (the first of several), and its number of
+  /// target tokens.
   uint64_t longest() const {
     return longest_;
   }
   int64_t max_length() const {
     return length(longest());
   }
-  /// Of all parts.
+  /// Hash of all parts.
   std::string digest() const;
 
  private:
@@ -162,7 +170,7 @@ class ConcatDataset {
   Place place(uint64_t index) const;
 
   std::vector<Dataset> parts_;
-  std::vector<uint64_t> ends_; // samples in parts 0..i
+  std::vector<uint64_t> ends_; // number of samples in parts 0..i
   uint64_t longest_ = 0;
 };
 

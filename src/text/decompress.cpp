@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/decompress.h"
 
 #include <fmt/format.h>
@@ -65,7 +66,7 @@ class Decompressor {
   const fs::path& path_;
   io::TemporaryFile& out_;
   std::vector<std::byte> buffer_;
-  bool complete_ = false; // no member or frame is open
+  bool complete_ = false; // not within a member or frame
 };
 
 class Gunzip final : public Decompressor {
@@ -81,7 +82,7 @@ class Gunzip final : public Decompressor {
   }
 
   void add(Bytes block) override {
-    // zlib does not change what it reads.
+    // The cast is safe: zlib does not change its input.
     stream_.next_in =
         const_cast<Bytef*>(reinterpret_cast<const Bytef*>(block.data()));
     stream_.avail_in = static_cast<uInt>(block.size());
@@ -110,7 +111,7 @@ class Gunzip final : public Decompressor {
   }
 
  private:
-  /// Zeros fill the last block of a tape or an archive.
+  /// Skips zeros, which fill the last block of a tape or an archive.
   void skip_padding() {
     while (stream_.avail_in > 0 && *stream_.next_in == 0) {
       ++stream_.next_in;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -10,11 +11,11 @@ namespace accrue {
 
 enum class Compression { kNone, kGzip, kZstd };
 
-/// Decompresses a file, block by block, into a nameless file in `folder`, and
-/// maps that: it takes room on the disk, not in memory. Several gzip members or
-/// zstd frames one after another are one text. `progress` is told the bytes of
-/// each compressed part that is done. Throws DataError if the data is damaged
-/// or cut short, or goes on as something else.
+/// Decompresses a file into a nameless file in `folder` and maps the latter,
+/// which takes space on the disk instead of memory. Several gzip members or
+/// zstd frames are joined. Calls progress(bytes) with the compressed bytes of
+/// each block. Throws DataError if the data is damaged, truncated or followed
+/// by anything else.
 io::MappedFile decompress(
     const std::filesystem::path& path,
     Compression compression,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -12,47 +13,54 @@
 
 namespace accrue {
 
-/// What a record of training data holds.
+/// Kind of a record of training data.
 enum class ExampleKind {
-  kText, // {"text"}: every token is trained on
+  kText, // {"text"}: all tokens are trained on
   kChat, // {"messages"} or {"prompt", "completion"}: the assistant's tokens
   kPreference, // {"prompt", "chosen", "rejected"}: two answers to one prompt
 };
 
-/// What to do with an example longer than the longest sample.
-enum class TooLong { kCut, kDrop, kError };
+/// Treatment of an example that is longer than the longest sample.
+enum class TooLong { kTruncate, kDrop, kError };
 
-/// Tokens, and which of them are trained on (empty: all).
+/// Tokens and their loss mask (empty: all 1).
 using TrainingSequence = TokenizedChat;
 
-/// A tokenized record, or why there is none.
+/// A tokenized record, or the problem with it.
 struct Example {
   ExampleKind kind = ExampleKind::kText;
-  /// One, or two for a preference: chosen, then rejected. None for an empty
-  /// text and for what was dropped.
+  /// One sequence, or two for a preference pair: chosen, then rejected. None
+  /// for an empty text or a dropped record.
   std::vector<TrainingSequence> sequences;
-  std::string problem; // of the record; empty = none
-  /// Where in the record, if it is not JSON.
+  std::string problem; // problem with the record; empty = none
+  /// Offset of the problem in the record, if the record is not JSON.
   std::optional<size_t> problem_offset;
-  bool cut = false;
-  /// Of sequences that were cut: tokens before, and those cut off.
+  /// Whether a sequence was truncated.
+  bool truncated = false;
+  /// Tokens of truncated sequences before truncation.
   uint64_t whole_tokens = 0;
-  uint64_t cut_tokens = 0;
+  /// Tokens that truncation removed.
+  uint64_t removed_tokens = 0;
+  /// Whether the record is not used: too long, or nothing to train on.
   bool dropped = false;
 };
 
-/// How examples are made.
+/// Settings for reading examples.
 struct ExampleOptions {
+  /// Vocabulary that gives the ids; must not be null.
   const Vocabulary* vocabulary = nullptr;
+  /// Format of conversations; must not be null.
   const ChatFormat* format = nullptr;
-  /// Expect kPreference, else refuse it.
+  /// Whether records must be preference pairs. Otherwise such pairs are errors.
   bool preference = false;
-  /// Target tokens of the longest sample; not for kText, which is cut later.
+  /// Target tokens of the longest sample, >= 1. Has no effect on kText, which
+  /// is split later.
   int64_t seq_len = 0;
-  TooLong too_long = TooLong::kCut;
+  /// Treatment of examples that are longer.
+  TooLong too_long = TooLong::kTruncate;
 };
 
-/// Reads one JSON record.
+/// Reads one JSON record. Errors are returned in Example::problem.
 Example read_example(
     std::string_view record,
     const ExampleOptions& options,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/files.h"
 
 #include <fmt/format.h>
@@ -14,11 +15,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A format that is not read, and the way out: either what pandas reads it
-/// with, or a remedy. {in} is the file, {out} the same as .jsonl.
+/// A format that is not read, and how to convert it: either a reader of pandas
+/// or a sentence, in which {in} is the file and {out} the same with .jsonl.
 struct ForeignFormat {
   std::string_view extension;
-  std::string_view magic; // first bytes, where they tell
+  std::string_view magic; // first bytes, if they identify the format
   std::string_view name;
   std::string_view pandas;
   std::string_view remedy;
@@ -26,7 +27,7 @@ struct ForeignFormat {
 
 constexpr std::string_view kExcel = "read_excel(sys.argv[1])";
 constexpr std::string_view kUntar =
-    "Unpack it with tar -xf and name the folder that comes of it.";
+    "Unpack it with tar -xf and name the resulting folder.";
 
 constexpr ForeignFormat kForeignFormats[]{
     {".csv", "", "a table", "read_csv(sys.argv[1])", ""},
@@ -48,10 +49,10 @@ constexpr ForeignFormat kForeignFormats[]{
      "PK\x03\x04",
      "a zip archive",
      "",
-     "Unpack it with unzip and name the folder that comes of it."},
+     "Unpack it with unzip and name the resulting folder."},
     {".tar", "", "a tar archive", "", kUntar},
     {".tgz", "", "a tar archive", "", kUntar},
-    {"", // the ends of names that are read
+    {"", // its extension is read
      "\x1F\x8B",
      "gzip data",
      "",
@@ -74,7 +75,7 @@ std::string lower_extension(const fs::path& path) {
   return extension;
 }
 
-/// As a word of a command line.
+/// Quotes a text for the command line of a shell.
 std::string quoted(const std::string& text) {
   constexpr std::string_view kPlainOnly =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-";
@@ -111,7 +112,8 @@ std::string refusal(const fs::path& path, const ForeignFormat& format) {
              fmt::arg("out", quoted(out.string())));
 }
 
-/// nullptr if there is none.
+/// Returns the format that the name tells; nullptr if it is not one of the
+/// table.
 const ForeignFormat* foreign_by_name(const fs::path& path) {
   const std::string extension = file_format(path).extension;
   for (const ForeignFormat& format : kForeignFormats) {
@@ -122,7 +124,7 @@ const ForeignFormat* foreign_by_name(const fs::path& path) {
   return nullptr;
 }
 
-/// As left-out files are counted.
+/// Returns the name under which a file that is not read is counted.
 std::string group_of(const fs::directory_entry& entry) {
   if (entry.is_directory()) {
     return "linked folder";
@@ -151,7 +153,7 @@ void add_folder(const fs::path& folder, DataFiles& files) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     FileFormat format = file_format(entry.path());
     if (entry.is_directory() && !entry.is_symlink()) {
-      continue; // walked, too
+      continue; // its files are visited, too
     }
     if (entry.is_regular_file() &&
         (format.is_json() || format.extension == ".txt")) {
@@ -175,16 +177,17 @@ void add_folder(const fs::path& folder, DataFiles& files) {
   }
 }
 
-/// `start` may end within a character.
+/// Returns whether a file that begins with `start` is text. `start` may end
+/// within a character.
 bool is_text(std::string_view start) {
   size_t bad = unicode::find_invalid(start);
   return start.find('\0') == std::string_view::npos &&
       (bad == std::string_view::npos || start.size() - bad < 4);
 }
 
-/// Returns the name that iconv has for UTF-16, or UTF-32, of this kind; empty
-/// for other text. Without a byte order mark it is told by the zeros beside
-/// Latin letters.
+/// Returns the name that iconv has for the encoding of UTF-16 or UTF-32 text;
+/// empty for other text. UTF-16 without a byte order mark is recognized by the
+/// zeros beside Latin letters.
 std::string_view wide_encoding(std::string_view text) {
   using namespace std::string_view_literals;
   if (text.starts_with("\xFF\xFE\0\0"sv) ||
@@ -255,12 +258,12 @@ void check_contents(const fs::path& path, std::string_view contents) {
   std::string_view start = contents.substr(0, 4096);
   for (const ForeignFormat& format : kForeignFormats) {
     if (format.magic.empty() || !start.starts_with(format.magic) ||
-        is_text(start)) { // which may begin with the same letters
+        is_text(start)) { // text may begin with the same letters
       continue;
     }
     if (file_format(path).compression != Compression::kNone) {
       throw DataError(fmt::format(
-          "[data] {} holds {}. Decompress it and name what comes of it.",
+          "[data] {} holds {}. Decompress it and name the resulting file.",
           path.string(),
           format.name));
     }

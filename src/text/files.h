@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -11,36 +12,38 @@
 
 namespace accrue {
 
-/// How a data file is read, by the end of its name.
+/// Format of a data file, told by the end of its name.
 struct FileFormat {
-  /// Lower case, without .gz or .zst.
+  /// Extension in lower case, without .gz or .zst.
   std::string extension;
   Compression compression = Compression::kNone;
 
-  /// True for .jsonl, .ndjson and .json: records. Anything else is text.
+  /// Returns true for .jsonl, .ndjson and .json: files of records. Any other
+  /// file is text.
   bool is_json() const;
 };
 
 FileFormat file_format(const std::filesystem::path& path);
 
-/// Numbers of files in the folders named that are not read, by extension.
+/// Numbers of files in folders that are not read, by extension.
 using LeftOut = std::map<std::string, uint64_t>;
 
-/// "left out     2 .csv, 1 .md (…)"
+/// Returns "left out     2 .csv, 1 .md (…)".
 std::string left_out_line(const LeftOut& left_out);
 
-/// The files that --data or --valid names, folders walked.
+/// Files that --data or --valid names, including those in folders.
 struct DataFiles {
   std::vector<std::filesystem::path> paths;
   LeftOut left_out;
 };
 
-/// Throws DataError naming every path that is missing, is a table (.csv,
-/// .parquet and so on) or an archive, with the command that converts it.
+/// Lists files and the files of folders. Throws DataError naming every path
+/// that is missing, is a table (.csv, .parquet and so on) or an archive, with
+/// the command that converts it.
 DataFiles list_data_files(const std::vector<std::string>& paths);
 
-/// Throws DataError if the contents of `path` are those of a compressed file,
-/// a table or an archive, or UTF-16, and says what to do about it.
+/// Throws DataError if the contents of `path` are those of a compressed file, a
+/// table or an archive, or UTF-16, with the command that converts it.
 void check_contents(
     const std::filesystem::path& path,
     std::string_view contents);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/json_splitter.h"
 
 #include <algorithm>
@@ -12,8 +13,8 @@ class Nesting {
  public:
   void take(char c) {
     if (in_string_) {
-      // No string goes on behind a line break: so a quote too many or too few
-      // does harm to its line only.
+      // A line break ends any string, so that a missing or surplus quote only
+      // affects its own line.
       in_string_ = (escaped_ || c != '"') && c != '\n';
       escaped_ = !escaped_ && c == '\\';
     } else if (c == '"') {
@@ -27,7 +28,7 @@ class Nesting {
   bool in_string() const {
     return in_string_;
   }
-  /// Outside of strings and brackets.
+  /// Whether the text is outside of strings and brackets.
   bool outside() const {
     return depth_ == 0 && !in_string_;
   }
@@ -152,7 +153,7 @@ void JsonSplitter::skip_space() {
 std::string_view JsonSplitter::take_until(size_t end) {
   std::string_view record = text_.substr(at_, end - at_);
   if (record.size() > kMaxRecordBytes) {
-    fail_split("a record of more than 256 MiB; cut it into several", at_);
+    fail_split("a record of more than 256 MiB; split it into several", at_);
   }
   at_ = end;
   return record.substr(0, record.find_last_not_of(" \t\r\n") + 1);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -6,22 +7,22 @@
 
 namespace accrue {
 
-/// Cuts JSON text into its records without parsing them. The text is one of:
+/// Splits JSON text into its records without parsing them. The text is one of:
 ///   - JSON lines: a record on every line that is not blank;
 ///   - an array of records, if it begins with a bracket;
-///   - records end to end, if the first one reaches over several lines.
-/// A malformed record does no harm to others as long as its brackets match.
+///   - records one after another, if the first one has several lines.
+/// A malformed record does not affect others as long as its brackets match.
 class JsonSplitter {
  public:
-  /// A record is parsed in memory, so it must not be of any size.
+  /// Size limit of a record, which is parsed in memory.
   static constexpr size_t kMaxRecordBytes = size_t{256} << 20;
 
-  /// `text` must live as long as the records.
+  /// `text` must outlive the records.
   explicit JsonSplitter(std::string_view text);
 
-  /// The next record; nullopt after the last. Throws io::JsonError, with the
-  /// offset in the text, if a record has no end or more than kMaxRecordBytes,
-  /// or if what stands between records is not as it must be.
+  /// Returns the next record; nullopt after the last. Throws io::JsonError,
+  /// with the offset in the text, if a record has no end or more than
+  /// kMaxRecordBytes, or if the text between records is wrong.
   std::optional<std::string_view> next();
 
  private:
@@ -37,7 +38,7 @@ class JsonSplitter {
   std::string_view text_;
   size_t at_ = 0;
   Layout layout_ = Layout::kLines;
-  bool after_comma_ = false; // of an array
+  bool after_comma_ = false; // the last record of an array had a comma
   bool closed_ = false;
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/mixture.h"
 
 #include <fmt/format.h>
@@ -13,7 +14,7 @@
 namespace accrue {
 namespace {
 
-/// Cuts ":0.7" off.
+/// Removes a share such as ":0.7" from a path and returns it.
 std::optional<double> take_share(std::string& path) {
   size_t colon = path.rfind(':');
   std::error_code ignored;
@@ -51,7 +52,7 @@ std::vector<DataPart> data_parts(
   if (!without.empty()) {
     problems.add(fmt::format(
         "--data gives {} a share and {} none; give every path its share, or "
-        "none of them",
+        "none",
         parts.front().paths.front(),
         without));
   }
@@ -61,7 +62,7 @@ std::vector<DataPart> data_parts(
       });
   constexpr double kLeast = 1.0 / static_cast<double>(SampleOrder::kBlock);
   for (const DataPart& part : parts) {
-    // Also where the sum is no number.
+    // The test also fails if the sum is not a number.
     if (!(part.share > 0 && part.share / sum >= kLeast)) {
       problems.add(fmt::format(
           "--data {}: a share must be a number > 0, and at least 1/{} of the "

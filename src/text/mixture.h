@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -7,15 +8,19 @@
 
 namespace accrue {
 
-/// Files and folders that are read as one, and their share of the samples.
+/// Files and folders that are read as one part of the data, and its share of
+/// the samples.
 struct DataPart {
+  /// Files and folders.
   std::vector<std::string> paths;
-  double share = 1; // relative to the sum of all shares
+  /// Share of the samples, > 0, relative to the sum of all shares.
+  double share = 1;
 };
 
-/// The parts of what --data names: one of all paths, or, where each path has
-/// its share behind it ("chat.jsonl:0.7 book.txt:0.3"), one of each. A path
-/// that exists as it is spelled has no share. Adds to `problems` what can't be.
+/// Returns the parts of the data that --data names: one part of all paths or,
+/// where each path is followed by a share ("chat.jsonl:0.7 book.txt:0.3"), one
+/// part for each. A path that exists as it is spelled has no share. Adds
+/// invalid shares to `problems`.
 std::vector<DataPart> data_parts(
     const std::vector<std::string>& data,
     Problems& problems);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/order.h"
 
 #include <algorithm>
@@ -19,7 +20,7 @@ SampleOrder::SampleOrder(const std::vector<Part>& parts, uint64_t seed)
     before += parts[i].share;
     source.num_samples = parts[i].num_samples;
     source.seed = i == 0 ? seed : mix(seed, ~uint64_t{i});
-    // Rounded ends, not shares: they add up to the block.
+    // Ends are rounded instead of shares, so that they add up to the block.
     source.end = static_cast<uint64_t>(
         std::llround(before / sum * static_cast<double>(kBlock)));
     sources_.push_back(source);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -6,37 +7,42 @@
 
 namespace accrue {
 
-/// In which order samples are seen: endless epochs, each a permutation of its
-/// own. A pure function of (seed, position): O(1) to seek, nothing to replay.
+/// Order in which samples are seen: endless epochs, each with a permutation of
+/// its own. A pure function of (seed, position), so that seeking is O(1) and
+/// nothing has to be replayed.
 ///
-/// Of a mixture, kBlock positions in a row hold each part by its share, in an
-/// order of the block's own. Every part goes through its own epochs.
+/// With several parts, positions are grouped into blocks of kBlock. A block
+/// contains each part by its share, in an order of its own, and every part has
+/// its own epochs.
 class SampleOrder {
  public:
   static constexpr uint64_t kBlock = 10'000;
 
   struct Part {
-    uint64_t num_samples = 0; // > 0
-    double share = 1; // of the positions; relative to the sum of all shares
+    /// Number of samples, > 0.
+    uint64_t num_samples = 0;
+    /// Share of the positions, > 0, relative to the sum of all shares.
+    double share = 1;
   };
 
-  /// The samples of the parts are numbered one part after another.
+  /// Numbers samples across parts: those of the second part follow those of the
+  /// first.
   SampleOrder(const std::vector<Part>& parts, uint64_t seed);
 
   /// Index of the sample at `position`, counted over all epochs.
   uint64_t at(uint64_t position) const;
 
-  /// Positions of a block that belong to part `index`.
+  /// Number of positions of a block that belong to part `index`.
   uint64_t in_block(size_t index) const {
     return sources_[index].end - sources_[index].begin;
   }
 
  private:
   struct Source {
-    uint64_t first = 0; // sample
+    uint64_t first = 0; // index of its first sample
     uint64_t num_samples = 0;
     uint64_t seed = 0;
-    uint64_t begin = 0; // in a block
+    uint64_t begin = 0; // range of positions in a block
     uint64_t end = 0;
   };
   std::vector<Source> sources_;

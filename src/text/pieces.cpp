@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/pieces.h"
 
 #include <fmt/format.h>
@@ -23,7 +24,7 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/// Where the block at the start of `text` ends.
+/// Returns the end of the block at the start of `text`.
 size_t block_end(std::string_view text) {
   if (text.size() <= kBlockBytes) {
     return text.size();
@@ -34,7 +35,7 @@ size_t block_end(std::string_view text) {
       return end;
     }
   }
-  size_t end = kBlockBytes; // no spaces: a table, or another script
+  size_t end = kBlockBytes; // no spaces: maybe a table, or another script
   while (end > 1 && unicode::continues(text[end])) {
     --end;
   }
@@ -131,7 +132,7 @@ TextPosition position_of(const DataPiece& piece, size_t offset) {
         std::count_if(block.begin(), block.end(), [](char c) {
           return !unicode::continues(c);
         }));
-    piece.file->map.release_pages(); // what is before may be gigabytes
+    piece.file->map.release_pages(); // the text before may be gigabytes
   }
   return position;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/record.h"
 
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ constexpr std::array kRoleNames{
   throw LineProblem(what);
 }
 
-/// Takes a field out of the record; null if it is not there.
+/// Removes a field from the record and returns it; null if it is not there.
 Json take_field(Json& record, const char* key) {
   auto it = record.find(key);
   if (it == record.end()) {
@@ -56,7 +57,8 @@ std::string take_text(Json& record, const char* key) {
   return std::move(value.get_ref<std::string&>());
 }
 
-/// Takes a field that may be absent or null, which is as good as empty.
+/// Removes a text from the record and returns it; empty if it is absent or
+/// null.
 std::string take_optional_text(Json& record, const char* key) {
   if (record.contains(key) && !record.at(key).is_null()) {
     return take_text(record, key);
@@ -69,7 +71,7 @@ Json message(std::string_view role, Json content) {
   return {{"role", role}, {"content", std::move(content)}};
 }
 
-/// A turn of ShareGPT as a message; one that is a message already stays so.
+/// Converts a turn of ShareGPT to a message. A message stays as it is.
 Json to_message(Json turn) {
   if (!turn.is_object() || !turn.contains("from")) {
     return turn;
@@ -134,8 +136,8 @@ void convert_instruction(Json& record) {
   }
 }
 
-/// True if "text" is the instruction and the output written out, as Alpaca's own
-/// file has it beside them: it says nothing else.
+/// Returns true if "text" contains the instruction and the output, as in the
+/// original file of Alpaca: it adds nothing to them.
 bool has_rendered_text(const Json& record) {
   auto text = record.find("text");
   if (text == record.end() || !text->is_string()) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/show.h"
 
 #include "text/unicode.h"
@@ -17,9 +18,9 @@ std::string show(const Vocabulary& vocabulary, const Sequence& sequence) {
     }
   };
   for (size_t i = 0; i < sequence.tokens.size(); ++i) {
-    // The first token is nobody's target.
+    // The first token is not a target.
     bool trained =
-        i > 0 && (sequence.trained.empty() || sequence.trained[i - 1] != 0);
+        i > 0 && (sequence.loss_mask.empty() || sequence.loss_mask[i - 1] != 0);
     if (trained != open) {
       flush(trained);
     }

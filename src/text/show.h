@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -7,8 +8,8 @@
 
 namespace accrue {
 
-/// A sequence as text for people, what is trained on between ⟦ and ⟧. Special
-/// tokens are spelled.
+/// Returns a sequence as text for people. Tokens that are trained on are
+/// between ⟦ and ⟧; special tokens are spelled out.
 std::string show(const Vocabulary& vocabulary, const Sequence& sequence);
 
 } // namespace accrue

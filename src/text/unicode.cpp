@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/unicode.h"
 
 #include <utf8proc.h>
@@ -20,15 +21,15 @@ utf8proc_category_t category(char32_t code) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code));
 }
 
-/// Bytes at the start that could begin a character, up to where it breaks off;
-/// at least one.
+/// Returns the number of bytes at the start that are a valid beginning of a
+/// character, at least 1.
 size_t broken_length(std::string_view text) {
   unsigned first = static_cast<unsigned char>(text[0]);
   size_t wanted = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 1;
   std::string probe(text.substr(0, 1));
   size_t length = 1;
   while (length < std::min(wanted, text.size()) && continues(text[length])) {
-    // A prefix is sound if some continuation makes it a character.
+    // The bytes are valid if some continuation makes them a character.
     probe += text[length];
     std::string low = probe;
     std::string high = probe;
@@ -141,6 +142,20 @@ bool is_space(char32_t code) {
   }
 }
 
+std::string_view strip_left(std::string_view text) {
+  while (!text.empty() && is_space(first_character(text).code)) {
+    text.remove_prefix(first_character(text).length);
+  }
+  return text;
+}
+
+std::string_view strip_right(std::string_view text) {
+  while (!text.empty() && is_space(last_character(text).code)) {
+    text.remove_suffix(last_character(text).length);
+  }
+  return text;
+}
+
 bool is_word(char32_t code) {
   switch (category(code)) {
     case UTF8PROC_CATEGORY_LU:
@@ -172,7 +187,7 @@ bool is_mark(char32_t code) {
 
 std::string normalize(std::string_view text, Form form) {
   if (is_ascii(text)) {
-    return std::string(text); // every form leaves it alone
+    return std::string(text); // the same in every form
   }
   int options = UTF8PROC_STABLE;
   const bool compose = form == Form::kNfc || form == Form::kNfkc;
@@ -188,7 +203,7 @@ std::string normalize(std::string_view text, Form form) {
       static_cast<utf8proc_option_t>(options));
   std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(
       made, &std::free);
-  if (length < 0) { // valid text: only memory can be short
+  if (length < 0) { // the text is valid: only memory can run out
     throw std::bad_alloc();
   }
   return {reinterpret_cast<const char*>(made), static_cast<size_t>(length)};
@@ -200,7 +215,7 @@ std::string lower_case(std::string_view text) {
   while (!text.empty()) {
     Character c = first_character(text);
     text.remove_prefix(c.length);
-    if (c.code == 0x130) { // the one letter whose lower case is two characters
+    if (c.code == 0x130) { // İ: its lower case is two characters
       lower += "i\xCC\x87";
     } else {
       append(

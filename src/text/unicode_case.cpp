@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/unicode_case.h"
 
 #include <utf8proc.h>
@@ -28,8 +29,8 @@ bool is_among(const CodeRange (&ranges)[N], char32_t code) {
       });
 }
 
-/// True where the capital form is of several characters, unless the character
-/// has a simple one: ß, ligatures, Greek with marks.
+/// Returns true if the capital form has several characters, unless there is
+/// also a simple one: ß, ligatures, Greek letters with marks.
 bool has_long_capital(char32_t code) {
   static constexpr CodeRange kRanges[] = {
       {0xDF, 0xDF},
@@ -117,7 +118,8 @@ bool is_cased(char32_t code) {
   return is_upper(code) || is_lower(code) || is_title(code);
 }
 
-/// Characters that leave open whether a word goes on: Case_Ignorable.
+/// Returns true for characters that do not show whether a word continues:
+/// Case_Ignorable.
 bool is_ignored_by_case(char32_t code) {
   switch (category_of(code)) {
     case UTF8PROC_CATEGORY_MN:
@@ -132,8 +134,8 @@ bool is_ignored_by_case(char32_t code) {
   }
 }
 
-/// Appends lower case; `after` is what follows in the text, `before` what went
-/// before it.
+/// Appends a character in lower case. `before` and `after` are the texts around
+/// it.
 void append_lower(
     std::string& out,
     char32_t code,
@@ -157,7 +159,8 @@ void append_lower(
   append(out, ends_word ? 0x3C2 : 0x3C3);
 }
 
-/// Visits every character with its offset and length.
+/// Calls visit(out, code, before, after) for every character and returns what
+/// it appends to `out`.
 template <class Visit>
 std::string map_characters(std::string_view text, Visit visit) {
   std::string out;
@@ -307,7 +310,7 @@ std::string fold_case(std::string_view text) {
       UTF8PROC_CASEFOLD);
   std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(
       made, &std::free);
-  if (length < 0) { // valid text: only memory can be short
+  if (length < 0) { // the text is valid: only memory can run out
     throw std::bad_alloc();
   }
   return {reinterpret_cast<const char*>(made), static_cast<size_t>(length)};

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/vocabulary.h"
 
 #include <fmt/format.h>
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr uint32_t kBytes = 256;
 
-/// "<s>", or {"content": "<s>", …}; none if absent.
+/// Reads "<s>" or {"content": "<s>", …}; nullopt if it is absent.
 std::optional<std::string> read_token(const io::Node& node, const char* key) {
   auto token = node.find(key);
   if (!token) {
@@ -37,7 +38,7 @@ Vocabulary Vocabulary::open(const fs::path& folder, int64_t config_eos) {
   if (!fs::exists(file)) {
     if (fs::exists(folder / "tokenizer.model")) {
       throw DataError(fmt::format(
-          "[tokenizer] {} holds a tokenizer.model and no tokenizer.json. Save "
+          "[tokenizer] {} holds a tokenizer.model but no tokenizer.json. Save "
           "it with transformers' AutoTokenizer, which writes one.",
           folder.string()));
     }
@@ -89,9 +90,10 @@ void Vocabulary::check_embedded(
       ids.begin(), ids.end(), [&](uint32_t i) { return i >= embeddings_; });
   if (id != ids.end()) {
     throw DataError(fmt::format(
-        "[tokenizer] {} uses the token \"{}\" (id {}), and the model in {} has "
-        "only {} embeddings. Take the tokenizer that it was made with, or make "
-        "room: python -c \"from transformers import AutoModelForCausalLM as M; "
+        "[tokenizer] {} uses the token \"{}\" (id {}), but the model in {} has "
+        "only {} embeddings. Use the tokenizer that it was made with, or add "
+        "embeddings: python -c \"from transformers import AutoModelForCausalLM "
+        "as M; "
         "m = M.from_pretrained('{}'); m.resize_token_embeddings({}); "
         "m.save_pretrained('{}')\"",
         user(),
@@ -135,7 +137,7 @@ std::string Vocabulary::decode(std::span<const uint32_t> ids) const {
   }
   std::string bytes;
   for (uint32_t id : ids) {
-    if (id < kBytes) { // models may have more rows
+    if (id < kBytes) { // models may have more rows than there are bytes
       bytes += static_cast<char>(id);
     }
   }
@@ -150,18 +152,18 @@ Vocabulary::Encoder::Encoder(const Vocabulary& vocabulary) {
 
 std::vector<uint32_t> Vocabulary::Encoder::operator()(
     std::string_view text,
-    const Tokenizer::Place& place) {
+    const Tokenizer::EncodeOptions& options) {
   std::vector<Tokenizer::Seam> none;
-  return (*this)(text, place, {}, none);
+  return (*this)(text, options, {}, none);
 }
 
 std::vector<uint32_t> Vocabulary::Encoder::operator()(
     std::string_view text,
-    const Tokenizer::Place& place,
+    const Tokenizer::EncodeOptions& options,
     std::span<const size_t> offsets,
     std::vector<Tokenizer::Seam>& seams) {
   if (tokenizer_) {
-    return (*tokenizer_)(text, place, offsets, seams);
+    return (*tokenizer_)(text, options, offsets, seams);
   }
   std::vector<uint32_t> ids;
   ids.reserve(text.size());

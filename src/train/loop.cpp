@@ -153,7 +153,7 @@ void Run::validate(report::StepMetrics& m) {
         "a validation sample",
         [&](int64_t tokens) {
           task_.objective().validate(
-              task_.model(), *task_.valid_set(), tokens, progress_.ticker(), m);
+              task_.model(), *task_.valid_set(), tokens, progress_.callback(), m);
         });
   }
 }
@@ -186,7 +186,7 @@ void Run::plan(const std::string& fit_table) {
     task_.budget().limit_tensors(task_.budget().memory().program());
   } else {
     plan_ = plan_memory(
-        task_, window_, {.known = fit_table, .tick = progress_.ticker()});
+        task_, window_, {.known = fit_table, .tick = progress_.callback()});
     chosen = plan_->batching;
     summary_.predicted_peak_bytes = plan_->peak_bytes;
     summary_.unsplit_bytes = plan_->unsplit_bytes;

@@ -91,7 +91,7 @@ struct TrainOptions {
   std::string chat_date; // empty: as long as no template asks for it
   TrainOn train_on = TrainOn::kCompletion;
   bool special_tokens_in_text = false;
-  TooLong too_long = TooLong::kCut;
+  TooLong too_long = TooLong::kTruncate;
   std::optional<int64_t> lora_rank;
   std::optional<double> lora_alpha;
   std::vector<std::string> lora_targets;

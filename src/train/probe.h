@@ -28,7 +28,7 @@ struct PlanOptions {
   /// and version spares the probes; any other is ignored.
   std::string known;
   /// Told of every size that was measured.
-  report::Tick tick;
+  ProgressCallback tick;
 };
 
 /// Probes and chooses the fastest micro-batch that fits the budget. From here

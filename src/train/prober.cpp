@@ -32,7 +32,7 @@ constexpr uint64_t kLeastMissing = uint64_t{1} << 20;
 
 } // namespace
 
-Prober::Prober(const Task& task, Window& window, const report::Tick& tick)
+Prober::Prober(const Task& task, Window& window, const ProgressCallback& tick)
     : task_(task),
       window_(window),
       tick_(tick),

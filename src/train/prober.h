@@ -15,7 +15,7 @@ namespace accrue {
 /// Measures memory and time of micro-batches by running them.
 class Prober {
  public:
-  Prober(const Task& task, Window& window, const report::Tick& tick);
+  Prober(const Task& task, Window& window, const ProgressCallback& tick);
 
   /// Grows micro-batches of the longest sample while they fit and time allows.
   /// With `everything` also configurations that the settings or the budget make
@@ -45,7 +45,7 @@ class Prober {
 
   const Task& task_;
   Window& window_;
-  const report::Tick& tick_;
+  const ProgressCallback& tick_;
   device::Budget& budget_;
   device::DeviceMemory& memory_;
   drive::WindowRunner runner_;

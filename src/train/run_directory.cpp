@@ -90,7 +90,7 @@ void RunDirectory::prepare_objective(bool resumes, int64_t tokens) {
          out_,
          resumes,
          max_tokens,
-         progress_.ticker()});
+         progress_.callback()});
   });
 }
 

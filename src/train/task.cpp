@@ -57,7 +57,7 @@ std::unique_ptr<Objective> make_objective(const TrainOptions& options) {
 Task::Task(
     const TrainOptions& options,
     bool needs_out,
-    const report::Tick& tick,
+    const ProgressCallback& tick,
     const Problems& known,
     std::unique_ptr<Objective> objective)
     : spec_(resolve(options, needs_out, known)),

@@ -33,7 +33,7 @@ class Task {
   Task(
       const TrainOptions& options,
       bool needs_out,
-      const report::Tick& tick,
+      const ProgressCallback& tick,
       const Problems& known = {},
       std::unique_ptr<Objective> objective = nullptr);
 

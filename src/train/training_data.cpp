@@ -24,7 +24,7 @@ constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
 std::vector<Dataset> hold_back(
     std::vector<Dataset>& parts,
     double fraction,
-    const report::Tick& tick) {
+    const ProgressCallback& tick) {
   std::vector<Dataset> held;
   for (Dataset& part : parts) {
     Dataset::Split split =
@@ -54,7 +54,7 @@ std::optional<uint32_t> find_token(
 /// Loads the data of a run, step by step.
 class Loader {
  public:
-  Loader(RunSpec& spec, bool pairs, const report::Tick& tick)
+  Loader(RunSpec& spec, bool pairs, const ProgressCallback& tick)
       : spec_(spec), options_(spec.options), pairs_(pairs), tick_(tick) {}
 
   TrainingData load();
@@ -74,7 +74,7 @@ class Loader {
   RunSpec& spec_;
   TrainOptions& options_;
   bool pairs_;
-  const report::Tick& tick_;
+  const ProgressCallback& tick_;
   TrainingData data_;
 };
 
@@ -94,9 +94,9 @@ std::shared_ptr<const Corpus> Loader::open_corpus(
        .threads = at::get_num_threads()},
       tick_));
   data_.counts.bad_lines += corpus->counts().bad_lines;
-  data_.counts.cut += corpus->counts().cut;
+  data_.counts.truncated += corpus->counts().truncated;
   data_.counts.whole_tokens += corpus->counts().whole_tokens;
-  data_.counts.cut_tokens += corpus->counts().cut_tokens;
+  data_.counts.removed_tokens += corpus->counts().removed_tokens;
   data_.counts.dropped += corpus->counts().dropped;
   for (const auto& [extension, count] : corpus->left_out()) {
     data_.left_out[extension] += count;
@@ -255,7 +255,7 @@ Sample TrainingData::sample_at(int64_t position) const {
   return train->sample(index_at(position));
 }
 
-TrainingData load_data(RunSpec& spec, bool pairs, const report::Tick& tick) {
+TrainingData load_data(RunSpec& spec, bool pairs, const ProgressCallback& tick) {
   return Loader(spec, pairs, tick).load();
 }
 

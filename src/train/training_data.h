@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "report/progress.h"
+#include "core/progress.h"
 #include "text/dataset.h"
 #include "text/order.h"
 #include "train/spec.h"
@@ -43,7 +43,7 @@ struct TrainingData {
 /// Opens the files that the settings name, as pairs of answers or not. Sets the
 /// date of `spec` if a chat template asks for one, so that a run resumed
 /// tomorrow has the same data. Throws DataError and ConfigError.
-TrainingData load_data(RunSpec& spec, bool pairs, const report::Tick& tick);
+TrainingData load_data(RunSpec& spec, bool pairs, const ProgressCallback& tick);
 
 /// Lines for people: the parts of a mixture, rows of --train-embeddings.
 std::vector<std::string> describe_data(

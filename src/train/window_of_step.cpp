@@ -73,7 +73,7 @@ std::optional<drive::Totals> WindowOfStep::add(
 }
 
 void WindowOfStep::on_micro_batch(const drive::MicroBatchRun& run) {
-  progress_.passing(
+  progress_.update(
       fmt::format("step {}", step_ + 1),
       static_cast<uint64_t>(run.samples.end),
       static_cast<uint64_t>(num_samples()));
@@ -126,7 +126,7 @@ LongestSamples::LongestSamples(const Task& task, int64_t count, int64_t length)
         : sequence.length() * length / whole;
     share = std::clamp<int64_t>(share, 1, sequence.length());
     sequence.tokens.resize(static_cast<size_t>(share + 1));
-    sequence.trained.clear(); // the worst: all of it is trained on
+    sequence.loss_mask.clear(); // the worst: all of it is trained on
     left -= share;
   }
 }

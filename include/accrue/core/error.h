@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,8 @@
 
 namespace accrue {
 
-/// Base of everything accrue throws on purpose. A message has a tag, the rule,
-/// what was received and a way out:
+/// Base of all exceptions that accrue throws on purpose. A message has a tag,
+/// the rule, the value received and a way out:
 ///   [window] total weight must be > 0, got 0 (4 micro-batches). Check that ...
 class Error : public std::runtime_error {
  public:
@@ -21,8 +22,8 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
-/// Files that are missing, damaged or not what they should be, or that can't
-/// be written. Exit code 3.
+/// Files that are missing, damaged or of the wrong kind, or that can't be
+/// written. Exit code 3.
 class DataError : public Error {
  public:
   using Error::Error;
@@ -58,9 +59,6 @@ class Problems {
   }
   bool empty() const {
     return list_.empty();
-  }
-  const std::vector<std::string>& list() const {
-    return list_;
   }
 
   /// Throws E with one line per problem if there is any.

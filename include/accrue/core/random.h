@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
@@ -6,8 +7,8 @@
 namespace accrue {
 
 /// Philox4x32-10 (Salmon et al., SC 2011, doi 10.1145/2063384.2063405): a pure
-/// function from (key, counter) to 128 random bits. There is no state, so a
-/// value depends on what it is for and never on what was drawn before.
+/// function from (key, counter) to 128 random bits. A value depends only on its
+/// key and counter, never on earlier draws.
 std::array<uint32_t, 4> philox(
     std::array<uint32_t, 2> key,
     std::array<uint32_t, 4> counter);
@@ -27,7 +28,7 @@ class CounterRandom {
   /// Two independent standard normal values at `index` (Box-Muller in fp64).
   std::array<double, 2> normal(uint64_t index) const;
 
-  /// Uniform in [0, 1) with 53 bits at `index`.
+  /// Uniform value in [0, 1) with 53 bits at `index`.
   double uniform(uint64_t index) const;
 
  private:
@@ -41,7 +42,7 @@ class Permutation {
  public:
   Permutation(uint64_t size, uint64_t key);
 
-  /// Where `position` < size goes.
+  /// Image of `position`, which must be < size.
   uint64_t operator()(uint64_t position) const;
 
  private:

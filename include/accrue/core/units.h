@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -33,17 +34,17 @@ constexpr Bytes operator""_GiB(unsigned long long n) {
 Bytes parse_bytes(std::string_view text);
 
 /// Reads "90s", "30m", "8h", "1.5h", "2d" or several of them, the largest
-/// first: "1h30m". A number without a unit is refused: it may be meant in any.
-/// Throws ConfigError that names the text.
+/// first: "1h30m". A number without a unit is refused, because its unit would
+/// be a guess. Throws ConfigError that names the text.
 Seconds parse_seconds(std::string_view text);
 
-/// "1.50 GiB", "312 MiB", "12 B".
+/// Writes "1.50 GiB", "312 MiB" or "12 B".
 std::string format_bytes(uint64_t bytes);
 
-/// "950 ms", "12.3 s", "4m 05s", "2h 03m".
+/// Writes "950 ms", "12.3 s", "4m 05s" or "2h 03m".
 std::string format_duration(double seconds);
 
-/// 950 -> "950", 12345 -> "12.3k", 4.2e6 -> "4.2M".
+/// Writes 950 as "950", 12345 as "12.3k" and 4.2e6 as "4.2M".
 std::string format_count(double count);
 
 } // namespace accrue

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,12 +13,14 @@ namespace accrue {
 /// Tensors by name. The map's order is the order in files.
 using TensorMap = std::map<std::string, at::Tensor>;
 
-/// Writes `tensors` in the safetensors format: sorted names, no timestamps, so
-/// equal tensors give equal files. The file appears whole or not at all.
-/// Dtypes: fp64, fp32, fp16, bf16, int64, uint8. Any device; copied tensor by
-/// tensor. With `dtype` all are rounded to it, to nearest even, in pieces: next
-/// to no memory beside. Throws DataError if the file can't be written, or
-/// naming the tensor with a finite value that is infinite in `dtype`.
+/// Writes `tensors` in the safetensors format: names are sorted and there are
+/// no timestamps, so equal tensors give equal files. Readers see the old file
+/// or the whole new one. Dtypes: fp64, fp32, fp16, bf16, int64, int32, uint8,
+/// bool. Tensors may be on any device; they are copied to the CPU one at a
+/// time. With `dtype` all values are rounded to it (to nearest, ties to even),
+/// in pieces, which takes hardly any extra memory. Throws DataError if the file
+/// can't be written, or if a finite value becomes infinite in `dtype`; the
+/// message names the tensor.
 void save_safetensors(
     const std::filesystem::path& path,
     const TensorMap& tensors,
@@ -27,13 +30,13 @@ void save_safetensors(
 /// DataError naming the tensor and the rule for a damaged file.
 TensorMap load_safetensors(const std::filesystem::path& path);
 
-/// Copies a file's tensors into contiguous ones of the same names, converting
-/// dtypes, in pieces: next to no memory beside. Throws DataError naming every
-/// tensor that is missing, not expected or of another shape; nothing has
-/// changed then.
+/// Copies a file's tensors into those of the same names in `into`, which must
+/// be contiguous, and converts dtypes. Works in pieces, which takes hardly any
+/// extra memory. Throws DataError naming every tensor that is missing,
+/// unexpected or of another shape; nothing is changed in that case.
 void load_safetensors(const std::filesystem::path& path, const TensorMap& into);
 
-/// The same from tensors in memory.
+/// Copies tensors in memory, otherwise like load_safetensors() above.
 void copy_tensors(const TensorMap& from, const TensorMap& into);
 
 } // namespace accrue

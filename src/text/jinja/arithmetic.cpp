@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <cmath>
@@ -61,7 +62,8 @@ Value raise_float(double base, double exponent) {
   return result;
 }
 
-/// Rounded towards minus infinity, as Python's // and %.
+/// Quotient and remainder of a division rounded towards minus infinity:
+/// Python's // and %.
 struct Division {
   int64_t quotient;
   int64_t remainder;
@@ -86,7 +88,7 @@ Division divide_down(int64_t left, int64_t right) {
   return result;
 }
 
-/// CPython's float_divmod.
+/// Remainder as in CPython's float_divmod.
 double float_modulo(double left, double right) {
   double mod = std::fmod(left, right);
   if (mod == 0) {
@@ -200,7 +202,7 @@ Value add(const Value& left, const Value& right) {
     if (!left.is_markup() && !right.is_markup()) {
       return left.text() + right.text();
     }
-    // Text that joins markup is escaped.
+    // Plain text that is joined with markup is escaped.
     return Value::markup(
         (left.is_markup() ? left.text() : escape_html(left.text())) +
         (right.is_markup() ? right.text() : escape_html(right.text())));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
@@ -56,7 +57,7 @@ struct Binary {
   ExpressionPtr right;
 };
 
-/// and, or.
+/// left and right, left or right
 struct Logical {
   bool is_or = false;
   ExpressionPtr left;
@@ -103,11 +104,12 @@ struct Item {
 
 struct Slice {
   ExpressionPtr object;
-  ExpressionPtr start; // null if left out, as the next two
+  ExpressionPtr start; // bounds and step are null if left out
   ExpressionPtr stop;
   ExpressionPtr step;
 };
 
+/// Arguments of a call: a, name=a, *a, **a.
 struct CallArguments {
   std::vector<ExpressionPtr> positional;
   std::vector<std::pair<std::string, ExpressionPtr>> named;
@@ -124,7 +126,7 @@ struct Call {
 struct FilterCall {
   std::string name;
   const Builtin* filter; // null if there is none of that name
-  ExpressionPtr operand; // null: what the block around it wrote
+  ExpressionPtr operand; // null: the text of the block around it
   CallArguments arguments;
 };
 
@@ -156,7 +158,7 @@ struct Expression {
       TestCall>
       node;
   int line = 0;
-  int depth = 1; // levels of expressions in it
+  int depth = 1; // levels of nested expressions
 };
 
 } // namespace accrue::jinja

@@ -1,16 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <span>
 
 #include "text/jinja/objects.h"
 
-// Tables of builtins; find_filter() and its likes search them.
+// Tables of builtins, which find_filter(), find_test() and others search.
 
 namespace accrue::jinja {
 
 std::span<const Builtin> text_filters();
 std::span<const Builtin> number_filters();
-std::span<const Builtin> item_filters(); // of what is iterated over
+std::span<const Builtin> item_filters(); // filters of sequences
 std::span<const Builtin> selection_filters(); // map, select, sort, …
 std::span<const Builtin> tests();
 std::span<const Builtin> globals();
@@ -20,16 +21,17 @@ std::span<const Builtin> list_methods();
 std::span<const Builtin> tuple_methods();
 std::span<const Builtin> dict_methods();
 
-/// A string in lower case, anything else as it is.
+/// Returns a string in lower case, any other value unchanged.
 Value ignore_case(const Value& value);
 
-/// int(text, base). Absent if the text is no integer, or the base none of 0 and
-/// 2 to 36. Fails beyond 64 bits.
+/// Python's int(text, base). Returns nullopt if the text is not an integer, or
+/// if the base is neither 0 nor 2 to 36. Fails beyond 64 bits.
 std::optional<int64_t> parse_integer(std::string_view text, int64_t base);
-/// float(text).
+/// Python's float(text). Returns nullopt if the text is not a number.
 std::optional<double> parse_float(std::string_view text);
 
-/// A dict of the entries of a mapping or of pairs, and named arguments.
+/// Makes a dict from the entries of a mapping or from pairs, and from named
+/// arguments.
 std::shared_ptr<Dict> make_dict(Runtime& runtime, const Bound& arguments);
 
 } // namespace accrue::jinja

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <cmath>
@@ -93,7 +94,7 @@ bool equal_objects(const Value& left, const Value& right) {
   }
 }
 
-/// Which of `left` and `right` comes first. Fails if they have no order.
+/// Compares `left` with `right`. Fails if they have no order.
 std::partial_ordering order(
     const Value& left,
     const Value& right,
@@ -105,7 +106,7 @@ std::partial_ordering order(
     return compare_numbers(left, right);
   }
   if (left.is_string() && right.is_string()) {
-    return left.text() <=> right.text(); // UTF-8 keeps the order of codes
+    return left.text() <=> right.text(); // UTF-8 sorts as code points do
   }
   if (left.type() == right.type() &&
       (left.is(Type::kList) || left.is(Type::kTuple))) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/containers.h"
 
 #include "text/jinja/operators.h"
@@ -36,7 +37,7 @@ std::string Dict::type_name() const {
 
 const Value* Dict::find(const Value& key) const {
   if (entries_.empty()) {
-    hash(key); // the map would not look at it
+    hash(key); // fails for a key without a hash
     return nullptr;
   }
   auto found = index_.find(key);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <unordered_map>
@@ -6,6 +7,7 @@
 
 namespace accrue::jinja {
 
+/// A list or a tuple.
 struct Sequence : Object {
   Sequence(Type type, std::vector<Value> values);
   std::string type_name() const override;
@@ -17,13 +19,13 @@ struct Sequence : Object {
 Value make_list(std::vector<Value> items);
 Value make_tuple(std::vector<Value> items);
 
-/// Keeps the order of insertion.
+/// A dict that keeps the order of insertion.
 class Dict : public Object {
  public:
   Dict() : Object(Type::kDict) {}
   std::string type_name() const override;
 
-  /// Null if absent. Fails if `key` can't be one.
+  /// Returns null if the key is absent. Fails if `key` can't be a key.
   const Value* find(const Value& key) const;
   void set(const Value& key, Value value);
   const std::vector<std::pair<Value, Value>>& entries() const {

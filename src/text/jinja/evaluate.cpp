@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/evaluate.h"
 
 #include <fmt/format.h>
@@ -135,7 +136,7 @@ Value Evaluator::evaluate_node(const Item& node) {
   Value object = evaluate(*node.object);
   Value key = evaluate(*node.key);
   if (object.is_string()) {
-    runtime_.spend_on(object); // characters are counted
+    runtime_.spend_on(object); // looking up a character counts those before it
   }
   runtime_.spend_on(key);
   return get_item(object, key);

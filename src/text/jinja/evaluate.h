@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -10,10 +11,10 @@
 
 namespace accrue::jinja {
 
-/// Evaluates a template's tree once.
+/// Evaluates the tree of a template once.
 class Evaluator {
  public:
-  /// `context`: a dict of the names that the template is given.
+  /// `context` is a dict of the names that the template is given.
   Evaluator(Runtime& runtime, Value context);
   ~Evaluator();
   Evaluator(const Evaluator&) = delete;
@@ -21,11 +22,11 @@ class Evaluator {
 
   std::string run(const Body& body);
 
-  /// Line of the expression or statement evaluated last.
+  /// Line of the expression or statement that was evaluated last.
   int line() const {
     return line_;
   }
-  /// Begin and end in the output of what generation blocks wrote.
+  /// Ranges of the output that generation blocks wrote.
   const std::vector<std::pair<size_t, size_t>>& generated() const {
     return generated_;
   }
@@ -34,11 +35,11 @@ class Evaluator {
   friend class MacroObject;
   friend class LoopObject;
 
-  /// How a block ended.
+  /// The way in which a block ended.
   enum class Flow { kNormal, kBreak, kContinue };
   /// Counts levels of recursion. Fails past the limit.
   class Level;
-  /// A new scope within `parent` until the end of the block.
+  /// Enters a new scope within `parent` until the end of the C++ block.
   class InnerScope;
 
   Value evaluate(const Expression& expression);
@@ -76,7 +77,7 @@ class Evaluator {
   Flow execute_node(const Break& node);
   Flow execute_node(const Continue& node);
 
-  /// Declares the names of `body` that hide others, and executes it.
+  /// Makes the names that `body` hides undefined, then executes it.
   Flow execute_body(const Body& body);
   Flow run_loop(const For& node, const Value& iterable, int depth);
   Next select_items(const For& node, Next all);
@@ -93,9 +94,9 @@ class Evaluator {
   Runtime& runtime_;
   Value context_;
   ScopePtr scope_ = std::make_shared<Scope>();
-  std::vector<ScopePtr> captured_; // emptied at the end: may hold themselves
+  std::vector<ScopePtr> captured_; // cleared at the end: may form cycles
   std::string output_;
-  std::string* target_ = &output_; // what is written to
+  std::string* target_ = &output_; // text that is written to
   Value filter_input_;
   std::vector<std::pair<size_t, size_t>> generated_;
   int line_ = 1;

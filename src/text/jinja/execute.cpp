@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include "text/jinja/evaluate_scope.h"
@@ -92,7 +93,8 @@ Evaluator::Flow Evaluator::execute_node(const For& node) {
   return Flow::kNormal;
 }
 
-/// The items that pass the test of a loop, tested when they are asked for.
+/// Returns the items that pass the test of a loop. Each is tested when it is
+/// asked for.
 Next Evaluator::select_items(const For& node, Next all) {
   return [this,
           &node,
@@ -122,7 +124,7 @@ Evaluator::Flow Evaluator::run_loop(
   auto loop = std::make_shared<LoopObject>(
       *this, node, std::move(items), length, depth);
   LoopObject::End end(*loop);
-  bool completed = false; // an iteration that neither broke nor continued
+  bool completed = false; // an iteration reached its end
   const ScopePtr parent = scope_;
   while (auto item = loop->advance()) {
     InnerScope inner(*this, parent);
@@ -261,7 +263,7 @@ Evaluator::Flow Evaluator::execute_node(const CallBlock& node) {
 
 Evaluator::Flow Evaluator::execute_node(const Generation& node) {
   Value content = make_macro(node.content).as<MacroObject>().call(runtime_, {});
-  // As transformers counts: what is being captured is not yet output.
+  // Offsets as in transformers: text that is being captured is not output yet.
   generated_.emplace_back(
       output_.size(), output_.size() + content.text().size());
   write(content.text());

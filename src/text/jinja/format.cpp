@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/format.h"
 
 #include <fmt/format.h>
@@ -55,7 +56,7 @@ NumberText write_integer(int64_t value, const FormatSpec& spec) {
   return text;
 }
 
-/// `type` is one of printf's.
+/// Prints a number with one of printf's types.
 std::string print_float(
     double value,
     char type,
@@ -81,7 +82,7 @@ NumberText write_float(double value, const FormatSpec& spec) {
   const bool percent = spec.type == '%';
   char type = percent ? 'f' : spec.type == 'n' ? 'g' : spec.type;
   std::string body;
-  if (type == 0) { // as str(), and a given precision as g
+  if (type == 0) { // like str(); with a precision like g
     body = spec.precision ? print_float(
                                 std::fabs(value),
                                 'g',
@@ -116,7 +117,7 @@ std::string group(
           spec.type == 'o' || spec.type == 'b'
       ? 4
       : 3;
-  std::string text; // backwards
+  std::string text; // in reverse order
   for (size_t i = 0; i < digits.size() || text.size() < least_width; ++i) {
     if (i > 0 && i % every == 0) {
       text += spec.grouping;
@@ -136,7 +137,7 @@ std::string align(
     case '<':
       return pad(before + text, spec.width, Alignment::kLeft, spec.fill);
     case '^': {
-      // Unlike str.center(): the odd one goes to the right.
+      // An odd space goes to the right, unlike in str.center().
       auto length = static_cast<int64_t>(count_characters(before + text));
       int64_t left = std::max<int64_t>(0, (spec.width - length) / 2);
       return pad(
@@ -205,7 +206,7 @@ std::string format_text(std::string_view text, const FormatSpec& spec) {
 
 std::string character_of(int64_t code) {
   if (code < 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
-    fail("format: this code is of no character");
+    fail("format: there is no character with this code");
   }
   return encode(std::u32string(1, static_cast<char32_t>(code)));
 }

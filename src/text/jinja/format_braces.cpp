@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ bool is_digits(std::string_view text) {
   });
 }
 
-/// Reads digits at the start of `text`, and drops them.
+/// Reads the digits at the start of `text` and removes them.
 int64_t read_digits(std::string_view& text) {
   int64_t number = 0;
   while (!text.empty() && text[0] >= '0' && text[0] <= '9') {
@@ -95,7 +96,7 @@ std::string format_value(const Value& value, std::string_view text) {
   return format_number(value, spec);
 }
 
-/// Python's string.Formatter, as the sandbox uses it.
+/// Python's string.Formatter, with the restrictions of Jinja's sandbox.
 class BraceFormatter {
  public:
   explicit BraceFormatter(const Arguments& arguments)
@@ -129,7 +130,8 @@ class BraceFormatter {
   }
 
  private:
-  /// Up to the brace that closes the field.
+  /// Removes a field, up to its closing brace, from the start of `text` and
+  /// returns it.
   static std::string_view take_field(std::string_view& text) {
     int depth = 1;
     for (size_t i = 0; i < text.size(); ++i) {
@@ -144,7 +146,7 @@ class BraceFormatter {
   }
 
   std::string write_field(std::string_view field, int levels) {
-    size_t end = 0; // of the name: a ":" or "!" outside of brackets
+    size_t end = 0; // end of the name: ":" or "!" outside of brackets
     for (bool bracket = false; end < field.size(); ++end) {
       bracket = (bracket || field[end] == '[') && field[end] != ']';
       if (!bracket && (field[end] == ':' || field[end] == '!')) {
@@ -238,7 +240,7 @@ class BraceFormatter {
 
   const std::vector<Value>& positional_;
   Dict named_;
-  std::optional<bool> numbering_; // true: {} {}
+  std::optional<bool> numbering_; // true: fields are like {}, false: like {0}
   int64_t next_ = 0;
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <ctime>
@@ -10,7 +11,7 @@
 namespace accrue::jinja {
 namespace {
 
-/// Returns nothing the first time it is called, then the separator.
+/// Jinja's joiner: returns an empty text on the first call, then the separator.
 struct Joiner : Object {
   explicit Joiner(Value text)
       : Object(Type::kObject), separator(std::move(text)) {
@@ -31,6 +32,7 @@ struct Joiner : Object {
   bool used = false;
 };
 
+/// Jinja's cycler.
 struct Cycler : Object, std::enable_shared_from_this<Cycler> {
   explicit Cycler(std::vector<Value> values)
       : Object(Type::kObject), items(std::move(values)) {
@@ -107,7 +109,7 @@ Value make_cycler(Runtime&, const Value&, const Bound& arguments) {
   throw Refusal(to_text(arguments[0]));
 }
 
-/// Python's strftime of a time without zone.
+/// Python's strftime for a time without a time zone.
 Value format_time(Runtime& runtime, const Value&, const Bound& arguments) {
   std::string format;
   const std::string& given = arguments.text(0);
@@ -127,7 +129,7 @@ Value format_time(Runtime& runtime, const Value&, const Bound& arguments) {
   if (format.empty()) {
     return "";
   }
-  format += ' '; // tells an empty result from a buffer that is too small
+  format += ' '; // strftime also returns 0 for an empty result
   std::string text(64, '\0');
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"

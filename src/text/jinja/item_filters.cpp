@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -117,7 +118,7 @@ Value make_slices(Runtime& runtime, const Value& self, const Bound& given) {
   const Value fill = given.get(1, Value());
   struct State {
     std::vector<Value> items;
-    int64_t count = -1; // of slices; -1 until the first is asked for
+    int64_t count = -1; // of slices; -1 before the first
     int64_t i = 0;
     size_t begin = 0;
   };

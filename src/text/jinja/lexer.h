@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 
 namespace accrue::jinja {
 
+/// A token of a template.
 struct Token {
   enum class Kind {
     kData, // text outside of tags
@@ -19,27 +21,27 @@ struct Token {
     kInteger,
     kFloat,
     kOperator,
-    kEnd, // of the template
+    kEnd, // end of the template
   };
   Kind kind;
-  std::string text; // of a string: its value
-  int64_t integer = 0;
-  double number = 0;
+  std::string text; // source text; of a string its value
+  int64_t integer = 0; // value of a kInteger
+  double number = 0; // value of a kFloat
   int line = 0;
 };
 
-/// Thrown for what is wrong in a template's text.
+/// Error in the text of a template.
 struct SyntaxError {
   std::string message;
   int line = 0;
 };
 
-/// Cuts a template into tokens, with the environment of transformers:
-/// trim_blocks, lstrip_blocks, one newline at the end dropped. Throws
+/// Splits a template into tokens with the settings of transformers:
+/// trim_blocks, lstrip_blocks, and one newline at the end removed. Throws
 /// SyntaxError.
 std::vector<Token> tokenize(std::string_view source);
 
-/// "'endfor'", "end of print statement", … for messages.
+/// Describes a token for messages: "'endfor'", "a string", ….
 std::string describe(const Token& token);
 
 } // namespace accrue::jinja

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
@@ -10,7 +11,7 @@ namespace accrue::jinja {
 class LoopObject : public Object,
                    public std::enable_shared_from_this<LoopObject> {
  public:
-  /// `length` is absent if the items have to be counted.
+  /// `length` is nullopt if the items have to be counted.
   LoopObject(
       Evaluator& evaluator,
       const For& node,
@@ -18,7 +19,8 @@ class LoopObject : public Object,
       std::optional<int64_t> length,
       int depth0);
 
-  /// Drops what the loop holds: a loop may outlive its end in a namespace.
+  /// Clears the loop at the end of the C++ block: a namespace may keep the loop
+  /// alive.
   class End {
    public:
     explicit End(LoopObject& loop) : loop_(loop) {}
@@ -41,13 +43,13 @@ class LoopObject : public Object,
   bool is_callable() const override {
     return true;
   }
-  /// Renders the body of a recursive loop for other items.
+  /// Renders the body of a recursive loop with other items.
   Value call(Runtime& runtime, Arguments arguments) override;
 
-  /// The next item.
+  /// Goes to the next item and returns it; nullopt at the end.
   std::optional<Value> advance();
   Value cycle(const std::vector<Value>& values) const;
-  /// True if `value` differs from that of the last call.
+  /// Returns true if `value` differs from that of the last call.
   bool changed(const Value& value);
 
  private:
@@ -56,10 +58,10 @@ class LoopObject : public Object,
 
   Evaluator& evaluator_;
   const For& node_;
-  ScopePtr scope_; // around the loop
-  // Items are read ahead when the template asks for what comes next.
+  ScopePtr scope_; // scope around the loop
+  // Items are read ahead if the template asks for later ones.
   mutable Next items_;
-  mutable std::vector<Value> counted_; // read for the length, backwards
+  mutable std::vector<Value> counted_; // items read to count them, last first
   mutable std::optional<std::optional<Value>> after_;
   mutable std::optional<int64_t> length_;
   Value before_;

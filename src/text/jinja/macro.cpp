@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/macro.h"
 
 #include <fmt/format.h>
@@ -62,7 +63,7 @@ Value MacroObject::call(Runtime&, Arguments arguments) {
   }
   if (!arguments.positional.empty()) {
     fail(fmt::format(
-        "macro '{}' takes not more than {} argument(s)",
+        "macro '{}' takes at most {} argument(s)",
         definition_.name,
         definition_.parameters.size()));
   }
@@ -114,7 +115,8 @@ void MacroObject::set_special_names(Arguments& arguments) const {
 void MacroObject::set_parameters(Values values) const {
   const auto& names = definition_.parameters;
   auto& variables = evaluator_.scope_->variables;
-  // Defaults may read the parameters before them, and given ones after them.
+  // A default may read parameters before it, and those after it that were
+  // given.
   for (size_t i = 0; i < names.size(); ++i) {
     variables[names[i]] = values[i]
         ? *values[i]

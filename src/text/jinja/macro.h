@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "text/jinja/evaluate.h"
 
 namespace accrue::jinja {
 
-/// A macro and the variables around its definition. Valid during the render.
+/// A macro with the variables around its definition. Valid during the render.
 class MacroObject : public Object {
  public:
   MacroObject(
@@ -24,15 +25,16 @@ class MacroObject : public Object {
   bool is_callable() const override {
     return true;
   }
-  /// Returns what the body writes.
+  /// Returns the text that the body writes.
   Value call(Runtime& runtime, Arguments arguments) override;
 
  private:
   using Values = std::vector<std::optional<Value>>;
 
-  /// Values of the parameters, where given; what is left stays in `arguments`.
+  /// Takes the values of the parameters out of `arguments`; nullopt if not
+  /// given.
   Values take_parameters(Arguments& arguments) const;
-  /// Variables that the body reads without being parameters.
+  /// Sets caller, kwargs and varargs if the body reads them.
   void set_special_names(Arguments& arguments) const;
   void set_parameters(Values values) const;
 

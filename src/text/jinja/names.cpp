@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/names.h"
 
 #include <algorithm>
@@ -18,7 +19,7 @@ void Names::begin(bool is_macro) {
 std::shared_ptr<Names::Hidden> Names::end() {
   Scope scope = std::move(scopes_.back());
   scopes_.pop_back();
-  // A name that this block knows means here what it means there.
+  // A name that this block knows has the same meaning in the blocks within it.
   for (auto& hidden : scope.inner) {
     std::erase_if(*hidden, [&](const std::string& name) {
       return scope.known.contains(name);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
@@ -9,34 +10,36 @@
 
 namespace accrue::jinja {
 
-/// Follows which names a template reads and sets while it is parsed. Jinja
-/// decides by that what a name means before anything has run.
+/// Records the names that a template reads and sets while it is parsed. From
+/// them Jinja decides what a name means before the template runs.
 class Names {
  public:
   using Hidden = std::vector<std::string>;
 
-  /// A block with variables of its own. `is_macro` if it may read caller,
+  /// Begins a block with variables of its own. `is_macro`: it may read caller,
   /// kwargs and varargs as special names.
   void begin(bool is_macro = false);
-  /// Names for Body::hidden, final only once the outermost block ended.
+  /// Ends a block. Returns the names for Body::hidden, which are final only
+  /// when the outermost block has ended.
   std::shared_ptr<Hidden> end();
-  /// As end(), and says which special names the macro reads.
+  /// Ends a block like end() and sets which special names the macro reads.
   void end(MacroDefinition& macro);
 
-  /// A branch of an if: what is set there may not be set.
+  /// Begins a branch of an if. Names that are set in it may not be set after
+  /// it.
   void begin_branch();
   void end_branch();
 
   void read(const std::string& name);
   void set(const std::string& name);
-  /// A parameter or the target of a loop.
+  /// Declares a parameter or the target of a loop.
   void declare(const std::string& name);
 
  private:
   struct Scope {
     std::unordered_set<std::string> known;
     std::shared_ptr<Hidden> hidden = std::make_shared<Hidden>();
-    std::vector<std::shared_ptr<Hidden>> inner; // of the blocks within
+    std::vector<std::shared_ptr<Hidden>> inner; // names of inner blocks
     int branches = 0;
     bool is_macro = false;
     std::unordered_set<std::string> special_read;

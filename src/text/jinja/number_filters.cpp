@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <charconv>
@@ -58,7 +59,7 @@ Value make_float(Runtime&, const Value& self, const Bound& arguments) {
   return value ? Value(*value) : arguments.get(0, 0.0);
 }
 
-/// Python's round() of an integer: half to even, at a power of ten.
+/// Python's round() of an integer at a power of ten; ties go to the even digit.
 Value round_integer(int64_t value, int64_t precision) {
   if (precision >= 0) {
     return value;
@@ -88,7 +89,7 @@ double round_float(double value, int64_t precision) {
   if (precision < -400) {
     return std::copysign(0.0, value);
   }
-  if (precision >= 0) { // exact: printed and read back
+  if (precision >= 0) { // exact: print and read back
     return std::strtod(
         fmt::format("{:.{}f}", value, precision).c_str(), nullptr);
   }
@@ -135,7 +136,8 @@ constexpr Builtin kNumberFilters[] = {
     {"round", "precision? method?", round_number},
 };
 
-/// Digits with single underscores between them, without these.
+/// Returns digits without the single underscores between them; nullopt if
+/// underscores are anywhere else.
 std::optional<std::string> join_digits(std::string_view text) {
   std::string digits;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -180,7 +182,7 @@ std::optional<int64_t> parse_integer(std::string_view text, int64_t base) {
       text.remove_prefix(text.starts_with('_') ? 1 : 0);
     } else if (
         base == 0 && text.find_first_not_of("0_") != std::string_view::npos) {
-      return std::nullopt; // 010 is no literal
+      return std::nullopt; // 010 is not a literal
     }
   }
   auto digits = join_digits(text);
@@ -209,7 +211,7 @@ std::optional<double> parse_float(std::string_view text) {
   }
   std::string_view rest = *joined;
   const bool negative = take_sign(rest);
-  // from_chars takes "inf" and "nan" with more letters, Python does not.
+  // from_chars accepts more letters after "inf" and "nan", Python does not.
   std::string_view letters = rest.substr(0, rest.find_first_of("0123456789."));
   double value = 0;
   auto [end, error] =

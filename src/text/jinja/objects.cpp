@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/objects.h"
 
 #include <fmt/format.h>
@@ -12,19 +13,19 @@
 namespace accrue::jinja {
 namespace {
 
-/// Evaluated nodes and looked-at values: some seconds.
+/// Limit of evaluated nodes and visited values, which take some seconds.
 constexpr uint64_t kMaxSteps = 20'000'000;
 
 } // namespace
 
 Range::Range(int64_t first, int64_t end, int64_t stride)
     : Object(Type::kRange), start(first), stop(end), step(stride), length(0) {
-  constexpr uint64_t kMaxLength = 100'000; // the sandbox's MAX_RANGE
+  constexpr uint64_t kMaxLength = 100'000; // MAX_RANGE of Jinja's sandbox
   if (step == 0) {
     fail("range() arg 3 must not be zero");
   }
   if (step > 0 ? start < stop : start > stop) {
-    // Unsigned: the distance may be beyond 63 bits.
+    // The distance may exceed 63 bits, so it is unsigned.
     auto low = static_cast<uint64_t>(step > 0 ? start : stop);
     auto high = static_cast<uint64_t>(step > 0 ? stop : start);
     uint64_t stride_size =

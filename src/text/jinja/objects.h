@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ctime>
@@ -7,16 +8,18 @@
 
 namespace accrue::jinja {
 
+/// Value of a name, attribute or item that does not exist.
 struct Undefined : Object {
   explicit Undefined(std::string text)
       : Object(Type::kUndefined), message(std::move(text)) {}
   std::string type_name() const override {
     return "Undefined";
   }
-  /// Error that any use of this ends in.
+  /// Message of the error that any use of this value causes.
   std::string message;
 };
 
+/// Python's range.
 struct Range : Object {
   Range(int64_t start, int64_t stop, int64_t step);
   std::string type_name() const override {
@@ -32,6 +35,7 @@ struct Range : Object {
   int64_t length;
 };
 
+/// dict.keys(), dict.values() or dict.items().
 struct View : Object {
   enum class Part { kKeys, kValues, kItems };
   View(std::shared_ptr<Dict> source, Part what);
@@ -41,16 +45,18 @@ struct View : Object {
   Part part;
 };
 
+/// Returns the next item; nullopt at the end.
 using Next = std::function<std::optional<Value>()>;
 
+/// An iterator, which can be read once.
 class Iterator : public Object {
  public:
-  /// `sources`: values that `next` holds.
+  /// `sources` are the values that `next` refers to.
   Iterator(const std::vector<Value>& sources, Next next);
   std::string type_name() const override {
     return "generator";
   }
-  /// Fails if it is called by what it calls.
+  /// Returns the next item. Fails if `next` calls it again.
   std::optional<Value> next();
 
  private:
@@ -58,6 +64,7 @@ class Iterator : public Object {
   bool running_ = false;
 };
 
+/// Jinja's namespace: an object whose attributes a template may set.
 struct Namespace : Object {
   Namespace() : Object(Type::kObject) {}
   std::string type_name() const override {
@@ -65,21 +72,23 @@ struct Namespace : Object {
   }
   std::optional<Value> attribute(const std::string& name) override;
   std::string describe() const override;
-  /// Fails if the name begins with an underscore.
+  /// Sets an attribute. Fails if the name begins with an underscore.
   void set(const std::string& name, Value value);
   std::unordered_map<std::string, Value> attributes;
 };
 
+/// Arguments of a call.
 struct Arguments {
   std::vector<Value> positional;
   std::vector<std::pair<std::string, Value>> named;
 };
 
-/// Arguments in the order of a signature.
+/// Arguments in the order of the parameters of a signature.
 class Bound {
  public:
-  /// `signature`: names in order, "?" after the optional ones, "*" at the end
-  /// if any others may follow, "/" at the start if none may be named.
+  /// `signature`: names of parameters in order. "?" follows optional ones, "*"
+  /// at the end allows any further arguments, "/" at the start forbids passing
+  /// arguments by name.
   Bound(std::string_view function, std::string_view signature, Arguments given);
 
   bool has(size_t i) const {
@@ -94,7 +103,7 @@ class Bound {
   bool is_none_or_absent(size_t i) const {
     return !has(i) || values_[i]->is_none();
   }
-  /// Fail if it is of another type.
+  /// Return an argument. Fail if it has another type.
   int64_t integer(size_t i) const;
   int64_t integer(size_t i, int64_t fallback) const {
     return has(i) ? integer(i) : fallback;
@@ -103,7 +112,7 @@ class Bound {
   bool truth(size_t i, bool fallback) const {
     return has(i) ? values_[i]->truth() : fallback;
   }
-  /// Arguments that the signature's "*" took.
+  /// Further arguments that the "*" of the signature allows.
   const Arguments& rest() const {
     return rest_;
   }
@@ -116,14 +125,15 @@ class Bound {
   Arguments rest_;
 };
 
-/// A filter, a test, a method or a function. `self` is what a filter, test or
-/// method is applied to.
+/// A filter, a test, a method or a function. `self` is the value that a filter,
+/// test or method is applied to.
 struct Builtin {
   std::string_view name;
   std::string_view signature;
   Value (*call)(Runtime& runtime, const Value& self, const Bound& arguments);
 };
 
+/// A builtin as a value; for a method with its object.
 struct Function : Object {
   Function(const Builtin& builtin, Value self);
   std::string type_name() const override {
@@ -140,13 +150,13 @@ struct Function : Object {
   Value self;
 };
 
-/// Null if there is none of that name.
+/// Return null if there is none of that name.
 const Builtin* find_filter(std::string_view name);
 const Builtin* find_test(std::string_view name);
 const Builtin* find_global(std::string_view name);
 const Builtin* find_method(Type type, std::string_view name);
 
-/// State of one render that builtins share: its limits and its time.
+/// State of one render that builtins share: the limits and the time.
 class Runtime {
  public:
   explicit Runtime(const std::tm& time) : now(time) {}
@@ -156,10 +166,11 @@ class Runtime {
 
   /// Counts work. Fails past the limit.
   void spend(uint64_t steps);
-  /// Counts the work of looking at all of `value`.
+  /// Counts the work of visiting all of `value`.
   void spend_on(const Value& value);
 
-  /// Namespaces may hold themselves: they are emptied when the render ends.
+  /// Makes a namespace. It is cleared when the render ends, because it may
+  /// contain itself.
   std::shared_ptr<Namespace> make_namespace();
 
   const std::tm now; // local time

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "text/jinja/ast.h"
@@ -8,44 +9,45 @@
 namespace accrue::jinja {
 
 bool equal(const Value& left, const Value& right);
-/// Fails for what can't be a key of a dict.
+/// Hash for keys of a dict. Fails for values that can't be keys.
 size_t hash(const Value& value);
-/// left < right. Fails if they have no order.
+/// Returns left < right. Fails if they have no order.
 bool less(const Value& left, const Value& right);
-/// `operation` in a comparison.
+/// Evaluates one operation of a comparison.
 bool compare(
     Runtime& runtime,
     Comparison::Operation operation,
     const Value& left,
     const Value& right);
-/// item in container.
+/// Returns whether item in container.
 bool contains(Runtime& runtime, const Value& container, const Value& item);
 
 Value calculate(
     Binary::Operation operation,
     const Value& left,
     const Value& right);
-/// -value, +value.
+/// Return -value and +value.
 Value negate(const Value& value);
 Value affirm(const Value& value);
 Value add(const Value& left, const Value& right);
 
-/// len(); nullopt for what has none. Of a string: characters.
+/// Python's len(); nullopt for a value without a length. A string has a length
+/// in characters.
 std::optional<int64_t> length_of(const Value& value);
-/// Element of a list, tuple, dict (its key), range or view.
+/// Returns an element of a list, tuple, dict (a key), range or view.
 Value element(const Value& value, size_t index);
 
-/// An attribute proper. Fails if `object` is undefined.
+/// Returns an attribute; items do not count. Fails if `object` is undefined.
 std::optional<Value> find_attribute(
     const Value& object,
     const std::string& name);
-/// Undefined value for an attribute or item that is not there.
+/// Returns the undefined value for an attribute or item that does not exist.
 Value make_undefined(const Value& object, const Value& key);
-/// object.name, and object[name] if it has no such attribute.
+/// Returns object.name, or object[name] if there is no such attribute.
 Value get_attribute(const Value& object, const std::string& name);
-/// object[key], and object.key if it has no such item.
+/// Returns object[key], or object.key if there is no such item.
 Value get_item(const Value& object, const Value& key);
-/// object[start:stop:step], None for what is left out.
+/// Returns object[start:stop:step]; None stands for a bound that is left out.
 Value slice(
     const Value& object,
     const Value& start,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,7 @@
 
 namespace accrue::jinja {
 
-/// Makes a template's tree. Throws SyntaxError.
+/// Parses a template into a tree. Throws SyntaxError.
 class Parser {
  public:
   explicit Parser(std::string_view source) : tokens_(tokenize(source)) {}
@@ -70,7 +71,7 @@ class Parser {
   ExpressionPtr parse_test(ExpressionPtr operand);
   ExpressionPtr parse_list();
   ExpressionPtr parse_dict();
-  /// One expression, or several with commas between them.
+  /// Parses one expression, or a tuple of several with commas between them.
   ExpressionPtr parse_tuple(
       bool with_conditions = true,
       bool may_be_empty = false);
@@ -91,20 +92,20 @@ class Parser {
   Statement parse_generation();
   Statement parse_loop_control();
   void parse_print(Block& block);
-  /// From "%}" to one of the tags `ends`, which is left for the caller.
+  /// Parses from "%}" to one of the tags `ends`, which is left for the caller.
   Block parse_body(Words ends);
-  /// As parse_body with one end, which is read, in a block of names that the
-  /// caller began.
+  /// Parses like parse_body and also reads the end tag. The caller has begun a
+  /// block of names.
   Block parse_to_end(std::string_view end);
   void parse_parameters(MacroDefinition& macro);
-  /// Body of a macro whose block of names the caller began.
+  /// Parses the body of a macro. The caller has begun its block of names.
   void parse_macro_body(MacroDefinition& macro, std::string_view end);
   Target parse_target(bool with_attributes);
   Target parse_target_part(bool with_attributes);
   void set_names(const Target& target, bool as_parameters);
 
-  /// Filters and tests that do not exist fail where they are read, except
-  /// within conditions: there they fail when they are used.
+  /// Fails for an unknown filter or test that was found since unknown_ had
+  /// `count` entries. Within a condition it only fails when it is used.
   void report_unknown_since(size_t count);
 
   std::vector<Token> tokens_;
@@ -113,8 +114,8 @@ class Parser {
   Names names_;
   std::vector<SyntaxError> unknown_;
   std::vector<std::string> open_tags_;
-  int loops_ = 0; // around, for any use of the name loop
-  int breakable_ = 0; // loops that break and continue can reach
+  int loops_ = 0; // loops around, for uses of the name loop
+  int breakable_ = 0; // loops around that break can leave
 };
 
 } // namespace accrue::jinja

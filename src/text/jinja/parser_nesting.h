@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fmt/format.h>
@@ -6,7 +7,7 @@
 
 namespace accrue::jinja {
 
-/// Levels of expressions or statements within each other.
+/// Limit of nested expressions or statements.
 inline constexpr int kMaxNesting = 200;
 
 class Parser::Nesting {

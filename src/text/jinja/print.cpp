@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/print.h"
 
 #include <fmt/format.h>
@@ -46,7 +47,7 @@ void append_quoted(std::string& out, std::string_view text) {
   out += quote;
 }
 
-/// Writes repr() of values to the end of a text.
+/// Appends the repr() of values to a text.
 class Printer {
  public:
   explicit Printer(std::string& out) : out_(out) {}

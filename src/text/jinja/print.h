@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <optional>
@@ -8,21 +9,22 @@
 
 namespace accrue::jinja {
 
-/// Python's str(): what {{ }} writes.
+/// Python's str(): the text that {{ }} writes.
 std::string to_text(const Value& value);
 /// Python's repr().
 std::string repr(const Value& value);
 std::string repr_float(double value);
 
-/// json.dumps(), byte for byte.
+/// Style of Python's json.dumps().
 struct JsonStyle {
-  bool ascii_only = false;
-  bool sort_keys = false;
-  std::optional<std::string> indent; // of one level; absent: one line
-  std::string item_separator = ", ";
-  std::string key_separator = ": ";
+  bool ascii_only = false; // write other characters as escapes
+  bool sort_keys = false; // otherwise in the order of insertion
+  std::optional<std::string> indent; // per level; nullopt: all on one line
+  std::string item_separator = ", "; // between items
+  std::string key_separator = ": "; // between a key and its value
 };
-/// Fails for what JSON does not have.
+/// Writes JSON as json.dumps() does, byte for byte. Fails for values that JSON
+/// does not have.
 std::string to_json(const Value& value, const JsonStyle& style);
 
 } // namespace accrue::jinja

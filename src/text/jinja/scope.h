@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <memory>
@@ -12,7 +13,7 @@ namespace accrue::jinja {
 struct Scope {
   std::shared_ptr<Scope> parent;
   std::unordered_map<std::string, Value> variables;
-  bool captured = false; // by a macro
+  bool captured = false; // whether a macro refers to it
 };
 using ScopePtr = std::shared_ptr<Scope>;
 

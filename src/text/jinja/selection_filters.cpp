@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +13,8 @@ namespace {
 
 using Function1 = std::function<Value(const Value&)>;
 
-/// Looks up "a.b.0" in its argument; an attribute of none is the argument.
+/// Returns a function that looks up an attribute such as "a.b.0" in its
+/// argument. With None it returns the argument itself.
 Function1 make_getter(const Value& attribute, Value fallback = Value()) {
   std::vector<Value> path;
   if (attribute.is_string()) {
@@ -38,7 +40,7 @@ Function1 make_getter(const Value& attribute, Value fallback = Value()) {
   };
 }
 
-/// Getter whose texts are in lower case unless `case_sensitive`.
+/// Returns a getter that turns texts into lower case unless `case_sensitive`.
 Function1 make_key(
     const Value& attribute,
     bool case_sensitive,
@@ -50,7 +52,7 @@ Function1 make_key(
   return [get](const Value& item) { return ignore_case(get(item)); };
 }
 
-/// Getter of "a,b" that makes a list of both.
+/// Returns a getter of "a,b" that makes a list of both attributes.
 Function1 make_keys(const Value& attributes, bool case_sensitive) {
   std::vector<Function1> keys;
   if (attributes.is_string()) {
@@ -69,7 +71,7 @@ Function1 make_keys(const Value& attributes, bool case_sensitive) {
   };
 }
 
-/// Items in the order of their keys.
+/// Returns keys and items, sorted by key.
 std::vector<std::pair<Value, Value>> sort_by(
     Runtime& runtime,
     const Value& values,
@@ -113,10 +115,10 @@ Value group(Runtime& runtime, const Value& self, const Bound& arguments) {
     while (end < keyed.size() && equal(keyed[begin].first, keyed[end].first)) {
       members.push_back(keyed[end++].second);
     }
-    if (end == begin) { // not equal to itself
+    if (end == begin) { // NaN is not equal to itself
       members.push_back(keyed[end++].second);
     }
-    // The name is that of the first member, in its own case.
+    // A group is named after its first member, in the original case.
     Value name = make_getter(attribute, fallback)(members[0]);
     auto made = std::make_shared<Sequence>(
         Type::kTuple, std::vector<Value>{name, make_list(std::move(members))});
@@ -212,7 +214,7 @@ Value join(Runtime& runtime, const Value& self, const Bound& arguments) {
   return text;
 }
 
-/// The filter or test `name` with the arguments after it.
+/// Returns the filter or test `name` with further arguments.
 Function1 make_call(
     Runtime& runtime,
     const char* kind,
@@ -262,7 +264,7 @@ Function1 make_mapping(Runtime& runtime, const Arguments& given) {
   return make_getter(*attribute, fallback);
 }
 
-/// All that an iterator of `self` with arguments holds.
+/// Returns all values that an iterator of `self` with arguments refers to.
 std::vector<Value> sources_of(const Value& self, const Arguments& arguments) {
   std::vector<Value> sources = arguments.positional;
   sources.push_back(self);
@@ -292,7 +294,7 @@ Value map(Runtime& runtime, const Value& self, const Bound& arguments) {
       sources_of(self, arguments.rest()), std::move(next));
 }
 
-/// select, reject and, if `of_attribute`, selectattr, rejectattr.
+/// select and reject; with `of_attribute` selectattr and rejectattr.
 template <bool wanted, bool of_attribute>
 Value choose(Runtime& runtime, const Value& self, const Bound& arguments) {
   auto make_test = [&runtime](const Arguments& given) {

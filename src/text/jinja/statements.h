@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "text/jinja/ast.h"
@@ -7,12 +8,12 @@ namespace accrue::jinja {
 /// A block with variables of its own.
 struct Body {
   Block block;
-  /// Names that are set here before anything reads them: until then they are
-  /// undefined, whatever the render was given under these names.
+  /// Names that are set here before they are read. They are undefined until
+  /// then, even if the render was given values for them.
   std::shared_ptr<const std::vector<std::string>> hidden;
 };
 
-/// Left side of an assignment: a name, an attribute of a namespace, or several.
+/// Left side of an assignment: a name, an attribute of a namespace, or a tuple.
 struct Target {
   std::string name;
   std::string attribute; // empty: the name itself
@@ -57,9 +58,9 @@ struct SetBlock {
 struct MacroDefinition {
   std::string name; // empty for a call block
   std::vector<std::string> parameters;
-  std::vector<ExpressionPtr> defaults; // of the last parameters
+  std::vector<ExpressionPtr> defaults; // for the last parameters
   Body body;
-  // Special names that the body reads.
+  // Whether the body reads these special names.
   bool reads_caller = false;
   bool reads_kwargs = false;
   bool reads_varargs = false;
@@ -84,7 +85,7 @@ struct With {
   Body body;
 };
 
-/// Text that the model is to learn to write.
+/// Text that a model learns to write: {% generation %}.
 struct Generation {
   MacroDefinition content;
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/string_literal.h"
 
 #include <fmt/format.h>
@@ -16,7 +17,7 @@ int hex_digit(char c) {
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/// Reads one escape at a time, after its backslash.
+/// Replaces the escapes of a string literal by their characters.
 class Unescaper {
  public:
   explicit Unescaper(std::string_view body) : body_(body) {}
@@ -81,13 +82,13 @@ class Unescaper {
     }
     if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
       throw SyntaxError{
-          fmt::format("the escape of U+{:04X} is no character", code)};
+          fmt::format("the escape U+{:04X} is not a character", code)};
     }
     unicode::append(out_, static_cast<char32_t>(code));
   }
 
-  /// Jinja escapes such characters first, so that the backslash before one
-  /// becomes "\\" and the rest of its escape stays.
+  /// Jinja escapes these characters first, so that the backslash before one
+  /// becomes "\\" and the rest of the escape stays text.
   void read_beyond_ascii() {
     auto [code, length] = unicode::first_character(body_.substr(i_));
     auto number = static_cast<uint32_t>(code);

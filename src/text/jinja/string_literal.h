@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -5,8 +6,8 @@
 
 namespace accrue::jinja {
 
-/// Value of a string literal between its quotes: Python's escapes. Throws
-/// SyntaxError.
+/// Returns the value of a string literal, given without its quotes and with
+/// Python's escapes. Throws SyntaxError.
 std::string unescape(std::string_view body);
 
 } // namespace accrue::jinja

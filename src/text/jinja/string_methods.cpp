@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +21,7 @@ Value list_of(const std::vector<std::string_view>& parts) {
   return make_list(std::move(items));
 }
 
-/// A method that makes a text of a text.
+/// A method that turns a text into a text.
 template <std::string (*change)(std::string_view)>
 Value change_text(Runtime&, const Value& self, const Bound&) {
   return change(self.text());
@@ -69,10 +70,10 @@ Value partition(Runtime&, const Value& self, const Bound& arguments) {
        text.substr(found + separator.size())});
 }
 
-/// The part of `text` between two optional indices, and where it begins.
+/// Part of a text between two optional indices.
 struct Part {
   std::string_view text;
-  int64_t begin = 0;
+  int64_t begin = 0; // index of its first character
   bool exists = true; // false if the begin is past the end
 };
 
@@ -176,7 +177,7 @@ template <Alignment alignment>
 Value justify(Runtime&, const Value& self, const Bound& arguments) {
   const std::string fill = arguments.has(1) ? arguments.text(1) : " ";
   if (count_characters(fill) != 1) {
-    fail("the character to fill with must be exactly one");
+    fail("the text to fill with must be one character");
   }
   std::string text = pad(self.text(), arguments.integer(0), alignment, fill);
   return text;
@@ -227,7 +228,7 @@ Value expand_tabs(Runtime&, const Value& self, const Bound& arguments) {
   return out;
 }
 
-/// A method of Python's that makes bytes or tables.
+/// Refuses methods of str that return bytes or take tables.
 [[noreturn]] Value refuse(Runtime&, const Value&, const Bound&) {
   fail("str.encode and str.translate are not supported in chat templates");
 }

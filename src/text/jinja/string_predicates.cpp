@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/builtins.h"
 #include "text/jinja/strings.h"
 #include "text/unicode.h"
@@ -6,7 +7,8 @@
 namespace accrue::jinja {
 namespace {
 
-/// True for a text of such characters only. Of an empty one: `of_empty`.
+/// Returns true if all characters of the text are wanted; for an empty text
+/// `of_empty`.
 template <bool (*is_wanted)(char32_t), bool of_empty = false>
 Value all_characters(Runtime&, const Value& self, const Bound&) {
   std::string_view text = self.text();
@@ -31,7 +33,7 @@ bool is_ascii_code(char32_t code) {
   return code < 0x80;
 }
 
-/// True if some characters have case, and none has the other one.
+/// Returns true if some characters have the wanted case and none has another.
 template <bool (*is_wanted)(char32_t), bool (*is_other)(char32_t)>
 Value has_case(Runtime&, const Value& self, const Bound&) {
   bool found = false;
@@ -44,7 +46,8 @@ Value has_case(Runtime&, const Value& self, const Bound&) {
   return found;
 }
 
-/// True if each run of letters begins with a capital, and has no other.
+/// Returns true if each run of letters begins with a capital and has no other
+/// capital.
 Value is_title_text(Runtime&, const Value& self, const Bound&) {
   bool found = false;
   bool in_word = false;

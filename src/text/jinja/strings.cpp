@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/strings.h"
 
 #include <fmt/format.h>
@@ -145,7 +146,7 @@ std::vector<std::string_view> split_words(
   };
   for (strip(); !text.empty(); strip()) {
     if (most >= 0 && static_cast<int64_t>(words.size()) == most) {
-      words.push_back(text); // keeps its whitespace at the open end
+      words.push_back(text); // white space at its far end stays
       break;
     }
     auto in_word = [](char32_t code, std::string_view) {
@@ -199,7 +200,7 @@ std::string replace(
     int64_t most) {
   std::string result;
   auto left = [&] { return most < 0 || most-- > 0; };
-  if (old.empty()) { // before every character, and at the end
+  if (old.empty()) { // insert before every character and at the end
     while (left()) {
       check_length(result.size() + by.size());
       result += by;

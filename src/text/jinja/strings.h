@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -5,24 +6,25 @@
 #include <string_view>
 #include <vector>
 
-// Strings as Python has them: sequences of characters. Ours are UTF-8.
+// Operations of Python's strings, which are sequences of characters, on UTF-8.
 
 namespace accrue::jinja {
 
 size_t count_characters(std::string_view text);
-/// Bytes before the character `index`; all of them if there are fewer.
+/// Returns the number of bytes before the character `index`, or of all bytes if
+/// there are fewer characters.
 size_t offset_of(std::string_view text, size_t index);
-/// Characters begin … end - 1.
+/// Returns characters [begin, end).
 std::string_view characters(std::string_view text, size_t begin, size_t end);
 std::string character_at(std::string_view text, size_t index);
 std::u32string decode(std::string_view text);
 std::string encode(std::u32string_view codes);
 
-/// Whitespace of str.isspace() and str.strip().
+/// White space of str.isspace() and str.strip().
 bool is_space(char32_t code);
 std::string_view strip_left(std::string_view text);
 std::string_view strip_right(std::string_view text);
-/// Without any of `these` characters at the start (end).
+/// Remove any of `these` characters from the start (end).
 std::string_view strip_left(std::string_view text, std::string_view these);
 std::string_view strip_right(std::string_view text, std::string_view these);
 
@@ -30,7 +32,8 @@ std::string_view strip_right(std::string_view text, std::string_view these);
 std::vector<std::string_view> split_lines(
     std::string_view text,
     bool keep_ends = false);
-/// str.split() and str.rsplit(): at whitespace, `most` times unless negative.
+/// str.split() and str.rsplit() at white space, at most `most` times unless
+/// that is negative.
 std::vector<std::string_view> split_words(
     std::string_view text,
     int64_t most,
@@ -47,7 +50,7 @@ std::string replace(
     std::string_view old,
     std::string_view by,
     int64_t most);
-/// Filled up with `fill` to `width` characters. Fails if that is too long.
+/// Pads a text with `fill` to `width` characters. Fails if that is too long.
 enum class Alignment { kLeft, kRight, kCenter };
 std::string pad(
     std::string_view text,
@@ -58,7 +61,7 @@ std::string pad(
 /// markupsafe.escape().
 std::string escape_html(std::string_view text);
 
-/// Fails if a text of so many bytes would be too long.
+/// Fails if a text of this many bytes would be too long.
 void check_length(uint64_t bytes);
 
 } // namespace accrue::jinja

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +11,7 @@
 namespace accrue::jinja {
 namespace {
 
-/// "'dict object'", for messages.
+/// Describes a value for messages: "dict object".
 std::string name_object(const Value& value) {
   return value.is_none() ? "None" : value.type_name() + " object";
 }
@@ -21,7 +22,7 @@ void check_defined(const Value& object) {
   }
 }
 
-/// Methods that would change what they are called on: the sandbox has none.
+/// Returns true for methods that change their object. The sandbox forbids them.
 bool changes_object(Type type, const std::string& name) {
   static constexpr std::string_view kOfLists[] = {
       "append",
@@ -83,7 +84,7 @@ std::optional<Value> find_item(const Value& object, const Value& key) {
   }
 }
 
-/// Python's indices of a slice of what has `length` elements.
+/// Indices of a slice.
 struct Indices {
   int64_t start;
   int64_t stop;
@@ -104,7 +105,7 @@ int64_t clamp_bound(
   }
   int64_t i = bound.integer();
   if (i < 0) {
-    i += length; // can't overflow: of different signs
+    i += length; // can't overflow: the signs differ
   }
   return backwards ? std::clamp<int64_t>(i, -1, length - 1)
                    : std::clamp<int64_t>(i, 0, length);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/jinja/template.h"
 
 #include <fmt/format.h>
@@ -31,7 +32,7 @@ Template::Template(std::string_view source, std::string name)
     body_ = std::make_shared<const Body>(Parser(source).parse());
   } catch (const SyntaxError& error) {
     refuse(error.line, error.message);
-  } catch (const Failure& failure) { // of a value that is too large
+  } catch (const Failure& failure) { // a value is too large
     refuse(1, failure.what());
   }
 }

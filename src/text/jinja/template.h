@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ctime>
@@ -14,13 +15,13 @@ namespace accrue::jinja {
 
 struct Body;
 
-/// A template can't be rendered for what it was given.
+/// Error of a template that can't be rendered with what it was given.
 class RenderError : public DataError {
  public:
   using DataError::DataError;
 };
 
-/// The template itself refuses what it was given: raise_exception('reason').
+/// Refusal by the template itself: raise_exception('reason').
 class RefusedError : public RenderError {
  public:
   RefusedError(const std::string& message, std::string reason)
@@ -34,30 +35,34 @@ class RefusedError : public RenderError {
   std::string reason_;
 };
 
+/// Result of rendering a template.
 struct Rendered {
   std::string text;
-  /// Begin and end, in bytes of `text`, of what was written between
-  /// {% generation %} and {% endgeneration %}. As in transformers, a block
-  /// within a macro or {% set %} counts from where the output ended before.
+  /// Begin and end, in bytes of `text`, of each part between {% generation %}
+  /// and {% endgeneration %}. As in transformers, the begin of a block within a
+  /// macro or {% set %} is the length of the output before that.
   std::vector<std::pair<size_t, size_t>> generated;
 };
 
-/// The time of this computer's clock, here.
+/// Returns the local time.
 std::tm local_time();
 
-/// A chat template: the part of Jinja2 that they use, with what transformers
-/// adds to it and forbids in it. https://jinja.palletsprojects.com/templates
+/// A chat template: the part of Jinja2 that chat templates use, with the
+/// additions and restrictions of transformers.
+/// https://jinja.palletsprojects.com/templates
 ///
 /// Difference from Jinja2: integers have 64 bits; no include, import, extends,
-/// block and autoescape, no filters random, pprint, urlize, wordwrap, xmlattr,
-/// filesizeformat. Time, recursion and text are limited. Thread-safe.
+/// block and autoescape; no filters random, pprint, urlize, wordwrap, xmlattr,
+/// filesizeformat. Time, recursion and the length of texts are limited.
+/// Thread-safe.
 class Template {
  public:
-  /// `name` is for messages. Throws ConfigError with the line.
+  /// Parses a template; `name` is for messages. Throws ConfigError with the
+  /// line.
   Template(std::string_view source, std::string name);
 
-  /// `context` is an object: the names that the template may use. `now` is what
-  /// strftime_now() says. Throws RenderError with the line.
+  /// Renders the template. `context` is an object of the names that it may use,
+  /// `now` the time for strftime_now(). Throws RenderError with the line.
   std::string render(
       const io::OrderedJson& context,
       const std::tm& now = local_time()) const;

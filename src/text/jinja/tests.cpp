@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include "text/jinja/builtins.h"
@@ -48,7 +49,7 @@ Value test_sequence(Runtime&, const Value& self, const Bound&) {
   }
 }
 
-/// A method of str without arguments, of the value as text.
+/// Calls a method of str without arguments on the value as text.
 Value call_text_method(
     Runtime& runtime,
     const Value& self,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include "text/jinja/builtins.h"
@@ -11,7 +12,8 @@
 namespace accrue::jinja {
 namespace {
 
-/// Fails unless `value` is a string, as adding text to it would.
+/// Returns the text of a string. Fails for any other value, as adding text to
+/// it does in Python.
 const std::string& need_text(const Value& value, const char* filter) {
   if (value.is_undefined()) {
     fail(value.as<Undefined>().message);
@@ -23,14 +25,15 @@ const std::string& need_text(const Value& value, const char* filter) {
   return value.text();
 }
 
-/// Words begin at whitespace, hyphens and opening brackets.
+/// Capitalizes words, which begin after white space, hyphens and opening
+/// brackets.
 std::string title_words(std::string_view text) {
   auto parts_words = [](char32_t code) {
     return is_space(code) || code == '-' || code == '(' || code == '{' ||
         code == '[' || code == '<';
   };
   std::string out;
-  size_t begin = 0; // of the word, or of what is between words
+  size_t begin = 0; // begin of the current word or of the text between words
   bool between = false;
   auto flush = [&](size_t end) {
     std::string_view word = text.substr(begin, end - begin);
@@ -90,12 +93,12 @@ Value truncate(Runtime&, const Value& self, const Bound& arguments) {
     return self;
   }
   const std::string& text = need_text(self, "truncate");
-  std::string_view cut =
+  std::string_view kept =
       characters(text, 0, static_cast<size_t>(length - end_length));
   if (!inside_words) {
-    cut = cut.substr(0, cut.rfind(' '));
+    kept = kept.substr(0, kept.rfind(' '));
   }
-  return std::string(cut) + end;
+  return std::string(kept) + end;
 }
 
 Value count_words(Runtime&, const Value& self, const Bound&) {
@@ -147,7 +150,7 @@ Value quote_url(Runtime& runtime, const Value& self, const Bound&) {
   return out;
 }
 
-/// Comments and tags go, whitespace becomes single spaces.
+/// Removes comments and tags, and turns white space into single spaces.
 Value strip_tags(Runtime&, const Value& self, const Bound&) {
   std::string text = to_text(self);
   auto remove = [&text](std::string_view begin, std::string_view end) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 #include "io/json.h"
 
-// Values of templates: those of Python that a template can make.
+// Values of templates: those of Python's types that a template can make.
 
 namespace accrue::jinja {
 
@@ -20,30 +21,31 @@ class Runtime;
 class Value;
 struct Arguments;
 
-/// Longest text that a template may make, the whole output included.
+/// Maximum length of a text that a template makes, also of the whole output.
 inline constexpr size_t kMaxTextBytes = size_t{64} << 20;
-/// Levels of lists within lists.
+/// Maximum levels of lists within lists.
 inline constexpr int kMaxDepth = 200;
-/// Values in a list and all that it holds, shared ones counted each time, texts
-/// by their length.
+/// Maximum number of values within a list at any level. Shared values count
+/// each time, and texts count by their length.
 inline constexpr uint64_t kMaxWeight = 2'000'000;
 inline constexpr size_t kBytesPerWeight = 64;
-/// Fails if a list of so many values would be too long.
+/// Fails if a list of this many values would be too long.
 void check_weight(uint64_t weight);
 
-/// Thrown by operations on values; the render adds template and line.
+/// Error of an operation on values. The render adds the template and the line.
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 [[noreturn]] void fail(const std::string& message);
 
-/// Thrown by raise_exception(), with its message.
+/// Error that raise_exception() throws, with its message.
 class Refusal : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
+/// Type of a value.
 enum class Type {
   kUndefined,
   kNone,
@@ -56,30 +58,31 @@ enum class Type {
   kDict,
   kRange,
   kView, // dict.keys(), values(), items()
-  kIterator, // what map(), select(), … return: can be read once
+  kIterator, // results of map(), select(), …, read only once
   kObject, // namespaces, functions, macros, loops, …
 };
 
-/// Base of all values that copies share.
+/// Base class of all values that copies share.
 struct Object {
   explicit Object(Type which) : type(which) {}
   virtual ~Object() = default;
 
-  /// Python's name of the class.
+  /// Name of the class in Python.
   virtual std::string type_name() const = 0;
   virtual std::optional<Value> attribute(const std::string& name);
   virtual bool is_callable() const {
     return false;
   }
-  /// len(), of an object that has it.
+  /// Python's len(), for objects that have it.
   virtual std::optional<int64_t> length() const {
     return std::nullopt;
   }
   virtual Value call(Runtime& runtime, Arguments arguments);
-  /// str() and repr() of what is neither text nor container.
+  /// Python's str() and repr() of an object that is neither text nor container.
   virtual std::string describe() const;
 
-  /// Raises depth and weight for a value held here. Fails past the limits.
+  /// Updates depth and weight for a value that this object now holds. Fails
+  /// past the limits.
   void hold(const Value& value);
 
   const Type type;
@@ -87,6 +90,7 @@ struct Object {
   uint64_t weight = 1;
 };
 
+/// A value of a template. Copies share texts and objects.
 class Value {
  public:
   Value() = default; // None
@@ -100,11 +104,12 @@ class Value {
   Value(std::shared_ptr<T> object)
       : data_(std::shared_ptr<Object>(std::move(object))) {}
 
-  /// `message` is what using it fails with.
+  /// Makes an undefined value. `message` is that of the error when it is used.
   static Value undefined(std::string message);
-  /// A string that HTML escaping leaves alone: markupsafe.Markup.
+  /// Makes a string that HTML escaping leaves alone: markupsafe.Markup.
   static Value markup(std::string text);
-  /// Fails if a string is not UTF-8 or an integer is beyond 64 bits.
+  /// Converts JSON. Fails if a string is not UTF-8 or an integer is beyond 64
+  /// bits.
   static Value from_json(const io::OrderedJson& json);
 
   Type type() const;
@@ -120,7 +125,7 @@ class Value {
   bool is_string() const {
     return is(Type::kString);
   }
-  /// A bool is an integer, too.
+  /// Returns true for an integer or a bool, which is an integer, too.
   bool is_integral() const {
     return is(Type::kBool) || is(Type::kInteger);
   }
@@ -145,7 +150,8 @@ class Value {
 
   bool truth() const;
   std::string type_name() const;
-  /// Same object, or equal and of the same simple type.
+  /// Returns true for the same object, or for equal values of the same simple
+  /// type.
   bool is_same(const Value& other) const;
 
  private:

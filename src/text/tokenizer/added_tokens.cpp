@@ -1,37 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/added_tokens.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "text/tokenizer/token_id.h"
 #include "text/unicode.h"
 
 namespace accrue {
 namespace {
-
-/// Bytes of white space at the end (start) of `text`.
-size_t spaces_at_end(std::string_view text) {
-  size_t all = text.size();
-  while (!text.empty()) {
-    auto c = unicode::last_character(text);
-    if (!unicode::is_space(c.code)) {
-      break;
-    }
-    text.remove_suffix(c.length);
-  }
-  return all - text.size();
-}
-
-size_t spaces_at_start(std::string_view text) {
-  size_t all = text.size();
-  while (!text.empty()) {
-    auto c = unicode::first_character(text);
-    if (!unicode::is_space(c.code)) {
-      break;
-    }
-    text.remove_prefix(c.length);
-  }
-  return all - text.size();
-}
 
 bool stands_alone(std::string_view before, std::string_view after) {
   return (before.empty() ||
@@ -44,13 +20,9 @@ bool stands_alone(std::string_view before, std::string_view after) {
 
 AddedTokens::AddedTokens(const io::Node& list, const Normalizer& normalizer) {
   for (const io::Node& node : list.elements()) {
-    int64_t id = node.at("id").integer();
-    if (id < 0 || id > std::numeric_limits<int32_t>::max()) {
-      node.at("id").fail("must be a whole number from 0");
-    }
     Token token{
         .content = node.at("content").text(),
-        .id = static_cast<uint32_t>(id),
+        .id = read_id(node.at("id")),
         .single_word = node.boolean("single_word", false),
         .strip_left = node.boolean("lstrip", false),
         .strip_right = node.boolean("rstrip", false),
@@ -118,10 +90,11 @@ std::vector<AddedTokens::Part> AddedTokens::split(
       continue;
     }
     if (token->strip_left) {
-      begin = std::max(done, begin - spaces_at_end(text.substr(0, begin)));
+      begin =
+          std::max(done, unicode::strip_right(text.substr(0, begin)).size());
     }
     if (token->strip_right) {
-      end += spaces_at_start(text.substr(end));
+      end = text.size() - unicode::strip_left(text.substr(end)).size();
       i = std::max(i, end);
     }
     if (begin > done) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -14,28 +15,28 @@
 
 namespace accrue {
 
-/// The "added_tokens" of a tokenizer.json, found in text before anything else
-/// is done with it; the leftmost, then the longest.
+/// The "added_tokens" of a tokenizer.json. They are found in text before
+/// anything else is done with it: the leftmost first, then the longest.
 class AddedTokens {
  public:
   AddedTokens() = default;
   AddedTokens(const io::Node& list, const Normalizer& normalizer);
 
-  /// A token, or text between tokens.
+  /// An added token, or text between added tokens.
   struct Part {
     std::string_view text;
     std::optional<uint32_t> id;
   };
 
-  /// Cuts out the tokens that are looked for in raw (`normalized` false) or in
-  /// normalized text, but for those that begin at the offsets `plain`,
-  /// ascending.
+  /// Splits text at the tokens that are looked for in raw (`normalized` false)
+  /// or in normalized text. Tokens that begin at the offsets `plain`,
+  /// ascending, stay text.
   std::vector<Part> split(
       std::string_view text,
       bool normalized,
       std::span<const size_t> plain = {}) const;
 
-  /// Offsets at which special tokens are spelled in `text`.
+  /// Returns the offsets at which special tokens are spelled in `text`.
   std::vector<size_t> find_special(std::string_view text) const;
 
   struct Token {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/bpe.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,7 @@ namespace {
 
 constexpr std::string_view kSpace = unicode::kMetaspace;
 constexpr size_t kCachedPieces = size_t{1} << 16;
-constexpr size_t kCachedBytes = 64; // longer pieces hardly come back
+constexpr size_t kCachedBytes = 64; // longer pieces rarely occur again
 
 uint64_t pair_key(uint64_t left, uint64_t right) {
   return left << 32 | right;
@@ -24,10 +25,11 @@ uint64_t pair_key(uint64_t left, uint64_t right) {
 /// A pair of symbols that could be merged.
 struct Candidate {
   uint32_t rank = 0;
-  int32_t position = 0; // of the left one
-  uint32_t id = 0; // of both together
+  int32_t position = 0; // index of the left symbol
+  uint32_t id = 0; // id of the merged symbol
 
-  /// The best is the lowest rank, then the leftmost.
+  /// Orders candidates: the best has the lowest rank, then the leftmost
+  /// position.
   bool operator<(const Candidate& other) const {
     return rank != other.rank ? rank > other.rank : position > other.position;
   }
@@ -70,7 +72,7 @@ Bpe::Bpe(const io::Node& node, bool byte_level) : byte_level_(byte_level) {
   for (const auto& [token, id] : vocab.json().items()) {
     if (!id.is_number_unsigned() ||
         id.get<uint64_t>() > std::numeric_limits<int32_t>::max()) {
-      vocab.at(token).fail("must be an id, a whole number from 0");
+      vocab.at(token).fail("must be an id, a whole number >= 0");
     }
     ids_.emplace(token, id.get<uint32_t>());
   }
@@ -94,12 +96,12 @@ void Bpe::read_merges(const io::Node& merges) {
     merges.fail("must be an array");
   }
   merges_.reserve(merges.json().size());
-  cut_at_spaces_ = prefix_.empty() && suffix_.empty();
+  split_at_spaces_ = prefix_.empty() && suffix_.empty();
   uint32_t rank = 0;
   for (size_t i = 0; i < merges.json().size(); ++i) {
     const io::Json& json = merges.json()[i];
     auto fail = [&](const std::string& what) { merges.element(i).fail(what); };
-    // "a b" before tokenizers 0.20, ["a", "b"] since.
+    // "a b" before tokenizers 0.20, ["a", "b"] since then.
     std::string left;
     std::string right;
     if (json.is_string()) {
@@ -136,7 +138,7 @@ void Bpe::read_merges(const io::Node& merges) {
     }
     merges_[pair_key(*ids[0], *ids[1])] = {rank++, *ids[2]};
     if (right.starts_with(kSpace) && !left.ends_with(kSpace)) {
-      cut_at_spaces_ = false;
+      split_at_spaces_ = false;
     }
   }
 }
@@ -150,8 +152,8 @@ void Bpe::encode(
     std::string_view piece,
     Cache& cache,
     std::vector<uint32_t>& ids) const {
-  while (cut_at_spaces_ && !piece.empty()) {
-    // A ▁ that follows something else.
+  while (split_at_spaces_ && !piece.empty()) {
+    // Finds the next ▁ that follows another character.
     size_t end = 0;
     do {
       end = piece.find(kSpace, end + 1);
@@ -214,7 +216,7 @@ std::vector<Bpe::Symbol> Bpe::symbols_of(std::string_view piece) const {
     }
     symbols.push_back({id, index - 1, -1, false});
   };
-  bool unknown = false; // one is waiting to be added
+  bool unknown = false; // an unknown token is still to be added
   std::string decorated;
   for (size_t i = 0; i < piece.size();) {
     size_t length =
@@ -263,7 +265,7 @@ const Bpe::Merge* Bpe::find_merge(uint32_t left, uint32_t right) const {
   return it == merges_.end() ? nullptr : &it->second;
 }
 
-/// Always the best pair, wherever it is.
+/// Merges the best pair, wherever it is, until none is left.
 void Bpe::merge(std::vector<Symbol>& symbols) const {
   std::priority_queue<Candidate> queue;
   auto at = [&](int32_t i) -> Symbol& {
@@ -288,7 +290,7 @@ void Bpe::merge(std::vector<Symbol>& symbols) const {
       continue;
     }
     Symbol& right = at(left.next);
-    // Either may have become something else since.
+    // Either symbol may have been merged since the candidate was found.
     const Merge* still = find_merge(left.id, right.id);
     if (still == nullptr || still->id != best.id) {
       continue;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 
 namespace accrue {
 
-/// Lets a map of strings be asked with views.
+/// Hash for maps of strings that can be searched with string views.
 struct TextHash : std::hash<std::string_view> {
   using is_transparent = void;
 };
@@ -20,15 +21,16 @@ template <class T>
 using TextMap = std::unordered_map<std::string, T, TextHash, std::equal_to<>>;
 
 /// Byte-pair encoding (arXiv 1508.07909) as the "model" of a tokenizer.json
-/// describes it: pieces of text to ids. Characters that are no token become
-/// their bytes with byte_fallback, else the unknown token, else nothing.
+/// describes it: encodes pieces of text as ids. A character that is not a token
+/// becomes the tokens of its bytes with byte_fallback, otherwise the unknown
+/// token, otherwise nothing.
 class Bpe {
  public:
   Bpe() = default;
-  /// `byte_level`: pieces are raw bytes, whose characters are looked up here.
+  /// `byte_level`: pieces are raw bytes, which are mapped to characters here.
   Bpe(const io::Node& node, bool byte_level);
 
-  /// Ids of pieces seen before; one per thread.
+  /// Ids of pieces seen before. Each thread needs its own.
   class Cache {
    public:
     const std::vector<uint32_t>* find(std::string_view piece) const;
@@ -76,14 +78,14 @@ class Bpe {
   bool fuse_unknown_ = false;
   bool ignore_merges_ = false;
   std::optional<uint32_t> unknown_;
-  std::string prefix_; // of every character but a word's first
-  std::string suffix_; // of a word's last
+  std::string prefix_; // before every character but the first of a word
+  std::string suffix_; // after the last character of a word
   TextMap<uint32_t> ids_;
-  std::unordered_map<uint64_t, Merge> merges_; // by both ids
+  std::unordered_map<uint64_t, Merge> merges_; // by the pair of ids
   std::vector<std::optional<uint32_t>> fallback_; // tokens of the bytes
-  /// No merge joins what stands before a ▁ with it, so that a whole text can
-  /// be cut there.
-  bool cut_at_spaces_ = false;
+  /// Whether no merge joins a ▁ with the character before it. Long text may
+  /// then be split before each ▁.
+  bool split_at_spaces_ = false;
 };
 
 } // namespace accrue

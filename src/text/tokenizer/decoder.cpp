@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/decoder.h"
 
 #include <fmt/format.h>
@@ -15,7 +16,8 @@ namespace {
 
 using Tokens = std::vector<std::string>;
 
-/// A token with a character that stands for no byte is taken as it is.
+/// Maps characters back to bytes. A token with a character that stands for no
+/// byte is kept as it is.
 Tokens decode_bytes(const Tokens& tokens) {
   std::string bytes;
   for (const std::string& token : tokens) {
@@ -33,7 +35,7 @@ Tokens decode_bytes(const Tokens& tokens) {
   return {unicode::replace_invalid(bytes)};
 }
 
-/// The byte of "<0x0A>", or -1.
+/// Returns the byte that "<0x0A>" stands for, or -1.
 int fallback_byte(const std::string& token) {
   unsigned byte = 0;
   if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') {
@@ -45,7 +47,8 @@ int fallback_byte(const std::string& token) {
                                                        : -1;
 }
 
-/// Runs of byte tokens become their text; if it is none, one U+FFFD each.
+/// Turns runs of byte tokens into text. A run that is not valid text becomes
+/// one U+FFFD for each byte.
 Tokens decode_fallback(const Tokens& tokens) {
   Tokens out;
   std::string bytes;
@@ -72,7 +75,8 @@ Tokens decode_fallback(const Tokens& tokens) {
   return out;
 }
 
-/// Up to `start` and `stop` times the content off the ends.
+/// Removes the content up to `start` times from the start and up to `stop`
+/// times from the end.
 std::string strip(
     std::string_view token,
     std::string_view content,
@@ -132,13 +136,10 @@ Decoder::Decoder(const io::Node& node) : present_(true) {
             return replace_all(pattern, token, content);
           }));
         } else if (type == "Metaspace") {
-          std::string scheme = step.text(
-              "prepend_scheme",
-              step.boolean("add_prefix_space", true) ? "always" : "never");
           steps_.push_back(
               each([pattern = Regex::literal(
                         step.text("replacement", unicode::kMetaspace)),
-                    prepended = scheme != "never"](
+                    prepended = read_prepend_scheme(step) != "never"](
                        const std::string& token, size_t i, size_t) {
                 return replace_all(
                     pattern, token, i == 0 && prepended ? "" : " ");

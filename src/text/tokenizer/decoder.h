@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
@@ -8,12 +9,12 @@
 
 namespace accrue {
 
-/// The "decoder" of a tokenizer.json: tokens to text. Sequence, ByteLevel,
-/// ByteFallback, Fuse, Strip, Replace, Metaspace, BPEDecoder; others are
-/// refused.
+/// The "decoder" of a tokenizer.json: turns tokens into text. Supported:
+/// Sequence, ByteLevel, ByteFallback, Fuse, Strip, Replace, Metaspace,
+/// BPEDecoder. Others are refused.
 class Decoder {
  public:
-  /// Without a decoder tokens are joined by spaces.
+  /// Makes a decoder that joins tokens with spaces, for a missing "decoder".
   Decoder() = default;
   explicit Decoder(const io::Node& node);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/normalizer.h"
 
 #include <fmt/format.h>
@@ -10,24 +11,11 @@
 namespace accrue {
 namespace {
 
-constexpr int kDeepest = 8; // a Sequence in a Sequence in …
+constexpr int kDeepest = 8; // levels of Sequences in Sequences
 
 std::string strip(std::string_view text, bool left, bool right) {
-  while (left && !text.empty()) {
-    auto c = unicode::first_character(text);
-    if (!unicode::is_space(c.code)) {
-      break;
-    }
-    text.remove_prefix(c.length);
-  }
-  while (right && !text.empty()) {
-    auto c = unicode::last_character(text);
-    if (!unicode::is_space(c.code)) {
-      break;
-    }
-    text.remove_suffix(c.length);
-  }
-  return std::string(text);
+  text = left ? unicode::strip_left(text) : text;
+  return std::string(right ? unicode::strip_right(text) : text);
 }
 
 std::string strip_accents(std::string_view text) {
@@ -90,18 +78,12 @@ std::string replace_all(
     std::string_view content) {
   Regex::Matcher matcher(regex);
   std::string out;
-  Regex::Match match;
   size_t done = 0;
-  for (size_t from = 0;
-       from <= text.size() && matcher.find(text, from, match);) {
+  matcher.for_each(text, [&](const Regex::Match& match) {
     out += text.substr(done, match.begin - done);
     out += content;
     done = match.end;
-    from = match.end > match.begin ? match.end
-                                   : match.end +
-            std::max<size_t>(1,
-                             unicode::character_length(text.substr(match.end)));
-  }
+  });
   out += text.substr(done);
   return out;
 }

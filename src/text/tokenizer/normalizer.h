@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <functional>
@@ -10,32 +11,32 @@
 
 namespace accrue {
 
-/// The pattern of a Split or a Replace: {"String": …} or {"Regex": …}.
+/// Reads the pattern of a Split or a Replace: {"String": …} or {"Regex": …}.
 Regex read_pattern(const io::Node& node);
 
-/// `text` with every match replaced by `content`, literally.
+/// Replaces every match in `text` by `content`, which is taken literally.
 std::string replace_all(
     const Regex& regex,
     std::string_view text,
     std::string_view content);
 
-/// Steps of a Sequence, or the one step itself, which may be nested. `read`
-/// gets a step's node and its "type".
+/// Calls read(step, type) for each step of a Sequence, which may be nested, or
+/// for `node` itself if it is not a Sequence. `list` is the key of the steps.
 void for_each_step(
     const io::Node& node,
     const char* list,
     const std::function<void(const io::Node&, const std::string&)>& read);
 
-/// The "normalizer" of a tokenizer.json: text to text, before anything is cut.
-/// Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents, Prepend,
-/// Replace; others are refused.
+/// The "normalizer" of a tokenizer.json: changes text before it is split.
+/// Supported: Sequence, NFC, NFD, NFKC, NFKD, Lowercase, Strip, StripAccents,
+/// Prepend, Replace. Others are refused.
 class Normalizer {
  public:
   Normalizer() = default;
   explicit Normalizer(const io::Node& node);
 
-  /// `continued`: `text` goes on where another left off, so that nothing is
-  /// put before it.
+  /// `continued`: `text` continues an earlier one, so that nothing is put
+  /// before it.
   std::string operator()(std::string_view text, bool continued = false) const;
 
   bool empty() const {

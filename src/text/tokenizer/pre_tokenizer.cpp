@@ -1,8 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/pre_tokenizer.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 
 #include "text/tokenizer/normalizer.h"
@@ -11,7 +11,7 @@
 namespace accrue {
 namespace {
 
-/// GPT-2's, which ByteLevel cuts with by default.
+/// Pattern of GPT-2, which ByteLevel splits with by default.
 constexpr const char* kGpt2Pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -43,6 +43,12 @@ std::string ByteAlphabet::encode(std::string_view bytes) const {
   return text;
 }
 
+std::string read_prepend_scheme(const io::Node& metaspace) {
+  return metaspace.text(
+      "prepend_scheme",
+      metaspace.boolean("add_prefix_space", true) ? "always" : "never");
+}
+
 PreTokenizer::Behavior PreTokenizer::read_behavior(const io::Node& node) {
   static const std::map<std::string, Behavior> kNames{
       {"Isolated", Behavior::kIsolated},
@@ -57,7 +63,7 @@ PreTokenizer::Behavior PreTokenizer::read_behavior(const io::Node& node) {
   return it->second;
 }
 
-PreTokenizer::Step PreTokenizer::split(
+PreTokenizer::Step PreTokenizer::split_step(
     const char* pattern,
     Behavior behavior,
     bool invert) {
@@ -80,23 +86,23 @@ PreTokenizer::PreTokenizer(const io::Node& node) {
           read_metaspace(step);
         } else if (type == "Digits") {
           bool each = step.boolean("individual_digits", false);
-          steps_.push_back(split(
+          steps_.push_back(split_step(
               R"(\p{N})",
               each ? Behavior::kIsolated : Behavior::kContiguous,
               false));
         } else if (type == "Punctuation") {
           auto behavior = step.find("behavior");
-          steps_.push_back(split(
+          steps_.push_back(split_step(
               R"([\p{P}\x21-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e])",
               behavior ? read_behavior(*behavior) : Behavior::kIsolated,
               false));
         } else if (type == "Whitespace") {
-          steps_.push_back(split(
+          steps_.push_back(split_step(
               R"([\p{L}\p{M}\p{Nd}\p{Pc}]+|[^\p{L}\p{M}\p{Nd}\p{Pc}\s]+)",
               Behavior::kRemoved,
               true));
         } else if (type == "WhitespaceSplit") {
-          steps_.push_back(split(R"(\s)", Behavior::kRemoved, false));
+          steps_.push_back(split_step(R"(\s)", Behavior::kRemoved, false));
         } else {
           step.at("type").fail(fmt::format("\"{}\" is not supported", type));
         }
@@ -105,11 +111,11 @@ PreTokenizer::PreTokenizer(const io::Node& node) {
 }
 
 void PreTokenizer::read_byte_level(const io::Node& node) {
-  bool cuts = node.boolean("use_regex", true);
+  bool splits = node.boolean("use_regex", true);
   steps_.push_back(
       {.kind = Step::Kind::kBytes,
        .regex = Regex(kGpt2Pattern),
-       .splits = cuts,
+       .splits = splits,
        .prefix = node.boolean("add_prefix_space", true)});
 }
 
@@ -118,10 +124,7 @@ void PreTokenizer::read_metaspace(const io::Node& node) {
   if (replacement.empty()) {
     node.at("replacement").fail("must not be empty");
   }
-  // Before 0.15 the scheme was a boolean.
-  std::string scheme = node.text(
-      "prepend_scheme",
-      node.boolean("add_prefix_space", true) ? "always" : "never");
+  std::string scheme = read_prepend_scheme(node);
   if (scheme != "always" && scheme != "never" && scheme != "first") {
     node.at("prepend_scheme")
         .fail(fmt::format("\"{}\" is not supported", scheme));
@@ -136,86 +139,93 @@ void PreTokenizer::read_metaspace(const io::Node& node) {
        .replacement = replacement});
 }
 
-PreTokenizer::Cutter::Cutter(const PreTokenizer& pre_tokenizer)
+PreTokenizer::Splitter::Splitter(const PreTokenizer& pre_tokenizer)
     : owner_(&pre_tokenizer) {
   for (const Step& step : pre_tokenizer.steps_) {
     matchers_.emplace_back(step.regex);
   }
 }
 
-/// Matches and what lies between them, treated as the behavior says.
-void PreTokenizer::cut(
+/// Joins matches and the text between them into pieces, as a behavior says.
+class PreTokenizer::PieceBuilder {
+ public:
+  PieceBuilder(
+      Behavior behavior,
+      std::string_view text,
+      std::vector<std::string_view>& pieces)
+      : behavior_(behavior), text_(text), pieces_(pieces) {}
+
+  /// Adds the next part of the text, up to `end`.
+  void add(size_t begin, size_t end, bool match) {
+    if (begin == end) {
+      return;
+    }
+    switch (behavior_) {
+      case Behavior::kIsolated:
+        end_piece(begin);
+        end_piece(end);
+        break;
+      case Behavior::kRemoved:
+        end_piece(begin);
+        if (match) {
+          piece_begin_ = end;
+        } else {
+          end_piece(end);
+        }
+        break;
+      case Behavior::kContiguous:
+        if (any_ && match != last_was_match_) {
+          end_piece(begin);
+        }
+        break;
+      case Behavior::kPrevious: // a match ends its piece
+        if (!match || last_was_match_) {
+          end_piece(begin);
+        }
+        break;
+      case Behavior::kNext: // a match begins its piece
+        if (match || (any_ && !last_was_match_)) {
+          end_piece(begin);
+        }
+        break;
+    }
+    any_ = true;
+    last_was_match_ = match;
+  }
+
+  void end_piece(size_t end) {
+    if (end > piece_begin_) {
+      pieces_.push_back(text_.substr(piece_begin_, end - piece_begin_));
+    }
+    piece_begin_ = end;
+  }
+
+ private:
+  Behavior behavior_;
+  std::string_view text_;
+  std::vector<std::string_view>& pieces_;
+  size_t piece_begin_ = 0;
+  bool any_ = false; // whether a part was added
+  bool last_was_match_ = false;
+};
+
+void PreTokenizer::split(
     const Step& step,
     Regex::Matcher& matcher,
     std::string_view text,
     std::vector<std::string_view>& pieces) {
-  size_t piece_begin = 0; // of what is not given out yet
-  bool last_was_match = false;
-  bool any = false;
-  auto give = [&](size_t end) {
-    if (end > piece_begin) {
-      pieces.push_back(text.substr(piece_begin, end - piece_begin));
-    }
-    piece_begin = end;
-  };
-  auto take = [&](size_t begin, size_t end, bool match) {
-    if (begin == end) {
-      return;
-    }
-    match = match != step.invert;
-    switch (step.behavior) {
-      case Behavior::kIsolated:
-        give(begin);
-        give(end);
-        break;
-      case Behavior::kRemoved:
-        give(begin);
-        if (match) {
-          piece_begin = end;
-        } else {
-          give(end);
-        }
-        break;
-      case Behavior::kContiguous:
-        if (any && match != last_was_match) {
-          give(begin);
-        }
-        break;
-      case Behavior::kPrevious: // a match ends the piece it is in
-        if (match && last_was_match) {
-          give(begin);
-        }
-        if (!match) {
-          give(begin);
-        }
-        break;
-      case Behavior::kNext: // a match begins the piece it is in
-        if (match || (any && !last_was_match)) {
-          give(begin);
-        }
-        break;
-    }
-    any = true;
-    last_was_match = match;
-  };
+  PieceBuilder builder(step.behavior, text, pieces);
   size_t done = 0;
-  size_t from = 0;
-  Regex::Match found;
-  while (from <= text.size() && matcher.find(text, from, found)) {
-    take(done, found.begin, false);
-    take(found.begin, found.end, true);
+  matcher.for_each(text, [&](const Regex::Match& found) {
+    builder.add(done, found.begin, step.invert);
+    builder.add(found.begin, found.end, !step.invert);
     done = found.end;
-    from = found.end;
-    if (found.begin == found.end) {
-      from += std::max<size_t>(
-          1, unicode::character_length(text.substr(found.end)));
-    }
-  }
-  take(done, text.size(), false);
-  give(text.size());
+  });
+  builder.add(done, text.size(), step.invert);
+  builder.end_piece(text.size());
 }
 
-const std::vector<std::string_view>& PreTokenizer::Cutter::operator()(
+const std::vector<std::string_view>& PreTokenizer::Splitter::operator()(
     std::string_view text,
     bool first,
     bool continued) {
@@ -243,7 +253,7 @@ const std::vector<std::string_view>& PreTokenizer::Cutter::operator()(
       }
       size_t begin = next_.size();
       if (step.splits) {
-        cut(step, matchers_[i], piece, next_);
+        split(step, matchers_[i], piece, next_);
       } else {
         next_.push_back(piece);
       }

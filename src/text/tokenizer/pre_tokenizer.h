@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
@@ -12,18 +13,18 @@
 
 namespace accrue {
 
-/// The alphabet of byte-level tokenizers: a visible character for every byte
+/// Alphabet of byte-level tokenizers: a visible character for every byte
 /// (Radford et al. 2019, bytes_to_unicode).
 class ByteAlphabet {
  public:
   static const ByteAlphabet& get();
 
-  /// The UTF-8 of a byte's character.
+  /// Returns a byte's character in UTF-8.
   const std::string& of(unsigned char byte) const {
     return characters_[byte];
   }
   std::string encode(std::string_view bytes) const;
-  /// The byte of a character, or -1.
+  /// Returns the byte of a character, or -1.
   int byte_of(char32_t code) const {
     return code < bytes_.size() ? bytes_[code] : -1;
   }
@@ -35,22 +36,26 @@ class ByteAlphabet {
   std::array<int, 512> bytes_{};
 };
 
-/// The "pre_tokenizer" of a tokenizer.json: cuts text into the pieces that are
-/// tokenized each by itself. Sequence, Split, ByteLevel, Metaspace, Digits,
-/// Punctuation, Whitespace, WhitespaceSplit; others are refused.
+/// Reads "prepend_scheme" of a Metaspace: "always", "first" or "never". Before
+/// tokenizers 0.15 it was a boolean, "add_prefix_space".
+std::string read_prepend_scheme(const io::Node& metaspace);
+
+/// The "pre_tokenizer" of a tokenizer.json: splits text into pieces that are
+/// tokenized independently. Supported: Sequence, Split, ByteLevel, Metaspace,
+/// Digits, Punctuation, Whitespace, WhitespaceSplit. Others are refused.
 class PreTokenizer {
  public:
   PreTokenizer() = default;
   explicit PreTokenizer(const io::Node& node);
 
-  /// What cutting needs of its own; one per thread.
-  class Cutter {
+  /// Splits texts, one after another. Each thread needs its own.
+  class Splitter {
    public:
-    explicit Cutter(const PreTokenizer& pre_tokenizer);
+    explicit Splitter(const PreTokenizer& pre_tokenizer);
 
-    /// Pieces of `text` in order. They are good until the next call. `first`:
-    /// the text begins here; `continued`: it goes on where another left off,
-    /// so that nothing is put before it.
+    /// Returns the pieces of `text` in order, which are valid until the next
+    /// call. `first`: the whole text begins here. `continued`: the text
+    /// continues an earlier one, so that nothing is put before it.
     const std::vector<std::string_view>& operator()(
         std::string_view text,
         bool first,
@@ -61,11 +66,11 @@ class PreTokenizer {
     std::vector<Regex::Matcher> matchers_; // one per step
     std::vector<std::string_view> pieces_;
     std::vector<std::string_view> next_;
-    std::deque<std::string> made_; // text that steps have changed
+    std::deque<std::string> made_; // texts that steps have made
   };
 
-  /// The pieces are bytes whose characters the caller must put in: the last
-  /// step is ByteLevel, whose mapping is left to who needs it.
+  /// Whether the last step is ByteLevel. Its mapping of bytes to characters is
+  /// then left to the caller.
   bool byte_level() const {
     return byte_level_;
   }
@@ -77,18 +82,21 @@ class PreTokenizer {
     Regex regex;
     Behavior behavior = Behavior::kIsolated;
     bool invert = false;
-    bool splits = true; // else only the text is changed
-    // kBytes: a space before; kSpaces: the replacement of a space.
+    bool splits = true; // otherwise only changes the text
+    // Whether to put a space before the text (kBytes), or the replacement of a
+    // space (kSpaces).
     bool prefix = false;
     bool prefix_first_only = false;
     std::string replacement;
   };
+  class PieceBuilder;
   static Behavior read_behavior(const io::Node& node);
-  static Step split(const char* pattern, Behavior behavior, bool invert);
+  static Step split_step(const char* pattern, Behavior behavior, bool invert);
   void read_metaspace(const io::Node& node);
   void read_byte_level(const io::Node& node);
 
-  static void cut(
+  /// Appends the pieces that a step splits `text` into.
+  static void split(
       const Step& step,
       Regex::Matcher& matcher,
       std::string_view text,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/regex.h"
 
 #include <fmt/format.h>
@@ -42,9 +43,9 @@ struct MatchMemory {
 
 namespace {
 
-constexpr size_t kStackBytes = size_t{64} << 20; // grows up to it
+constexpr size_t kStackBytes = size_t{64} << 20; // maximum size of the stack
 
-/// White_Space of Unicode, as it stands inside [].
+/// White_Space of Unicode, as part of a class in brackets.
 constexpr std::string_view kSpaces =
     R"(\x09-\x0d\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029})"
     R"(\x{202f}\x{205f}\x{3000})";
@@ -56,9 +57,9 @@ std::string message_of(int code) {
   return text.data();
 }
 
-/// PCRE2's \s also holds U+180E, Oniguruma's does not. Inside a class "&&" is
-/// Oniguruma's intersection and "[" opens a nested class; both are letters to
-/// PCRE2.
+/// Translates a pattern from Oniguruma to PCRE2. PCRE2's \s also contains
+/// U+180E, Oniguruma's does not. Inside a class "&&" is Oniguruma's
+/// intersection and "[" opens a nested class; PCRE2 takes both literally.
 std::string translate(const std::string& pattern) {
   std::string out;
   bool in_class = false;
@@ -99,7 +100,7 @@ std::string translate(const std::string& pattern) {
         out += pattern[++i];
         next = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
       }
-      if (next == ']') { // first in a class: a letter
+      if (next == ']') { // first in a class: literal
         out += pattern[++i];
       }
     }
@@ -125,7 +126,8 @@ void Regex::compile(const std::string& pattern, unsigned options) {
     throw DataError(
         fmt::format("{} at character {}", message_of(error), offset));
   }
-  // Without a just-in-time compiler matching is slower and the same.
+  // Without the just-in-time compiler matching gives the same results, but is
+  // slower.
   pcre2_jit_compile(made->code, PCRE2_JIT_COMPLETE);
   compiled_ = std::move(made);
 }
@@ -176,7 +178,7 @@ bool Regex::Matcher::find(std::string_view text, size_t from, Match& match) {
         message_of(result)));
   }
   const PCRE2_SIZE* where = pcre2_get_ovector_pointer(memory_->data);
-  // A \K behind the match's end would turn it around.
+  // A \K after the end of the match would make it end before it begins.
   match = {where[0], std::max(where[0], where[1])};
   return true;
 }

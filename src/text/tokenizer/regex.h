@@ -1,40 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "text/unicode.h"
+
 namespace accrue {
 
-/// A regular expression on UTF-8 text, compiled by PCRE2 with Unicode
-/// properties. tokenizer.json's are written for Oniguruma; what it means by \s
-/// is translated, what means something else in PCRE2 is refused.
+/// A regular expression for UTF-8 text, compiled by PCRE2 with Unicode
+/// properties. Patterns of tokenizer.json are written for Oniguruma: \s is
+/// translated; other constructs that mean something else in PCRE2 are refused.
 ///
-/// Thread-safe: matching keeps its state in a Matcher.
+/// Thread-safe: the state of matching is in a Matcher.
 class Regex {
  public:
-  /// Throws DataError with PCRE2's message.
+  /// Compiles a pattern. Throws DataError with PCRE2's message.
   explicit Regex(const std::string& pattern);
-  /// Matches `text` itself.
+  /// Makes a pattern that matches exactly `text`.
   static Regex literal(const std::string& text);
 
+  /// Range of bytes.
   struct Match {
     size_t begin = 0;
     size_t end = 0;
   };
 
-  /// Finds matches one after the other. One thread, any number of texts; not
-  /// to be copied, because copies would share what matching writes to.
+  /// Finds matches in any number of texts, one after another. For one thread.
+  /// Can't be copied, because copies would share the memory that matching
+  /// writes to.
   class Matcher {
    public:
     explicit Matcher(const Regex& regex);
     Matcher(Matcher&&) noexcept;
     ~Matcher();
 
-    /// The first match from byte `from` on. False if there is none. `text` must
-    /// be valid UTF-8. Throws DataError if matching takes too much.
+    /// Finds the first match from byte `from` on. Returns false if there is
+    /// none. `text` must be valid UTF-8. Throws DataError if matching takes too
+    /// long.
     bool find(std::string_view text, size_t from, Match& match);
+
+    /// Calls use(match) for all matches from the start of `text` to its end.
+    /// They don't overlap; after an empty match the search goes on behind the
+    /// next character. Throws like find().
+    template <class Use>
+    void for_each(std::string_view text, Use use) {
+      Match match;
+      for (size_t from = 0; from <= text.size() && find(text, from, match);) {
+        use(match);
+        from = match.end;
+        if (match.begin == match.end) {
+          from +=
+              std::max<size_t>(1, unicode::character_length(text.substr(from)));
+        }
+      }
+    }
 
    private:
     std::shared_ptr<const struct CompiledRegex> regex_;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "text/tokenizer/tokenizer.h"
 
 #include <fmt/format.h>
@@ -6,23 +7,9 @@
 #include <utility>
 
 #include "accrue/core/error.h"
-#include "text/unicode.h"
+#include "text/tokenizer/token_id.h"
 
 namespace accrue {
-namespace {
-
-/// Ids are positions of a table: a lone huge one would make it huge.
-constexpr uint32_t kLargestId = 1U << 24;
-
-uint32_t read_id(const io::Node& node) {
-  int64_t id = node.integer();
-  if (id < 0 || id >= kLargestId) {
-    node.fail(fmt::format("must be in [0, {})", kLargestId));
-  }
-  return static_cast<uint32_t>(id);
-}
-
-} // namespace
 
 std::shared_ptr<const Tokenizer> Tokenizer::load(
     const std::filesystem::path& path) {
@@ -46,13 +33,13 @@ Tokenizer::Tokenizer(const io::Node& root) {
     added_ = AddedTokens(*node, normalizer_);
   }
   auto name = [&](uint32_t id, const std::string& token, const char* where) {
-    if (id >= kLargestId) {
+    if (id >= kMaxIds) {
       root.fail(fmt::format(
           "has the id {} for \"{}\" in {}, more than {}",
           id,
           token,
           where,
-          kLargestId));
+          kMaxIds));
     }
     if (id >= tokens_.size()) {
       tokens_.resize(id + 1);
@@ -87,12 +74,12 @@ void Tokenizer::read_post_processor(const io::Node& node) {
     };
     prefix_.insert(prefix_.begin(), id("cls"));
     suffix_.push_back(id("sep"));
-  } else if (type != "ByteLevel") { // which only moves offsets
+  } else if (type != "ByteLevel") { // ByteLevel only changes offsets
     node.at("type").fail(fmt::format("\"{}\" is not supported", type));
   }
 }
 
-/// [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, …]
+/// Reads [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, …].
 void Tokenizer::read_template(const io::Node& node) {
   std::vector<uint32_t> before;
   std::vector<uint32_t> after;
@@ -118,9 +105,9 @@ void Tokenizer::read_template(const io::Node& node) {
 }
 
 Tokenizer::Encoder::Encoder(std::shared_ptr<const Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)), cutter_(tokenizer_->pre_tokenizer_) {}
+    : tokenizer_(std::move(tokenizer)), splitter_(tokenizer_->pre_tokenizer_) {}
 
-/// Of the text as the model of the tokenizer sees it, normalized and cut.
+/// Number of bytes that a token stands for in normalized and split text.
 size_t Tokenizer::surface_bytes(uint32_t id) const {
   const std::string& token = tokens_.at(id);
   bool is_byte = token.size() == 6 && token.starts_with("<0x");
@@ -129,24 +116,24 @@ size_t Tokenizer::surface_bytes(uint32_t id) const {
 
 std::vector<uint32_t> Tokenizer::Encoder::operator()(
     std::string_view text,
-    const Place& place) {
+    const EncodeOptions& options) {
   std::vector<Seam> none;
-  return (*this)(text, place, {}, none);
+  return (*this)(text, options, {}, none);
 }
 
 std::vector<uint32_t> Tokenizer::Encoder::operator()(
     std::string_view text,
-    const Place& place,
+    const EncodeOptions& options,
     std::span<const size_t> offsets,
     std::vector<Seam>& seams) {
   const Tokenizer& t = *tokenizer_;
   std::vector<uint32_t> ids;
-  if (place.special_tokens) {
+  if (options.special_tokens) {
     ids = t.prefix_;
   }
   bool first = true;
-  for (const auto& raw : t.added_.split(text, false, place.plain)) {
-    const bool continued = place.continued && first;
+  for (const auto& raw : t.added_.split(text, false, options.plain)) {
+    const bool continued = options.continued && first;
     const size_t before = ids.size();
     if (raw.id) {
       ids.push_back(*raw.id);
@@ -156,7 +143,7 @@ std::vector<uint32_t> Tokenizer::Encoder::operator()(
     auto begin = static_cast<size_t>(raw.text.data() - text.data());
     for (; !offsets.empty() && offsets[0] < begin + raw.text.size();
          offsets = offsets.subspan(1)) {
-      Seam seam; // among the ids of this part
+      Seam seam; // relative to the ids of this part
       if (offsets[0] > begin) {
         seam = raw.id ? Seam{0, 1}
                       : find_seam(
@@ -170,15 +157,15 @@ std::vector<uint32_t> Tokenizer::Encoder::operator()(
     first = false;
   }
   seams.insert(seams.end(), offsets.size(), {ids.size(), ids.size()});
-  if (place.special_tokens) {
+  if (options.special_tokens) {
     ids.insert(ids.end(), t.suffix_.begin(), t.suffix_.end());
   }
   return ids;
 }
 
-/// Where a part of a text, which became `ids`, has `before` before it. The
-/// start of a part is cut into other tokens than the part, but covers the start
-/// of the same surface.
+/// Returns the place after `before`, the start of a part of a text that became
+/// `ids`. Encoded alone, the start may give other tokens, but they stand for
+/// the same bytes.
 Tokenizer::Seam Tokenizer::Encoder::find_seam(
     std::string_view before,
     bool first,
@@ -186,21 +173,21 @@ Tokenizer::Seam Tokenizer::Encoder::find_seam(
     std::span<const uint32_t> ids) {
   std::vector<uint32_t> start;
   encode_part(before, first, continued, start);
-  size_t place = 0;
+  size_t bytes_before = 0;
   for (uint32_t id : start) {
-    place += tokenizer_->surface_bytes(id);
+    bytes_before += tokenizer_->surface_bytes(id);
   }
   Seam seam;
   size_t end = 0;
   for (uint32_t id : ids) {
-    seam.begun += end < place ? 1 : 0;
+    seam.begun += end < bytes_before ? 1 : 0;
     end += tokenizer_->surface_bytes(id);
-    seam.ended += end <= place ? 1 : 0;
+    seam.ended += end <= bytes_before ? 1 : 0;
   }
   return seam;
 }
 
-/// Text without raw added tokens; `first`: the whole text begins with it.
+/// Encodes text without raw added tokens. `first`: the whole text begins here.
 void Tokenizer::Encoder::encode_part(
     std::string_view text,
     bool first,
@@ -216,7 +203,7 @@ void Tokenizer::Encoder::encode_part(
     if (part.id) {
       ids.push_back(*part.id);
     } else {
-      for (std::string_view piece : cutter_(part.text, first, continued)) {
+      for (std::string_view piece : splitter_(part.text, first, continued)) {
         t.model_.encode(piece, cache_, ids);
       }
     }
@@ -225,17 +212,13 @@ void Tokenizer::Encoder::encode_part(
   }
 }
 
-std::string Tokenizer::decode(std::span<const uint32_t> ids, bool skip_special)
-    const {
+std::string Tokenizer::decode(std::span<const uint32_t> ids) const {
   std::vector<std::string> tokens;
   for (uint32_t id : ids) {
-    if (skip_special && is_special(id)) {
-      continue;
+    // Models may have more rows than there are tokens.
+    if (id < tokens_.size() && !tokens_[id].empty()) {
+      tokens.push_back(tokens_[id]);
     }
-    if (id >= tokens_.size() || tokens_[id].empty()) {
-      continue; // as tokenizers does: models may have more rows than tokens
-    }
-    tokens.push_back(tokens_[id]);
   }
   return decoder_(std::move(tokens));
 }

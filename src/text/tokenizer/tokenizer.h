@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -17,48 +18,51 @@
 
 namespace accrue {
 
-/// A tokenizer.json of Hugging Face's tokenizers, as far as it is byte-pair
-/// encoding: the same ids and the same text (docs/tokenizers.md). Immutable;
-/// threads encode with an Encoder each.
+/// A tokenizer.json of Hugging Face's tokenizers with byte-pair encoding. Gives
+/// the same ids and the same text (docs/tokenizers.md). Immutable; each thread
+/// encodes with an Encoder of its own.
 class Tokenizer {
  public:
-  /// Reads `path`, a tokenizer.json. Throws DataError naming the field that is
-  /// wrong or not supported.
+  /// Reads a tokenizer.json. Throws DataError naming the field that is wrong or
+  /// not supported.
   static std::shared_ptr<const Tokenizer> load(
       const std::filesystem::path& path);
 
-  /// How a text stands among others.
-  struct Place {
-    /// What the post-processor puts around a text (BOS, EOS).
+  /// Options for encoding one text.
+  struct EncodeOptions {
+    /// Whether to add the tokens that the post-processor puts around a text
+    /// (BOS, EOS).
     bool special_tokens = true;
-    /// The text goes on where another left off, so that nothing is put
-    /// before it.
+    /// Whether the text continues an earlier one, so that nothing is put before
+    /// it.
     bool continued = false;
-    /// Offsets in the text, ascending, at which no added token begins, though
-    /// it is spelled there.
+    /// Offsets in the text, ascending, at which added tokens are plain text
+    /// although they are spelled there.
     std::span<const size_t> plain = {};
   };
 
-  /// A place in a text, among the ids that it became.
+  /// Place in a text, given as positions among its ids.
   struct Seam {
-    size_t ended = 0; // ids of which nothing comes after the place
-    size_t begun = 0; // ids of which something comes before it
+    size_t ended = 0; // number of ids that end at or before the place
+    size_t begun = 0; // number of ids that begin before the place
   };
 
-  /// Encodes texts one after the other; one per thread.
+  /// Encodes texts, one after another. Each thread needs its own.
   class Encoder {
    public:
     explicit Encoder(std::shared_ptr<const Tokenizer> tokenizer);
 
-    /// Ids of `text`, which must be valid UTF-8.
-    std::vector<uint32_t> operator()(std::string_view text, const Place& place);
+    /// Returns the ids of `text`, which must be valid UTF-8.
+    std::vector<uint32_t> operator()(
+        std::string_view text,
+        const EncodeOptions& options);
     std::vector<uint32_t> operator()(std::string_view text) {
       return (*this)(text, {});
     }
-    /// And where `offsets`, ascending, lie among them.
+    /// Also appends the places of `offsets`, ascending, to `seams`.
     std::vector<uint32_t> operator()(
         std::string_view text,
-        const Place& place,
+        const EncodeOptions& options,
         std::span<const size_t> offsets,
         std::vector<Seam>& seams);
 
@@ -75,26 +79,24 @@ class Tokenizer {
         std::span<const uint32_t> ids);
 
     std::shared_ptr<const Tokenizer> tokenizer_;
-    PreTokenizer::Cutter cutter_;
+    PreTokenizer::Splitter splitter_;
     Bpe::Cache cache_;
   };
 
-  /// Special tokens are kept unless `skip_special`. Ids that are no token
-  /// become nothing.
-  std::string decode(std::span<const uint32_t> ids, bool skip_special = false)
-      const;
+  /// Returns the text of ids. Ids without a token are left out.
+  std::string decode(std::span<const uint32_t> ids) const;
 
   std::optional<uint32_t> id_of(const std::string& token) const;
   const AddedTokens& added_tokens() const {
     return added_;
   }
-  /// True for a token marked special, as control tokens are.
+  /// Returns true for a token marked special, e.g. a control token.
   bool is_special(uint32_t id) const;
   /// One more than the largest id.
   uint32_t size() const {
     return static_cast<uint32_t>(tokens_.size());
   }
-  /// What the post-processor puts before and after a text.
+  /// Tokens that the post-processor puts before (after) a text.
   const std::vector<uint32_t>& prefix() const {
     return prefix_;
   }
@@ -115,7 +117,7 @@ class Tokenizer {
   AddedTokens added_;
   std::vector<uint32_t> prefix_;
   std::vector<uint32_t> suffix_;
-  std::vector<std::string> tokens_; // by id; empty where there is none
+  std::vector<std::string> tokens_; // by id; empty for ids without a token
 };
 
 } // namespace accrue
