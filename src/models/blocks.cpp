@@ -12,20 +12,6 @@
 #include "tensor/version.h"
 
 namespace accrue {
-namespace {
-
-tensor::Curve curve_of(Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return tensor::Curve::kSilu;
-    case Activation::kGelu:
-      return tensor::Curve::kGelu;
-    default:
-      return tensor::Curve::kGeluTanh;
-  }
-}
-
-} // namespace
 
 std::vector<const tensor::Linear*> Block::linears() const {
   std::vector<const tensor::Linear*> list;
@@ -155,7 +141,8 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
       }
     }
     if (w.rotary.cos.defined()) {
-      tensor::rotate(qkv, heads, s.batch.positions, w.rotary, /*back=*/false);
+      tensor::rotate(
+          qkv, heads, s.batch.positions, w.rotary, /*inverse=*/false);
     }
     if (s.cache != nullptr) {
       remember(qkv, heads, index, *s.cache);
@@ -197,7 +184,11 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
           run.input_gradient(block.attention_out, dbranch));
       if (rotary.cos.defined()) {
         tensor::rotate(
-            dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
+            dqkv,
+            heads,
+            chunk.of(run.batch.positions),
+            rotary,
+            /*inverse=*/true);
       }
       if (raw.defined()) {
         norm_heads_backward(chunk, raw, heads, block, dqkv);
@@ -218,13 +209,13 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
   const State& s = *state_;
   const Block& block = s.weights->blocks[index];
   const bool gated = block.mlp_in.size() > 1;
-  const tensor::Curve curve = curve_of(s.weights->config.activation);
+  const Activation activation = s.weights->config.activation;
   const uint64_t site = 2 + 2 * index;
   auto statistics = tensor::make_statistics(block.mlp_norm, x);
   at::Tensor inner = tensor::empty(
       s.compute(),
       {x.size(0),
-       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the curve
+       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the activation
   at::Tensor y;
   {
     at::NoGradGuard no_grad;
@@ -237,14 +228,14 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
       if (!with_output) {
         continue;
       }
-      at::Tensor active = tensor::activate(chunk.of(inner), curve, gated);
+      at::Tensor active = tensor::activate(chunk.of(inner), activation, gated);
       s.add_branch(chunk, site, x, active, block.mlp_out, y);
     }
   }
   auto backward = [state = state_,
                    &block,
                    gated,
-                   curve,
+                   activation,
                    site,
                    x = x.detach(),
                    statistics,
@@ -261,7 +252,7 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
           run.compute(),
           tensor::value_columns(dinner, gated));
       at::Tensor active =
-          tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
+          tensor::activate_backward(chunk.of(inner), dinner, activation, gated);
       tensor::linear_weight_gradient(
           chunk, active, dbranch, block.mlp_out, run.compute());
       at::Tensor normed = tensor::norm(chunk, x, block.mlp_norm, statistics);
