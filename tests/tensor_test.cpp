@@ -12,6 +12,7 @@
 #include "instruction_sets.h"
 #include "support.h"
 #include "tensor/ops.h"
+#include "tensor/raw.h"
 
 // The kernels of every instruction set that this CPU has, against LibTorch.
 

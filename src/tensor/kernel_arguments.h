@@ -69,8 +69,8 @@ struct DropoutRange {
   void* y = nullptr; // out [count], may be x
 };
 
-/// Causal scores s [rows, stride] of one head, of the sum type: row i is over
-/// its first `length` + i columns of `columns`, the others are masked.
+/// Causal scores [rows, stride] of one head, of the sum type. Columns of row i
+/// from `length` + i up to `columns` are masked.
 struct ScoreRows {
   Type type = Type::kF32;
   int64_t rows = 0;

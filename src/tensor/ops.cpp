@@ -52,10 +52,6 @@ Matrix matrix(const at::Tensor& x) {
   return {x.const_data_ptr(), type_of(x), x.stride(0), x.stride(1)};
 }
 
-MutableMatrix mutable_matrix(const at::Tensor& x) {
-  return {x.mutable_data_ptr(), type_of(x), x.stride(0)};
-}
-
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count) {
   return x.narrow(1, begin, count);
 }

@@ -32,9 +32,6 @@ at::Tensor empty(Type type, at::IntArrayRef shape);
 /// Rows of x [R, C] or a range of its columns as a matrix.
 Matrix matrix(const at::Tensor& x);
 
-/// The same to be written, where the elements of a row are adjacent.
-MutableMatrix mutable_matrix(const at::Tensor& x);
-
 /// A view of columns [begin, begin + count) of x [R, C].
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
 

@@ -22,6 +22,11 @@ inline void* mutable_row_of(const at::Tensor& x, int64_t i) {
       static_cast<size_t>(i * x.stride(0)) * x.element_size();
 }
 
+/// Rows of x [R, C] or a range of its columns as a matrix to be written.
+inline MutableMatrix mutable_matrix(const at::Tensor& x) {
+  return {x.mutable_data_ptr(), type_of(x), x.stride(0)};
+}
+
 /// gradients[i] += sums[0][i], then sums[1][i], … of sums [pieces, kinds,
 /// width].
 void add_in_order(

@@ -7,13 +7,14 @@
 // A matrix product after Goto and van de Geijn (doi 10.1145/1356052.1356053):
 // a block of B and one of A are packed into the second-level cache, and tiles
 // of C are held in registers while a panel of a few rows of A passes one of a
-// few vectors of B. Threads take parts of C and pack what they need themselves,
-// so that none waits for another.
+// few vectors of B. Each thread computes a part of C and packs all its factors
+// itself, so that no thread waits for another.
 
 namespace accrue::tensor::ACCRUE_ISA {
 namespace {
 
-constexpr int64_t kSerialWork = 1 << 17; // multiplications; below: one thread
+/// Number of multiplications below which one thread computes the product.
+constexpr int64_t kSerialWork = 1 << 17;
 
 struct Nothing {};
 template <class F>
@@ -45,11 +46,11 @@ class Product : Shape<F> {
   struct Part {
     int64_t first_row = 0;
     int64_t last_row = 0;
-    int64_t first_panel = 0; // of B
+    int64_t first_panel = 0; // panel of B
     int64_t last_panel = 0;
-    Word* b = nullptr; // packed
-    Word* a = nullptr; // packed
-    Sum* sums = nullptr; // sums of C where it is bf16
+    Word* b = nullptr; // packed block of B
+    Word* a = nullptr; // packed block of A
+    Sum* sums = nullptr; // sums of a bf16 C, before they are rounded
   };
 
   /// A block of C: `rows` rows from `row` and panels [first, last).
@@ -220,7 +221,8 @@ void Product<F>::pack_rows(
   const int64_t end = ceil_div(rows, kPanelRows) * kPanelRows;
   for (int64_t r = 0; r < end; r += kGroup) {
     Word* to = out + r / kPanelRows * panel + r % kPanelRows;
-    int64_t filled = min(kGroup, rows - r); // may be 0 or less
+    int64_t filled =
+        min(kGroup, rows - r); // 0 or less if the panel has no such rows
     for (int64_t s = 0, k = block.begin; s < block.num_segments; ++s) {
       int64_t count = block.ends[s] - k;
       with_element<F>(g_.a, row + r, k, [&]<class T>(const T* from) {

@@ -58,8 +58,8 @@ ACCRUE_INLINE Vector<typename F::Word> words_from(
   }
 }
 
-/// Loads a word of each lane from rows k and k + 1 (nullptr: none), in which
-/// the lanes are adjacent.
+/// Loads one word per lane from rows k and k + 1 (nullptr: none) of a matrix in
+/// which lanes are adjacent.
 template <class F, class T>
 ACCRUE_INLINE Vector<typename F::Word> load_rows(
     const T* row,
@@ -88,7 +88,7 @@ ACCRUE_INLINE Vector<typename F::Word> load_rows(
   }
 }
 
-/// Loads words of one lane that are adjacent in k.
+/// Loads words of one lane from a matrix in which elements are adjacent in k.
 template <class F, class T>
 ACCRUE_INLINE Vector<typename F::Word> load_column(const T* from) {
 #if defined(__AVX512BF16__)
@@ -124,8 +124,8 @@ struct Lanes {
   int64_t stride_k; // between elements of a lane
   int64_t stride; // between lanes
   int64_t count; // elements of a lane
-  int64_t filled; // lanes that exist; lane filled - 1 does even if filled <= 0
-  int64_t readable; // lanes that memory may be read for
+  int64_t filled; // lanes with elements; lane filled - 1 is readable anyhow
+  int64_t readable; // lanes whose memory may be read
 };
 
 /// Calls emit(word in k, vector of that word of each lane) for all words. Words
@@ -150,7 +150,7 @@ ACCRUE_INLINE void pack_lanes(const Lanes<T>& lanes, const Emit& emit) {
   }
   if (stride_k == 1) {
     constexpr bool kJoins = joins<F, T>();
-    const T* starts[kWidth]; // those beyond the last lane repeat it
+    const T* starts[kWidth]; // lanes beyond the last one repeat it
     for (int64_t i = 0; i < kWidth; ++i) {
       starts[i] = from + min(i, filled - 1) * stride;
     }

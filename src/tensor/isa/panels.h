@@ -8,7 +8,8 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-constexpr int64_t kBlockRows = 128; // of A, packed together, or a little less
+/// Maximum number of rows of A that are packed together.
+constexpr int64_t kBlockRows = 128;
 /// Columns of B that are packed together. More of them would save packing A
 /// again, but a panel of the narrow tiles of few registers has to stay in the
 /// first-level cache.
@@ -37,12 +38,12 @@ struct Shape {
 
 /// Adjacent segments that are packed together.
 struct Block {
-  int64_t begin = 0; // in k
-  int64_t end = 0;
+  int64_t begin = 0; // index in k
+  int64_t end = 0; // index in k
   int64_t words = 0;
   int64_t num_segments = 0;
-  const int64_t* ends = nullptr; // of the segments, in k
-  int64_t own_end = 0; // of the segment, where the product lists none
+  const int64_t* ends = nullptr; // ends of the segments in k
+  int64_t own_end = 0; // end of the segment if the product lists none
 };
 
 /// Advances to the next block: as many whole segments as fit. Returns false
@@ -79,8 +80,8 @@ static bool next_block(const Gemm& g, Block& block) {
 /// Panels of B.
 template <class F>
 struct Panels {
-  int64_t vectors; // of B's columns
-  int64_t count;
+  int64_t vectors; // number of vectors in a row of B
+  int64_t count; // number of panels
 
   ACCRUE_INLINE explicit Panels(int64_t n)
       : vectors(ceil_div(n, Shape<F>::kWidth)),
@@ -104,9 +105,9 @@ struct Panels {
 /// Division of C among threads: a grid of parts of equal size.
 struct Partition {
   int64_t num_parts = 1;
-  int64_t parts_across = 1;
-  int64_t rows = 0; // of a part
-  int64_t panels = 0; // of a part
+  int64_t parts_across = 1; // parts that share the columns
+  int64_t rows = 0; // rows of a part
+  int64_t panels = 0; // panels of a part
 };
 
 /// Chooses how many parts share the rows and how many the columns, so that the

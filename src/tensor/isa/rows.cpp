@@ -168,7 +168,7 @@ void norm(const NormRows& n, void* y) {
 
 void norm_backward(const NormRows& n, const void* dy, void* dx, void* sums) {
   with_sum_type(n.type, [&]<class T>() {
-    T* gradients = at<T>(sums); // of weight and bias
+    T* gradients = at<T>(sums); // gradients of weight and bias
     for (int64_t i = 0; i < 2 * n.width; ++i) {
       gradients[i] = 0;
     }

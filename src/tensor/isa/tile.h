@@ -3,8 +3,8 @@
 
 #include "tensor/isa/panels.h"
 
-// The innermost part of a matrix product: a tile of C from a panel of A and one
-// of B.
+// The innermost part of a matrix product: one tile of C is computed from a
+// panel of A and a panel of B.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
@@ -13,8 +13,8 @@ namespace accrue::tensor::ACCRUE_ISA {
 /// turn.
 template <class F>
 struct Tile {
-  int64_t rows; // of C, at most kTileRows
-  int64_t columns; // of C, at most those of the panel of B
+  int64_t rows; // at most kTileRows
+  int64_t columns; // at most those of the panel of B
   const Block& block;
   const typename F::Word* a;
   const typename F::Word* b;
@@ -85,7 +85,8 @@ __attribute__((noinline)) static void edge_tile(const Tile<F>& tile) {
   using Sum = typename F::Sum;
   constexpr int64_t kStride = W * kLanes<Sum>;
   const int64_t columns = tile.columns;
-  // Mostly only rows are missing: then copies have a fixed length.
+  // Most edge tiles lack rows only, and copies of whole rows have a fixed
+  // length.
   auto copy = [columns](const Sum* from, Sum* to) {
     if (columns == kStride) {
       __builtin_memcpy(to, from, kStride * sizeof(Sum));

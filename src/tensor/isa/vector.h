@@ -85,7 +85,7 @@ ACCRUE_INLINE Vector<double> fma(
 /// Returns a vector with x in all lanes.
 template <class T>
 ACCRUE_INLINE Vector<T> splat(T x) {
-  return x - Vector<T>{}; // x + Vector<T>{} would lose the sign of -0
+  return x - Vector<T>{}; // x + Vector<T>{} would turn -0 into +0
 }
 
 /// Loads kLanes<float> values, or kLanes<double>, widened to the sum type.
@@ -101,9 +101,9 @@ ACCRUE_INLINE Vector<float> load_wide(const Bf16* from) {
   return bit_cast<Vector<float>>(bits << 16);
 }
 
-/// While it exists, instructions of this thread read denormals as 0 and write 0
-/// in place of them. The instruction that multiplies bf16 always does that, so
-/// the others have to for the same bits.
+/// Makes the instructions of this thread read and write denormals as 0 while an
+/// object exists. The instruction that multiplies bf16 always does that, so for
+/// the same bits the others have to.
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
