@@ -110,8 +110,8 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
       [&] {
         used_inner.copy_(plain_inner);
         dused.copy_(dinner);
-        activate(plain_inner, Curve::kSilu, true);
-        activate_backward(used_inner, dused, Curve::kSilu, true);
+        activate(plain_inner, Activation::kSilu, true);
+        activate_backward(used_inner, dused, Activation::kSilu, true);
       },
       [&] {
         auto halves = inner.chunk(2, 1);
@@ -127,7 +127,7 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
   at::Tensor sin = table.sin.index_select(0, positions).unsqueeze(1);
   compare(
       fmt::format("rotation {} x {} heads", tokens, 2 * heads.queries),
-      [&] { rotate(qkv, heads, positions, table, /*back=*/false); },
+      [&] { rotate(qkv, heads, positions, table, /*inverse=*/false); },
       [&] {
         at::Tensor both = columns(qkv, 0, heads.rotated_width())
                               .view({tokens, 2 * heads.queries, heads.dim});
@@ -188,11 +188,11 @@ void rows(int64_t samples, int64_t length, int64_t width) {
     at::Tensor used = inner.clone(); // our backward overwrites it
     compare(
         fmt::format("GELU {} {} x {}", name_of(compute), tokens, 4 * width),
-        [&] { activate(inner, Curve::kGeluTanh, false); },
+        [&] { activate(inner, Activation::kGeluTanh, false); },
         [&] { at::gelu(inner, "tanh"); });
     compare(
         "  its backward (ours: and the values once more)",
-        [&] { activate_backward(used, dinner, Curve::kGeluTanh, false); },
+        [&] { activate_backward(used, dinner, Activation::kGeluTanh, false); },
         [&] { at::gelu_backward(low, inner, "tanh"); });
   }
 }

@@ -134,18 +134,17 @@ TEST_P(RowKernelTest, RotationsTurnPairsByTheAngleOfTheirPosition) {
   at::Tensor cos = angles.cos();
   at::Tensor sin = angles.sin();
   std::vector<int64_t> positions = {0, 8, 3, 3};
-  auto rotate = [&](const at::Tensor& y, bool back) {
+  auto rotate = [&](const at::Tensor& y, bool inverse) {
     k_.rotate(
-        Type::kF32,
-        4,
-        kHeads,
-        kDim,
-        kHeads * kDim,
-        positions.data(),
-        cos.const_data_ptr(),
-        sin.const_data_ptr(),
-        back,
-        y.mutable_data_ptr());
+        {.rows = 4,
+         .heads = kHeads,
+         .dim = kDim,
+         .stride = kHeads * kDim,
+         .positions = positions.data(),
+         .cos = cos.const_data_ptr(),
+         .sin = sin.const_data_ptr(),
+         .inverse = inverse,
+         .x = y.mutable_data_ptr()});
   };
   at::Tensor y = x.clone();
   rotate(y, false);
@@ -171,9 +170,10 @@ TEST_P(RowKernelTest, DropoutMasksArePhiloxWords) {
       .first = 37,
       .count = kCount,
       .threshold = uint64_t{1} << 30,
-      .scale = 2};
-  k_.dropout(
-      range, Type::kF32, x.const_data_ptr(), nullptr, y.mutable_data_ptr());
+      .scale = 2,
+      .x = x.const_data_ptr(),
+      .y = y.mutable_data_ptr()};
+  k_.dropout(range);
   CounterRandom random(range.key);
   int64_t dropped = 0;
   for (int64_t i = 0; i < kCount; ++i) {
@@ -197,11 +197,10 @@ TEST_P(RowKernelTest, DropoutOfAPartIsThatOfTheWhole) {
          .first = static_cast<uint64_t>(first),
          .count = count,
          .threshold = uint64_t{1} << 30,
-         .scale = 1 / 0.75},
-        Type::kF32,
-        x.const_data_ptr<float>() + first,
-        base.const_data_ptr<float>() + first,
-        y.mutable_data_ptr());
+         .scale = 1 / 0.75,
+         .x = x.const_data_ptr<float>() + first,
+         .base = base.const_data_ptr<float>() + first,
+         .y = y.mutable_data_ptr()});
     return y;
   };
   at::Tensor whole = run(0, kCount);
@@ -292,7 +291,8 @@ TEST(ActivationTest, BackwardOfAChunkWorksInItsPlace) {
       at::Tensor used = x.clone();
       at::Tensor dx = torch::empty({5, x.size(1)}, scalar_type(sum_type(type)));
       value_columns(dx, gated).copy_(chunk.of(dy));
-      at::Tensor y = activate_backward(chunk.of(used), dx, Curve::kSilu, gated);
+      at::Tensor y =
+          activate_backward(chunk.of(used), dx, Activation::kSilu, gated);
       const bool narrow = type == Type::kBf16;
       expect_near(
           y.to(at::kDouble),

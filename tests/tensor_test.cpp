@@ -12,6 +12,7 @@
 #include "instruction_sets.h"
 #include "support.h"
 #include "tensor/ops.h"
+#include "tensor/raw.h"
 
 // The kernels of every instruction set that this CPU has, against LibTorch.
 
@@ -46,9 +47,7 @@ Gemm product(
   gemm.n = b.size(1);
   gemm.a = matrix(a);
   gemm.b = matrix(b);
-  gemm.c = c.mutable_data_ptr();
-  gemm.c_type = type_of(c);
-  gemm.c_stride = c.stride(0);
+  gemm.c = mutable_matrix(c);
   gemm.compute = compute;
   return gemm;
 }
@@ -94,15 +93,13 @@ TEST_P(KernelTest, ProductsOfEveryLayoutAgreeWithLibTorch) {
         k_.gemm(gemm);
         expect_near(
             c.to(at::kDouble), 2 * want + bias, tolerance(compute), "C += A·B");
-        at::Tensor packed = at::empty(
-            {static_cast<int64_t>(k_.packed_bytes(s.k, s.n, compute))},
-            at::kByte);
-        k_.pack(s.k, s.n, compute, matrix(b), packed.mutable_data_ptr());
+        at::Tensor packed =
+            at::empty({static_cast<int64_t>(k_.packed_bytes(gemm))}, at::kByte);
+        k_.pack(gemm, packed.mutable_data_ptr());
         gemm.packed_b = packed.const_data_ptr();
         gemm.add = false;
         at::Tensor again = empty(compute, {s.m, s.n});
-        gemm.c = again.mutable_data_ptr();
-        gemm.c_type = compute;
+        gemm.c = mutable_matrix(again);
         k_.gemm(gemm);
         expect_near(
             again.to(at::kDouble),
@@ -142,7 +139,7 @@ TEST_P(KernelTest, ElementsAboveTheDiagonalAreLeftOut) {
     k_.gemm(gemm);
     for (int64_t diagonal : {0, 7, 33, 64}) {
       at::Tensor part = torch::full({45, 110}, 1e9F);
-      gemm.c = part.mutable_data_ptr();
+      gemm.c = mutable_matrix(part);
       gemm.diagonal = diagonal;
       k_.gemm(gemm);
       EXPECT_TRUE(part.tril(diagonal).equal(whole.tril(diagonal))) << diagonal;
@@ -177,7 +174,7 @@ at::Tensor fold(
         gradient,
         compute);
     gemm.add = true;
-    gemm.segments = ends;
+    gemm.segment_ends = ends.data();
     k.gemm(gemm);
     begin += count;
   }
@@ -222,48 +219,49 @@ TEST_P(KernelTest, DenormalsRoundAlikeWhereverTheyArePacked) {
 TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
   at::Tensor x = torch::linspace(-20, 20, 4001);
   at::Tensor y = torch::empty_like(x);
-  auto backward = [&](Curve curve, const at::Tensor& of, const at::Tensor& dx) {
-    k_.activate_backward(
-        curve,
-        Type::kF32,
-        of.numel(),
-        nullptr,
-        of.const_data_ptr(),
-        torch::ones_like(of).const_data_ptr(),
-        y.data_ptr(),
-        nullptr,
-        dx.data_ptr());
-  };
-  for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
+  auto backward =
+      [&](Activation activation, const at::Tensor& of, const at::Tensor& dx) {
+        at::Tensor dy = torch::ones_like(of);
+        k_.activate_backward(
+            {.activation = activation,
+             .count = of.numel(),
+             .x = of.const_data_ptr(),
+             .y = y.data_ptr()},
+            {.dy = dy.const_data_ptr(), .dx = dx.data_ptr()});
+      };
+  for (Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
     at::Tensor wide = x.to(at::kDouble).requires_grad_();
-    at::Tensor want = curve == Curve::kSilu ? at::silu(wide)
-        : curve == Curve::kGelu             ? at::gelu(wide)
-                                            : at::gelu(wide, "tanh");
+    at::Tensor want = activation == Activation::kSilu ? at::silu(wide)
+        : activation == Activation::kGelu             ? at::gelu(wide)
+                                                      : at::gelu(wide, "tanh");
     want.sum().backward();
     at::Tensor dx = torch::empty_like(x);
     k_.activate(
-        curve, Type::kF32, 4001, nullptr, x.const_data_ptr(), y.data_ptr());
+        {.activation = activation,
+         .count = 4001,
+         .x = x.const_data_ptr(),
+         .y = y.data_ptr()});
     EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
-    backward(curve, x, dx);
+    backward(activation, x, dx);
     EXPECT_LT((y - want).abs().max().item<double>(), 2e-6);
     EXPECT_LT((dx - wide.grad()).abs().max().item<double>(), 4e-6);
   }
   // Far away all are 0, and so are their slopes.
   at::Tensor far = torch::full({20}, -1e30);
   at::Tensor dx = torch::ones({20});
-  for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
-    backward(curve, far, dx);
+  for (Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+    backward(activation, far, dx);
     EXPECT_LT(y.narrow(0, 0, 20).abs().max().item<double>(), 1e-30);
     EXPECT_LT(dx.abs().max().item<double>(), 1e-30);
   }
   at::Tensor bad = torch::full({20}, NAN);
   k_.activate(
-      Curve::kSilu,
-      Type::kF32,
-      20,
-      nullptr,
-      bad.const_data_ptr(),
-      y.data_ptr());
+      {.activation = Activation::kSilu,
+       .count = 20,
+       .x = bad.const_data_ptr(),
+       .y = y.data_ptr()});
   EXPECT_TRUE(y.narrow(0, 0, 20).isnan().all().item<bool>());
 }
 
@@ -289,15 +287,15 @@ TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
                      const at::Tensor& out,
                      const at::Tensor& to) {
         k_.activate_backward(
-            Curve::kSilu,
-            type,
-            kCount,
-            gate_of(from),
-            x_of(from),
-            dout.const_data_ptr(),
-            out.mutable_data_ptr(),
-            gated ? dgate.mutable_data_ptr() : nullptr,
-            to.mutable_data_ptr());
+            {.activation = Activation::kSilu,
+             .type = type,
+             .count = kCount,
+             .gate = gate_of(from),
+             .x = x_of(from),
+             .y = out.mutable_data_ptr()},
+            {.dy = dout.const_data_ptr(),
+             .dgate = gated ? dgate.mutable_data_ptr() : nullptr,
+             .dx = to.mutable_data_ptr()});
       };
       run(gate, dy, y, dx);
       at::Tensor used = gate.clone();
@@ -307,12 +305,12 @@ TEST_P(KernelTest, BackwardOfACurveHasTheSameBitsInPlace) {
       EXPECT_TRUE(used_dy.equal(dx));
       at::Tensor values = torch::empty_like(gate);
       k_.activate(
-          Curve::kSilu,
-          type,
-          kCount,
-          gate_of(gate),
-          x_of(gate),
-          values.mutable_data_ptr());
+          {.activation = Activation::kSilu,
+           .type = type,
+           .count = kCount,
+           .gate = gate_of(gate),
+           .x = x_of(gate),
+           .y = values.mutable_data_ptr()});
       expect_near(values, y, type == Type::kBf16 ? 0.01 : 1e-6, "values");
     }
   }
@@ -406,7 +404,8 @@ TEST(NormOfGradientTest, DoesNotDependOnTheThreads) {
 
 TEST(PackedWeightTest, IsMadeOnceUntilTheWeightChanges) {
   at::Tensor weight = torch::ones({3, 64}).requires_grad_();
-  if (kernels().packed_bytes(3, 64, Type::kBf16) >= weight.nbytes()) {
+  if (kernels().packed_bytes({.n = 64, .k = 3, .compute = Type::kBf16}) >=
+      weight.nbytes()) {
     GTEST_SKIP() << "weights are packed as they are used: "
                  << instruction_set().name << " does not multiply bf16";
   }

@@ -11,6 +11,7 @@
 #include "accrue/models/transformer.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/optim/schedule.h"
+#include "accrue/tensor/activation.h"
 #include "accrue/tensor/types.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -11,8 +10,8 @@
 // additions, multiplications and divisions in a fixed order
 // (-ffp-contract=off), so that a run gives the same bits on every machine.
 // Errors are at most 2 units in the last place unless stated otherwise. All are
-// inlined, because kernels of every instruction set use some of them
-// (tensor/isa/isa.h).
+// inlined and call no inline function of the standard library, because kernels
+// of every instruction set use some of them (tensor/isa/isa.h).
 
 namespace accrue {
 
@@ -43,19 +42,23 @@ ACCRUE_FUNCTION double logarithm(double x) {
       1.0 / 17,
       1.0 / 19,
       1.0 / 21};
-  if (!(x > 0 && x <= std::numeric_limits<double>::max())) {
-    return x == 0 ? -std::numeric_limits<double>::infinity()
-        : x > 0   ? x
-                  : std::numeric_limits<double>::quiet_NaN();
+  using Limits = std::numeric_limits<double>;
+  constexpr double kMin = Limits::min();
+  constexpr double kMax = Limits::max();
+  constexpr double kInfinity = Limits::infinity();
+  constexpr double kNan = Limits::quiet_NaN();
+  if (!(x > 0 && x <= kMax)) {
+    return x == 0 ? -kInfinity : x > 0 ? x : kNan;
   }
   int64_t exponent = 0;
-  if (x < std::numeric_limits<double>::min()) {
+  if (x < kMin) {
     x *= 0x1p54;
     exponent = -54;
   }
-  auto bits = std::bit_cast<uint64_t>(x);
+  auto bits = __builtin_bit_cast(uint64_t, x);
   exponent += static_cast<int64_t>(bits >> 52) - 1023;
-  auto m = std::bit_cast<double>((bits & 0xfffffffffffff) | 0x3ff0000000000000);
+  auto m =
+      __builtin_bit_cast(double, (bits & 0xfffffffffffff) | 0x3ff0000000000000);
   if (m > 0x1.6a09e667f3bcdp0) { // √2
     m *= 0.5;
     ++exponent;

@@ -11,20 +11,6 @@
 #include "tensor/version.h"
 
 namespace accrue {
-namespace {
-
-tensor::Curve curve_of(Activation activation) {
-  switch (activation) {
-    case Activation::kSilu:
-      return tensor::Curve::kSilu;
-    case Activation::kGelu:
-      return tensor::Curve::kGelu;
-    default:
-      return tensor::Curve::kGeluTanh;
-  }
-}
-
-} // namespace
 
 std::vector<const tensor::Linear*> Block::linears() const {
   std::vector<const tensor::Linear*> list;
@@ -168,7 +154,8 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
       }
     }
     if (w.rotary.cos.defined()) {
-      tensor::rotate(qkv, heads, s.batch.positions, w.rotary, /*back=*/false);
+      tensor::rotate(
+          qkv, heads, s.batch.positions, w.rotary, /*inverse=*/false);
     }
     if (s.cache != nullptr) {
       remember(qkv, heads, index, *s.cache);
@@ -215,7 +202,11 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
           run.input_gradient(block.attention_out, dbranch));
       if (rotary.cos.defined()) {
         tensor::rotate(
-            dqkv, heads, chunk.of(run.batch.positions), rotary, /*back=*/true);
+            dqkv,
+            heads,
+            chunk.of(run.batch.positions),
+            rotary,
+            /*inverse=*/true);
       }
       if (raw.defined()) {
         norm_heads_backward(
@@ -248,13 +239,13 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
   const State& s = *state_;
   const Block& block = s.weights->blocks[index];
   const bool gated = block.mlp_in.size() > 1;
-  const tensor::Curve curve = curve_of(s.weights->config.activation);
+  const Activation activation = s.weights->config.activation;
   const uint64_t site = 2 + 2 * index;
   auto statistics = tensor::make_statistics(block.mlp_norm, x);
   at::Tensor inner = tensor::empty(
       s.compute(),
       {x.size(0),
-       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the curve
+       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the activation
   at::Tensor y;
   {
     if (with_output) {
@@ -266,12 +257,12 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
       if (!with_output) {
         continue;
       }
-      at::Tensor active = tensor::activate(chunk.of(inner), curve, gated);
+      at::Tensor active = tensor::activate(chunk.of(inner), activation, gated);
       s.add_branch(chunk, site, x, active, block.mlp_out, y);
     }
   }
   auto backward =
-      [state = state_, &block, gated, curve, site, x, statistics, inner](
+      [state = state_, &block, gated, activation, site, x, statistics, inner](
           const at::Tensor& dy) {
         const State& run = *state;
         const at::Tensor& dx = dy; // in place: a chunk's rows change last
@@ -284,8 +275,8 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
               block.mlp_out,
               run.compute(),
               tensor::value_columns(dinner, gated));
-          at::Tensor active =
-              tensor::activate_backward(chunk.of(inner), dinner, curve, gated);
+          at::Tensor active = tensor::activate_backward(
+              chunk.of(inner), dinner, activation, gated);
           tensor::linear_weight_gradient(
               chunk,
               active,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
 
@@ -8,25 +9,31 @@
 namespace accrue::tensor {
 namespace {
 
-constexpr int64_t kQueryRows = 64; // scores are made for so many at once
+constexpr int64_t kQueryRows = 64; // queries whose scores exist at a time
 
-/// A sample's part of a tensor [T, heads · D], seen head by head.
+/// Rows of one sample in a tensor [T, heads · D], accessed by head.
 struct HeadRows {
   const at::Tensor& tensor;
   int64_t first; // row
   int64_t dim;
 
+  /// Matrix [.., D] that starts at `row` of the sample.
   Matrix operator()(int64_t head, int64_t row) const {
-    return {
-        data(head, row), type_of(tensor), tensor.stride(0), /*col_stride=*/1};
+    const auto* data = static_cast<const char*>(row_of(tensor, first + row));
+    return {data + offset(head), type_of(tensor), tensor.stride(0)};
   }
-  void* data(int64_t head, int64_t row) const {
-    return static_cast<char*>(mutable_row_of(tensor, first + row)) +
-        static_cast<size_t>(head * dim) * tensor.element_size();
+  MutableMatrix out(int64_t head, int64_t row) const {
+    auto* data = static_cast<char*>(mutable_row_of(tensor, first + row));
+    return {data + offset(head), type_of(tensor), tensor.stride(0)};
+  }
+
+ private:
+  size_t offset(int64_t head) const {
+    return static_cast<size_t>(head * dim) * tensor.element_size();
   }
 };
 
-/// One sample.
+/// Input and results of attention on one sample.
 struct Sample {
   const Heads& heads;
   int64_t length;
@@ -44,50 +51,31 @@ struct Sample {
   Matrix value(int64_t head) const {
     return qkv(heads.queries + heads.keys + head, 0);
   }
-  void* sums(int64_t head, int64_t row) const {
+  void* logsumexp_of(int64_t head, int64_t row) const {
     return static_cast<char*>(mutable_row_of(logsumexp, head)) +
         static_cast<size_t>(qkv.first + row) * logsumexp.element_size();
   }
 };
 
-Sample sample_of(
-    size_t index,
-    std::span<const int64_t> offsets,
-    const at::Tensor& qkv,
-    const Heads& heads,
-    const at::Tensor& out,
-    const at::Tensor& logsumexp) {
-  int64_t begin = offsets[index];
-  return {
-      heads,
-      offsets[index + 1] - begin,
-      {qkv, begin, heads.dim},
-      {out, begin, heads.dim},
-      logsumexp,
-      type_of(qkv)};
-}
+/// Input and results of attention on a stream of samples.
+struct Samples {
+  std::span<const int64_t> offsets;
+  const at::Tensor& qkv;
+  const Heads& heads;
+  const at::Tensor& out;
+  const at::Tensor& logsumexp;
 
-/// a [m, k] · b [k, n] into c.
-Gemm product(
-    const Sample& sample,
-    int64_t m,
-    int64_t n,
-    int64_t k,
-    const Matrix& a,
-    const Matrix& b,
-    const Matrix& c) {
-  Gemm gemm;
-  gemm.m = m;
-  gemm.n = n;
-  gemm.k = k;
-  gemm.a = a;
-  gemm.b = b;
-  gemm.c = const_cast<void*>(c.data);
-  gemm.c_type = c.type;
-  gemm.c_stride = c.row_stride;
-  gemm.compute = sample.compute;
-  return gemm;
-}
+  Sample operator[](size_t index) const {
+    int64_t begin = offsets[index];
+    return {
+        heads,
+        offsets[index + 1] - begin,
+        {qkv, begin, heads.dim},
+        {out, begin, heads.dim},
+        logsumexp,
+        type_of(qkv)};
+  }
+};
 
 /// Rows of queries of one head.
 struct Block {
@@ -104,114 +92,151 @@ void for_blocks(int64_t length, const Run& run) {
   }
 }
 
-/// rows [block.rows, dim] · keys [columns, dim]ᵀ -> c; what is masked is not
-/// made.
+/// Computes out = rows [block.rows, D] · keys [columns, D]ᵀ, except what the
+/// causal mask hides.
 void multiply_keys(
     const Sample& s,
     const Block& block,
     const Matrix& rows,
     const Matrix& keys,
-    const Matrix& c) {
-  Gemm gemm = product(
-      s, block.rows, block.columns, s.heads.dim, rows, keys.transposed(), c);
-  gemm.diagonal = block.row;
-  kernels().gemm(gemm);
+    const MutableMatrix& out) {
+  kernels().gemm(
+      {.m = block.rows,
+       .n = block.columns,
+       .k = s.heads.dim,
+       .a = rows,
+       .b = keys.transposed(),
+       .c = out,
+       .compute = s.compute,
+       .diagonal = block.row});
 }
 
-/// Q·Kᵀ of a block.
+/// Computes the scores Q·Kᵀ of a block.
 ScoreRows make_scores(
     const Sample& s,
     int64_t head,
     const Block& block,
-    const Matrix& scores) {
-  int64_t group = s.heads.group();
-  multiply_keys(
-      s, block, s.query(head, block.row), s.key(head / group), scores);
-  ScoreRows rows;
-  rows.type = sum_type(s.compute);
-  rows.rows = block.rows;
-  rows.columns = block.columns;
-  rows.stride = scores.row_stride;
-  rows.length = block.row + 1;
-  rows.scale = 1 / std::sqrt(static_cast<double>(s.heads.dim));
-  rows.scores = const_cast<void*>(scores.data);
-  rows.logsumexp = s.sums(head, block.row);
-  return rows;
+    const MutableMatrix& scores) {
+  int64_t kv = head / s.heads.group();
+  multiply_keys(s, block, s.query(head, block.row), s.key(kv), scores);
+  return {
+      .type = sum_type(s.compute),
+      .rows = block.rows,
+      .columns = block.columns,
+      .stride = scores.row_stride,
+      .length = block.row + 1,
+      .scale = 1 / std::sqrt(static_cast<double>(s.heads.dim)),
+      .scores = scores.data,
+      .logsumexp = s.logsumexp_of(head, block.row)};
 }
 
-/// Memory for a block's scores in the sum type.
+/// Allocates memory for the scores of a block, in the sum type.
 at::Tensor score_memory(Type compute, int64_t length) {
   return empty(sum_type(compute), {std::min(kQueryRows, length), length});
 }
 
 void forward_head(const Sample& s, int64_t head) {
-  int64_t group = s.heads.group();
+  int64_t kv = head / s.heads.group();
   at::Tensor memory = score_memory(s.compute, s.length);
   for_blocks(s.length, [&](const Block& block) {
-    Matrix scores = matrix(memory);
+    MutableMatrix scores = mutable_matrix(memory);
     kernels().softmax(make_scores(s, head, block, scores));
-    kernels().gemm(product(
-        s,
-        block.rows,
-        s.heads.dim,
-        block.columns,
-        scores,
-        s.value(head / group),
-        s.out(head, block.row)));
+    kernels().gemm(
+        {.m = block.rows,
+         .n = s.heads.dim,
+         .k = block.columns,
+         .a = scores,
+         .b = s.value(kv),
+         .c = s.out.out(head, block.row),
+         .compute = s.compute});
   });
 }
 
-/// Everything that goes into the gradients of one key/value head, in order.
-void backward_group(
-    const Sample& s,
-    int64_t kv,
-    const HeadRows& dout,
-    const HeadRows& dqkv) {
-  int64_t group = s.heads.group();
-  int64_t dim = s.heads.dim;
-  Type sum = sum_type(s.compute);
-  at::Tensor p_memory = score_memory(s.compute, s.length);
-  at::Tensor d_memory = score_memory(s.compute, s.length);
-  at::Tensor delta = empty(sum, {kQueryRows});
-  Matrix dkey = dqkv(s.heads.queries + kv, 0);
-  Matrix dvalue = dqkv(s.heads.queries + s.heads.keys + kv, 0);
-  for (int64_t head = kv * group; head < (kv + 1) * group; ++head) {
-    for_blocks(s.length, [&](const Block& block) {
-      Matrix p = matrix(p_memory);
-      Matrix d = matrix(d_memory);
-      Matrix dout_rows = dout(head, block.row);
-      ScoreRows rows = make_scores(s, head, block, p);
-      multiply_keys(s, block, dout_rows, s.value(kv), d);
-      kernels().row_products(
-          s.compute,
-          block.rows,
-          dim,
-          s.out.data(head, block.row),
-          s.out.tensor.stride(0),
-          dout_rows.data,
-          dout_rows.row_stride,
-          delta.mutable_data_ptr());
-      kernels().softmax_backward(
-          rows, delta.const_data_ptr(), d_memory.mutable_data_ptr());
-      auto fold = [&](const Matrix& a, const Matrix& b, const Matrix& c) {
-        Gemm gemm =
-            product(s, block.columns, dim, block.rows, a.transposed(), b, c);
-        gemm.add = true;
-        kernels().gemm(gemm);
-      };
-      fold(p, dout_rows, dvalue);
-      fold(d, s.query(head, block.row), dkey);
-      kernels().gemm(product(
-          s,
-          block.rows,
-          dim,
-          block.columns,
-          d,
-          s.key(kv),
-          dqkv(head, block.row)));
-    });
+/// Backward of the queries that share one key/value head, in order. Adds to the
+/// gradients of key and value, and writes those of the queries.
+class GroupBackward {
+ public:
+  GroupBackward(
+      const Sample& sample,
+      int64_t kv,
+      const HeadRows& dout,
+      const HeadRows& dqkv)
+      : s_(sample),
+        kv_(kv),
+        dout_(dout),
+        dqkv_(dqkv),
+        p_memory_(score_memory(s_.compute, s_.length)),
+        d_memory_(score_memory(s_.compute, s_.length)),
+        delta_(empty(sum_type(s_.compute), {kQueryRows})) {}
+
+  void run() const {
+    const int64_t group = s_.heads.group();
+    for (int64_t head = kv_ * group; head < (kv_ + 1) * group; ++head) {
+      for_blocks(
+          s_.length, [&](const Block& block) { run_block(head, block); });
+    }
   }
-}
+
+ private:
+  void run_block(int64_t head, const Block& block) const {
+    const MutableMatrix p = mutable_matrix(p_memory_); // probabilities
+    const MutableMatrix d = mutable_matrix(d_memory_); // gradient of scores
+    const Matrix dout = dout_(head, block.row);
+    const Matrix out = s_.out(head, block.row);
+    const ScoreRows scores = make_scores(s_, head, block, p);
+    multiply_keys(s_, block, dout, s_.value(kv_), d);
+    kernels().row_products(
+        {.type = s_.compute,
+         .rows = block.rows,
+         .columns = s_.heads.dim,
+         .o = out.data,
+         .o_stride = out.row_stride,
+         .d = dout.data,
+         .d_stride = dout.row_stride,
+         .products = delta_.mutable_data_ptr()});
+    kernels().softmax_backward(scores, delta_.const_data_ptr(), d.data);
+    const int64_t first_value = s_.heads.queries + s_.heads.keys;
+    fold(block, p, dout, dqkv_.out(first_value + kv_, 0));
+    fold(
+        block,
+        d,
+        s_.query(head, block.row),
+        dqkv_.out(s_.heads.queries + kv_, 0));
+    kernels().gemm(
+        {.m = block.rows,
+         .n = s_.heads.dim,
+         .k = block.columns,
+         .a = d,
+         .b = s_.key(kv_),
+         .c = dqkv_.out(head, block.row),
+         .compute = s_.compute});
+  }
+
+  /// out [columns, D] += scores [rows, columns]ᵀ · rows [rows, D]
+  void fold(
+      const Block& block,
+      const Matrix& scores,
+      const Matrix& rows,
+      const MutableMatrix& out) const {
+    kernels().gemm(
+        {.m = block.columns,
+         .n = s_.heads.dim,
+         .k = block.rows,
+         .a = scores.transposed(),
+         .b = rows,
+         .c = out,
+         .compute = s_.compute,
+         .add = true});
+  }
+
+  const Sample& s_;
+  int64_t kv_;
+  const HeadRows& dout_;
+  const HeadRows& dqkv_;
+  at::Tensor p_memory_;
+  at::Tensor d_memory_;
+  at::Tensor delta_; // Σ over a row of out · dout
+};
 
 } // namespace
 
@@ -221,11 +246,11 @@ void attention(
     const Heads& heads,
     const at::Tensor& out,
     const at::Tensor& logsumexp) {
-  int64_t samples = static_cast<int64_t>(offsets.size()) - 1;
-  parallel_tasks(samples * heads.queries, [&](int64_t task) {
-    auto sample = static_cast<size_t>(task / heads.queries);
+  const Samples samples{offsets, qkv, heads, out, logsumexp};
+  int64_t count = static_cast<int64_t>(offsets.size()) - 1;
+  parallel_tasks(count * heads.queries, [&](int64_t task) {
     forward_head(
-        sample_of(sample, offsets, qkv, heads, out, logsumexp),
+        samples[static_cast<size_t>(task / heads.queries)],
         task % heads.queries);
   });
 }
@@ -238,17 +263,17 @@ at::Tensor attention_backward(
     const at::Tensor& out,
     const at::Tensor& logsumexp,
     const at::Tensor& dout) {
+  const Samples samples{offsets, qkv, heads, out, logsumexp};
   at::Tensor dqkv = empty(type_of(dout), {chunk.size(), qkv.size(1)});
   columns(dqkv, heads.width(), 2 * heads.keys * heads.dim).zero_();
-  int64_t samples = chunk.last_sample - chunk.first_sample;
-  parallel_tasks(samples * heads.keys, [&](int64_t task) {
-    auto sample = static_cast<size_t>(chunk.first_sample + task / heads.keys);
-    int64_t row = offsets[sample] - chunk.begin;
-    backward_group(
-        sample_of(sample, offsets, qkv, heads, out, logsumexp),
-        task % heads.keys,
-        {dout, row, heads.dim},
-        {dqkv, row, heads.dim});
+  int64_t count = chunk.last_sample - chunk.first_sample;
+  parallel_tasks(count * heads.keys, [&](int64_t task) {
+    auto index = static_cast<size_t>(chunk.first_sample + task / heads.keys);
+    int64_t row = offsets[index] - chunk.begin;
+    const Sample sample = samples[index];
+    const HeadRows dout_rows{dout, row, heads.dim};
+    const HeadRows dqkv_rows{dqkv, row, heads.dim};
+    GroupBackward(sample, task % heads.keys, dout_rows, dqkv_rows).run();
   });
   return dqkv;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,7 +8,7 @@
 
 #include "tensor/stream.h"
 
-// Causal attention on a stream of tokens; names as in ops.h.
+// Causal attention on a stream of tokens; letters of shapes as in ops.h.
 
 namespace accrue::tensor {
 
@@ -17,14 +18,14 @@ struct Heads {
   int64_t keys = 0; // K, divides H: arXiv 2305.13245
   int64_t dim = 0; // D
 
-  /// Queries that share a key.
+  /// Number of query heads that share a key/value head.
   int64_t group() const {
     return queries / keys;
   }
   int64_t width() const {
     return queries * dim;
   }
-  /// Of queries and keys, which positions rotate.
+  /// Width of queries and keys, which rotary embeddings rotate.
   int64_t rotated_width() const {
     return (queries + keys) * dim;
   }
@@ -33,8 +34,9 @@ struct Heads {
   }
 };
 
-/// Causal attention within each sample: qkv -> out [T, H · D], logsumexp
-/// [H, T] for the backward. No [T, T] matrix exists (arXiv 2205.14135).
+/// Causal attention within each sample of qkv [T, (H + 2K) · D]. Writes out
+/// [T, H · D] and, for the backward, logsumexp [H, T]. No [T, T] matrix exists
+/// (arXiv 2205.14135).
 void attention(
     std::span<const int64_t> offsets,
     const at::Tensor& qkv,
@@ -42,7 +44,8 @@ void attention(
     const at::Tensor& out,
     const at::Tensor& logsumexp);
 
-/// Gradient of the chunk's whole samples: dout [R, H · D] -> dqkv [R, …].
+/// Returns dqkv [R, (H + 2K) · D] from dout [R, H · D], where the chunk has R
+/// tokens and consists of whole samples.
 at::Tensor attention_backward(
     const Chunk& chunk,
     std::span<const int64_t> offsets,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/kernels.h"
 
 #include <fmt/format.h>
@@ -11,29 +12,29 @@
 
 namespace accrue::tensor {
 
+// The tables of all instruction sets; the build has those of one architecture
+// (cmake/AccrueKernels.cmake), and only these are used below.
 #define ACCRUE_DECLARE(isa)   \
   namespace isa {             \
   extern const Kernels table; \
   }
-#if defined(__x86_64__)
 ACCRUE_DECLARE(avx512bf16)
 ACCRUE_DECLARE(avx512)
 ACCRUE_DECLARE(avx2)
-#endif
-#if defined(__aarch64__)
 ACCRUE_DECLARE(neon)
-#else
 ACCRUE_DECLARE(baseline)
-#endif
 #undef ACCRUE_DECLARE
 
 namespace {
 
 std::vector<InstructionSet> detect() {
   std::vector<InstructionSet> sets;
+#if defined(__aarch64__)
+  sets.push_back({"neon", &neon::table, true}); // part of every such CPU
+#else
 #if defined(__x86_64__)
-  // The levels v3 and v4 of x86-64, by features that clang knows too; what
-  // else belongs to a level came with these.
+  // The levels v3 and v4 of x86-64, by features that clang knows, too; CPUs
+  // with these have the rest of the level.
   const bool v3 = __builtin_cpu_supports("avx2") &&
       __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
   const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
@@ -44,9 +45,9 @@ std::vector<InstructionSet> detect() {
     sets.push_back({"avx512", &avx512::table, true});
   }
   if (v4 && __builtin_cpu_supports("avx512bf16")) {
-    // Intel's CPUs with AMX make a vdpbf16ps in the time of four fp32 multiply-
-    // adds, where AMD's gain from it (docs/decisions.md). The bits are the
-    // same.
+    // On Intel's CPUs with AMX a vdpbf16ps takes the time of four fp32
+    // multiply- adds; on AMD's it is faster than these (docs/decisions.md). The
+    // bits are the same.
     bool slow = __builtin_cpu_is("intel") && !__builtin_cpu_is("cooperlake");
     sets.insert(
         slow ? sets.end() : sets.begin(),
@@ -56,9 +57,6 @@ std::vector<InstructionSet> detect() {
     sets.push_back({"avx2", &avx2::table, true});
   }
 #endif
-#if defined(__aarch64__) // whose baseline it is
-  sets.push_back({"neon", &neon::table, true});
-#else
   sets.push_back({"baseline", &baseline::table, false});
 #endif
   return sets;
@@ -66,13 +64,13 @@ std::vector<InstructionSet> detect() {
 
 const InstructionSet& choose() {
   std::span<const InstructionSet> sets = instruction_sets();
-  const char* wanted = std::getenv("ACCRUE_ISA");
-  if (wanted == nullptr || *wanted == '\0') {
+  const char* requested = std::getenv("ACCRUE_ISA");
+  if (requested == nullptr || *requested == '\0') {
     return sets.front();
   }
   std::string names;
   for (const InstructionSet& set : sets) {
-    if (std::string_view(wanted) == set.name) {
+    if (std::string_view(requested) == set.name) {
       return set;
     }
     names += fmt::format("{}{}", names.empty() ? "" : ", ", set.name);
@@ -80,7 +78,7 @@ const InstructionSet& choose() {
   throw ConfigError(fmt::format(
       "[ACCRUE_ISA] this CPU has no instruction set \"{}\". It has: {}. Unset "
       "ACCRUE_ISA to take the first of these.",
-      wanted,
+      requested,
       names));
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/ops.h"
 
 #include <ATen/TensorOperators.h>
@@ -157,18 +158,18 @@ at::Tensor value_columns(const at::Tensor& x, bool gated) {
   return columns(x, x.size(1) - width, width);
 }
 
-at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
+at::Tensor activate(const at::Tensor& x, Activation activation, bool gated) {
   at::Tensor inner = value_columns(x, gated);
   at::Tensor y = empty(type_of(x), inner.sizes());
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       kernels().activate(
-          curve,
-          type_of(x),
-          y.size(1),
-          gated ? row_of(x, i) : nullptr,
-          row_of(inner, i),
-          mutable_row_of(y, i));
+          {.activation = activation,
+           .type = type_of(x),
+           .count = y.size(1),
+           .gate = gated ? row_of(x, i) : nullptr,
+           .x = row_of(inner, i),
+           .y = mutable_row_of(y, i)});
     }
   });
   return y;
@@ -177,7 +178,7 @@ at::Tensor activate(const at::Tensor& x, Curve curve, bool gated) {
 at::Tensor activate_backward(
     const at::Tensor& x,
     const at::Tensor& dx,
-    Curve curve,
+    Activation activation,
     bool gated) {
   at::Tensor inner = value_columns(x, gated);
   at::Tensor dinner = value_columns(dx, gated);
@@ -185,15 +186,15 @@ at::Tensor activate_backward(
   parallel_for(x.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       kernels().activate_backward(
-          curve,
-          type_of(x),
-          y.size(1),
-          gated ? row_of(x, i) : nullptr,
-          row_of(inner, i),
-          row_of(dinner, i),
-          mutable_row_of(y, i),
-          gated ? mutable_row_of(dx, i) : nullptr,
-          mutable_row_of(dinner, i));
+          {.activation = activation,
+           .type = type_of(x),
+           .count = y.size(1),
+           .gate = gated ? row_of(x, i) : nullptr,
+           .x = row_of(inner, i),
+           .y = mutable_row_of(y, i)},
+          {.dy = row_of(dinner, i),
+           .dgate = gated ? mutable_row_of(dx, i) : nullptr,
+           .dx = mutable_row_of(dinner, i)});
     }
   });
   return y;
@@ -228,7 +229,7 @@ void rotate(
     const Heads& heads,
     const at::Tensor& positions,
     const RotaryTable& table,
-    bool back) {
+    bool inverse) {
   const int64_t* position = positions.const_data_ptr<int64_t>();
   int64_t limit = table.cos.size(0);
   for (int64_t t = 0; t < qkv.size(0); ++t) {
@@ -242,16 +243,16 @@ void rotate(
   }
   parallel_for(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {
     kernels().rotate(
-        type_of(qkv),
-        end - begin,
-        heads.queries + heads.keys,
-        heads.dim,
-        qkv.stride(0),
-        position + begin,
-        table.cos.const_data_ptr(),
-        table.sin.const_data_ptr(),
-        back,
-        mutable_row_of(qkv, begin));
+        {.type = type_of(qkv),
+         .rows = end - begin,
+         .heads = heads.queries + heads.keys,
+         .dim = heads.dim,
+         .stride = qkv.stride(0),
+         .positions = position + begin,
+         .cos = table.cos.const_data_ptr(),
+         .sin = table.sin.const_data_ptr(),
+         .inverse = inverse,
+         .x = mutable_row_of(qkv, begin)});
   });
 }
 
@@ -297,12 +298,11 @@ void Dropout::apply(
     range.threshold = static_cast<uint64_t>(std::ldexp(key_.probability, 32));
     range.scale = 1 / (1 - key_.probability);
     int64_t row = first - chunk.begin;
-    kernels().dropout(
-        range,
-        type_of(x),
-        row_of(x, row),
-        base.defined() ? row_of(base, row) : nullptr,
-        mutable_row_of(y, row));
+    range.type = type_of(x);
+    range.x = row_of(x, row);
+    range.base = base.defined() ? row_of(base, row) : nullptr;
+    range.y = mutable_row_of(y, row);
+    kernels().dropout(range);
   };
   parallel_for(chunk.size(), kGrainRows, [&](int64_t begin, int64_t end) {
     for (size_t s = 0; s + 1 < offsets_.size(); ++s) {
@@ -369,12 +369,12 @@ void adamw(
     auto offset = static_cast<size_t>(begin) * parameter.element_size();
     kernels().adamw(
         step,
-        type_of(parameter),
-        end - begin,
-        g + offset,
-        p + offset,
-        m + offset,
-        v + offset);
+        {.type = type_of(parameter),
+         .count = end - begin,
+         .gradient = g + offset,
+         .parameter = p + offset,
+         .average = m + offset,
+         .square_average = v + offset});
   });
 }
 

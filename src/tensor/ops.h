@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -92,8 +93,8 @@ void norm_backward(
 /// Of x [R, M] all, of [R, 2M] the last M columns: those beside the gate.
 at::Tensor value_columns(const at::Tensor& x, bool gated);
 
-/// curve(x) [R, M], or curve(gate) · x if x is [R, 2M] with the gate first.
-at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
+/// f(x) [R, M], or f(gate) · x if x is [R, 2M] with the gate first.
+at::Tensor activate(const at::Tensor& x, Activation activation, bool gated);
 
 /// In place: the same values [R, M] once more in the first columns of x, which
 /// are returned; dx, shaped as x, holds their gradient (value_columns) and then
@@ -101,7 +102,7 @@ at::Tensor activate(const at::Tensor& x, Curve curve, bool gated);
 at::Tensor activate_backward(
     const at::Tensor& x,
     const at::Tensor& dx,
-    Curve curve,
+    Activation activation,
     bool gated);
 
 /// Cosines and sines [positions, D/2] of rotary embeddings (arXiv 2104.09864)
@@ -114,14 +115,14 @@ RotaryTable rotary_table(
 
 /// Rotates queries and keys of qkv [R, (H + 2K) · D] in place by each token's
 /// position [R] int64 (halves, not pairs, as transformers' rotate_half);
-/// `back`: the gradient of it. Throws DataError for a position that the table
-/// does not have.
+/// `inverse`: by the opposite angles, as its gradient needs. Throws DataError
+/// for a position that the table does not have.
 void rotate(
     const at::Tensor& qkv,
     const Heads& heads,
     const at::Tensor& positions,
     const RotaryTable& table,
-    bool back);
+    bool inverse);
 
 /// Masks of one step. The mask of a sample is a pure function of (seed, step,
 /// sample id, site, element), drawn from Philox; `site` numbers the places of a

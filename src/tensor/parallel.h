@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <omp.h>
@@ -8,16 +9,18 @@
 
 namespace accrue::tensor {
 
-/// Carries the first exception of a parallel region out of it, where it may
-/// not pass by itself: a thread that runs out of memory, say.
-class Carrier {
+/// Keeps the first exception thrown in a parallel region, such as that of a
+/// thread that runs out of memory, to rethrow it after the region: OpenMP does
+/// not allow an exception to leave one.
+class ExceptionCollector {
  public:
-  template <class Work>
-  void guard(const Work& work) {
+  /// Calls run() and keeps its exception, if any.
+  template <class Run>
+  void guard(const Run& run) {
     try {
-      work();
+      run();
     } catch (...) {
-#pragma omp critical(accrue_carrier)
+#pragma omp critical(accrue_exception_collector)
       if (!first_) {
         first_ = std::current_exception();
       }
@@ -43,26 +46,27 @@ void parallel_for(int64_t count, int64_t grain, const Run& run) {
     run(int64_t{0}, count);
     return;
   }
-  Carrier carrier;
+  ExceptionCollector exceptions;
 #pragma omp parallel num_threads(static_cast <int>(threads))
   {
     int64_t thread = omp_get_thread_num();
     int64_t all = omp_get_num_threads();
-    carrier.guard(
+    exceptions.guard(
         [&] { run(count * thread / all, count * (thread + 1) / all); });
   }
-  carrier.rethrow();
+  exceptions.rethrow();
 }
 
-/// Calls run(i) for every i, handed out one by one.
+/// Calls run(i) for every i in [0, count); each thread takes the next i when it
+/// has finished one.
 template <class Run>
 void parallel_tasks(int64_t count, const Run& run) {
-  Carrier carrier;
+  ExceptionCollector exceptions;
 #pragma omp parallel for schedule(dynamic) if (!omp_in_parallel())
   for (int64_t i = 0; i < count; ++i) {
-    carrier.guard([&] { run(i); });
+    exceptions.guard([&] { run(i); });
   }
-  carrier.rethrow();
+  exceptions.rethrow();
 }
 
 } // namespace accrue::tensor

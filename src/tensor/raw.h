@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -19,6 +20,11 @@ inline const void* row_of(const at::Tensor& x, int64_t i) {
 inline void* mutable_row_of(const at::Tensor& x, int64_t i) {
   return static_cast<char*>(x.mutable_data_ptr()) +
       static_cast<size_t>(i * x.stride(0)) * x.element_size();
+}
+
+/// Rows of x [R, C] or a range of its columns as a matrix to be written.
+inline MutableMatrix mutable_matrix(const at::Tensor& x) {
+  return {x.mutable_data_ptr(), type_of(x), x.stride(0)};
 }
 
 /// gradients[i] += sums[0][i], then sums[1][i], … of sums [pieces, kinds,

@@ -1,12 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
 
 namespace accrue::tensor {
 
-/// Memory of the calling thread for one product, aligned to 64 bytes. It is
-/// kept, and grows; the next call may give the same. Throws
-/// c10::OutOfMemoryError.
+/// Returns memory of the calling thread for one product, aligned to 64 bytes.
+/// The thread keeps the largest block so far, which every call may return, so
+/// the memory is valid until the next call. Throws c10::OutOfMemoryError.
 void* scratch(size_t bytes);
 
 } // namespace accrue::tensor

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/stream.h"
 
 #include <algorithm>
@@ -7,15 +8,16 @@ namespace {
 
 constexpr int64_t kPieceTokens = 32; // divides every segment_limit
 
+/// Appends tokens that start with a segment.
 void append(Chunk& chunk, int64_t tokens, int64_t segment) {
-  auto cut = [&](std::vector<int64_t>& ends, int64_t limit) {
+  auto split = [&](std::vector<int64_t>& ends, int64_t limit) {
     for (int64_t done = 0; done < tokens;) {
       done = std::min(done + limit, tokens);
       ends.push_back(chunk.size() + done);
     }
   };
-  cut(chunk.segments, segment);
-  cut(chunk.pieces, kPieceTokens);
+  split(chunk.segments, segment);
+  split(chunk.pieces, kPieceTokens);
   chunk.end += tokens;
 }
 

@@ -7,11 +7,8 @@
 //   kernel_bits DIGESTS            compare
 //   kernel_bits DIGESTS --update   write the file, from the best set
 
-#include <algorithm>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -19,157 +16,14 @@
 
 #include "accrue/core/random.h"
 #include "core/functions.h"
+#include "inputs.h"
+#include "products.h"
 #include "tensor/kernels.h"
 
 namespace {
 
+using namespace accrue::kernel_bits;
 using namespace accrue::tensor;
-
-/// FNV-1a over values; all NaN are one.
-class Digest {
- public:
-  template <class T>
-  void add(const std::vector<T>& values) {
-    for (T value : values) {
-      if (value != value) {
-        value = std::numeric_limits<T>::quiet_NaN();
-      }
-      unsigned char bytes[sizeof(T)];
-      std::memcpy(bytes, &value, sizeof(T));
-      for (unsigned char byte : bytes) {
-        hash_ = (hash_ ^ byte) * 0x100000001b3;
-      }
-    }
-  }
-  uint64_t value() const {
-    return hash_;
-  }
-
- private:
-  uint64_t hash_ = 0xcbf29ce484222325;
-};
-
-/// Values in [-1, 1), the same on every machine.
-std::vector<float> uniform(uint64_t key, int64_t count) {
-  accrue::CounterRandom random(key);
-  std::vector<float> values;
-  for (int64_t i = 0; i < count; ++i) {
-    values.push_back(
-        static_cast<float>(2 * random.uniform(static_cast<uint64_t>(i)) - 1));
-  }
-  return values;
-}
-
-/// Bit patterns of every exponent up to 2^`most`, denormals among them.
-std::vector<float> every_exponent(uint64_t key, int64_t count, uint32_t most) {
-  accrue::CounterRandom random(key);
-  std::vector<float> values;
-  for (int64_t i = 0; i < count; ++i) {
-    auto words = random.bits(static_cast<uint64_t>(i));
-    uint32_t exponent = words[1] % 4 == 0 ? 0 : words[2] % (127 + most);
-    uint32_t bits = (words[0] & 0x807fffffU) | exponent << 23;
-    float value = 0;
-    std::memcpy(&value, &bits, sizeof value);
-    values.push_back(value);
-  }
-  return values;
-}
-
-std::vector<uint16_t> bf16(const std::vector<float>& values) {
-  std::vector<uint16_t> halves;
-  for (float value : values) { // truncated: any bf16 will do
-    uint32_t bits = 0;
-    std::memcpy(&bits, &value, sizeof bits);
-    halves.push_back(static_cast<uint16_t>(bits >> 16));
-  }
-  return halves;
-}
-
-struct Shape {
-  int64_t m, n, k;
-};
-constexpr Shape kShapes[] = {
-    {1, 1, 1},
-    {7, 50, 33},
-    {6, 48, 256},
-    {67, 64, 300},
-    {13, 257, 1030},
-    {130, 777, 40}};
-
-/// Products in every layout, from fp32 and bf16 in memory, with and without a
-/// bias, folded in segments, into fp32 and bf16.
-void products(
-    const Kernels& kernels,
-    Type compute,
-    bool extreme,
-    Digest& digest) {
-  for (const Shape& s : kShapes) {
-    for (int layout = 0; layout < 8; ++layout) {
-      const bool narrow = layout >= 4;
-      auto make = [&](uint64_t key, int64_t count) {
-        return extreme ? every_exponent(key, count, 60) : uniform(key, count);
-      };
-      std::vector<float> a = make(1, s.m * s.k);
-      std::vector<float> b = make(2, s.k * s.n);
-      std::vector<float> bias = make(3, s.n);
-      std::vector<uint16_t> low_a = bf16(a);
-      std::vector<uint16_t> low_b = bf16(b);
-      std::vector<float> c(static_cast<size_t>(s.m * s.n));
-      auto matrix = [&](const void* wide,
-                        const void* low,
-                        int64_t rows,
-                        int64_t columns,
-                        bool transposed) {
-        Matrix m{
-            narrow ? low : wide,
-            narrow ? Type::kBf16 : Type::kF32,
-            transposed ? rows : columns,
-            1};
-        return transposed ? m.transposed() : m;
-      };
-      Gemm gemm;
-      gemm.m = s.m;
-      gemm.n = s.n;
-      gemm.k = s.k;
-      gemm.compute = compute;
-      gemm.a = matrix(a.data(), low_a.data(), s.m, s.k, (layout & 1) != 0);
-      gemm.b = matrix(b.data(), low_b.data(), s.k, s.n, (layout & 2) != 0);
-      gemm.c = c.data();
-      gemm.c_stride = s.n;
-      gemm.bias = bias.data();
-      kernels.gemm(gemm);
-      digest.add(c);
-      std::vector<char> packed(kernels.packed_bytes(s.k, s.n, compute));
-      kernels.pack(s.k, s.n, compute, gemm.b, packed.data());
-      std::vector<float> again(c.size());
-      gemm.packed_b = packed.data();
-      gemm.c = again.data();
-      kernels.gemm(gemm);
-      digest.add(again);
-      gemm.packed_b = nullptr;
-      gemm.c = c.data();
-      std::vector<int64_t> ends;
-      for (int64_t end = 0, length = 1; end < s.k; ++length) {
-        end = std::min(end + length, s.k);
-        ends.push_back(end);
-      }
-      gemm.bias = nullptr;
-      gemm.add = true;
-      gemm.segments = ends;
-      kernels.gemm(gemm);
-      digest.add(c);
-      if (compute == Type::kBf16) {
-        std::vector<uint16_t> out(c.size());
-        gemm.add = false;
-        gemm.segments = {};
-        gemm.c = out.data();
-        gemm.c_type = Type::kBf16;
-        kernels.gemm(gemm);
-        digest.add(out);
-      }
-    }
-  }
-}
 
 constexpr int64_t kRows = 5;
 
@@ -201,20 +55,14 @@ void norms(const Kernels& kernels, int64_t width, Digest& digest) {
   }
 }
 
-std::vector<float> scaled(std::vector<float> values, float factor) {
-  for (float& value : values) {
-    value *= factor;
-  }
-  return values;
-}
-
 void activations(const Kernels& kernels, int64_t count, Digest& digest) {
   std::vector<float> gate = scaled(uniform(8, count), 12);
   std::vector<float> up = uniform(9, count);
   std::vector<float> dy = uniform(10, count);
   std::vector<uint16_t> low_gate = bf16(gate);
   std::vector<uint16_t> low_up = bf16(up);
-  for (Curve curve : {Curve::kGelu, Curve::kGeluTanh, Curve::kSilu}) {
+  for (Activation activation :
+       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
     for (bool gated : {false, true}) {
       std::vector<float> y(gate.size());
       std::vector<float> dgate(gate.size());
@@ -224,33 +72,31 @@ void activations(const Kernels& kernels, int64_t count, Digest& digest) {
       const uint16_t* low_g = gated ? low_gate.data() : nullptr;
       const float* x = gated ? up.data() : gate.data();
       const uint16_t* low_x = gated ? low_up.data() : low_gate.data();
-      kernels.activate(curve, Type::kF32, count, g, x, y.data());
+      const ActivationRange range{
+          .activation = activation,
+          .type = Type::kF32,
+          .count = count,
+          .gate = g,
+          .x = x,
+          .y = y.data()};
+      const ActivationRange low_range{
+          .activation = activation,
+          .type = Type::kBf16,
+          .count = count,
+          .gate = low_g,
+          .x = low_x,
+          .y = low_y.data()};
+      const ActivationGradients gradients{
+          .dy = dy.data(), .dgate = dgate.data(), .dx = dx.data()};
+      kernels.activate(range);
       digest.add(y);
-      kernels.activate(curve, Type::kBf16, count, low_g, low_x, low_y.data());
+      kernels.activate(low_range);
       digest.add(low_y);
-      kernels.activate_backward(
-          curve,
-          Type::kF32,
-          count,
-          g,
-          x,
-          dy.data(),
-          y.data(),
-          dgate.data(),
-          dx.data());
+      kernels.activate_backward(range, gradients);
       for (const auto& values : {y, dgate, dx}) {
         digest.add(values);
       }
-      kernels.activate_backward(
-          curve,
-          Type::kBf16,
-          count,
-          low_g,
-          low_x,
-          dy.data(),
-          low_y.data(),
-          dgate.data(),
-          dx.data());
+      kernels.activate_backward(low_range, gradients);
       digest.add(low_y);
       digest.add(dgate);
       digest.add(dx);
@@ -267,14 +113,14 @@ void scores(const Kernels& kernels, int64_t length, Digest& digest) {
   std::vector<float> delta(kRows);
   std::vector<uint16_t> out = bf16(uniform(13, kRows * columns));
   kernels.row_products(
-      Type::kBf16,
-      kRows,
-      columns,
-      out.data(),
-      columns,
-      dp.data(),
-      columns,
-      delta.data());
+      {.type = Type::kBf16,
+       .rows = kRows,
+       .columns = columns,
+       .o = out.data(),
+       .o_stride = columns,
+       .d = dp.data(),
+       .d_stride = columns,
+       .products = delta.data()});
   digest.add(delta);
   ScoreRows rows{
       .rows = kRows,
@@ -322,14 +168,18 @@ void others(const Kernels& kernels, int64_t width, Digest& digest) {
        .first = 3,
        .count = count,
        .threshold = 1U << 30,
-       .scale = 1.1},
-      Type::kF32,
-      x.data(),
-      base.data(),
-      y.data());
+       .scale = 1.1,
+       .x = x.data(),
+       .base = base.data(),
+       .y = y.data()});
   digest.add(y);
   std::vector<float> sums(static_cast<size_t>(width));
-  kernels.sum_rows(Type::kF32, kRows, width, x.data(), width, sums.data());
+  kernels.sum_rows(
+      {.rows = kRows,
+       .width = width,
+       .x = x.data(),
+       .stride = width,
+       .sums = sums.data()});
   digest.add(sums);
   digest.add(
       std::vector<double>{kernels.sum_squares(Type::kF32, count, x.data())});
@@ -338,22 +188,22 @@ void others(const Kernels& kernels, int64_t width, Digest& digest) {
   std::vector<float> cosines = uniform(17, 9 * dim / 2);
   std::vector<float> sines = uniform(18, 9 * dim / 2);
   std::vector<uint16_t> low = bf16(x);
-  for (bool back : {false, true}) {
-    auto turn = [&](Type type, void* rows) {
+  for (bool inverse : {false, true}) {
+    auto rotate = [&](Type type, void* rows) {
       kernels.rotate(
-          type,
-          kRows,
-          1,
-          dim,
-          width,
-          positions.data(),
-          cosines.data(),
-          sines.data(),
-          back,
-          rows);
+          {.type = type,
+           .rows = kRows,
+           .heads = 1,
+           .dim = dim,
+           .stride = width,
+           .positions = positions.data(),
+           .cos = cosines.data(),
+           .sin = sines.data(),
+           .inverse = inverse,
+           .x = rows});
     };
-    turn(Type::kF32, x.data());
-    turn(Type::kBf16, low.data());
+    rotate(Type::kF32, x.data());
+    rotate(Type::kBf16, low.data());
     digest.add(x);
     digest.add(low);
   }
@@ -368,12 +218,11 @@ void others(const Kernels& kernels, int64_t width, Digest& digest) {
          .weight_decay = 0.1,
          .correction1 = 1 - accrue::integer_power(0.9, i),
          .correction2 = 1 - accrue::integer_power(0.999, i)},
-        Type::kF32,
-        count,
-        base.data(),
-        x.data(),
-        average.data(),
-        square.data());
+        {.count = count,
+         .gradient = base.data(),
+         .parameter = x.data(),
+         .average = average.data(),
+         .square_average = square.data()});
   }
   for (const auto& values : {x, average, square}) {
     digest.add(values);

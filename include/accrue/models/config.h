@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "accrue/tensor/activation.h"
+
 namespace accrue {
 
 /// kLlama is also Mistral, Qwen2 and Qwen3, which differ in ModelConfig's
@@ -12,7 +14,7 @@ enum class Family { kGpt2, kLlama };
 /// Rotary positions: unchanged, all frequencies divided (arXiv 2306.15595), or
 /// the low ones as Llama 3.1 does.
 enum class RopeScaling { kNone, kLinear, kLlama3 };
-enum class Activation { kGeluTanh, kGelu, kSilu };
+using tensor::Activation;
 
 /// A decoder-only transformer as a Hugging Face config.json describes it.
 struct ModelConfig {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "accrue/tensor/activation.h" // IWYU pragma: export
+
 namespace accrue::tensor {
 
 /// What a dropout mask depends on. The split of a batch is not among it.

@@ -1,15 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "tensor/isa/vector.h"
 
-// What matrix products are computed in. What one column of a packed panel takes
-// is a word: one element or, for the instruction that multiplies pairs of bf16,
-// two that are neighbours in k.
+// Formats of packed elements. A word is what one column contributes per step in
+// k: one element or, for the instruction that multiplies pairs of bf16, two
+// that are adjacent in k.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// One element per word, summed in its own type. A tile of `rows` × `vectors`
-/// sums stays in registers.
+/// One element per word, summed in its own type. The sums of a tile of `rows` ×
+/// `vectors` stay in registers.
 template <Type type, class T, int64_t rows, int64_t vectors>
 struct Single {
   static constexpr Type kType = type;
@@ -25,7 +26,7 @@ struct Single {
 };
 
 #if defined(__AVX2__) && !defined(__AVX512F__)
-inline constexpr int64_t kFloatRows = 6; // 12 sums, 2 words of B, 1 of A
+inline constexpr int64_t kFloatRows = 6; // 12 sums, 2 vectors of B, 1 of A
 inline constexpr int64_t kFloatVectors = 2;
 #else
 inline constexpr int64_t kFloatRows = kRegisters == 32 ? 8 : 4;
@@ -35,9 +36,9 @@ using F32 = Single<Type::kF32, float, kFloatRows, kFloatVectors>;
 using F64 = Single<Type::kF64, double, kRegisters == 32 ? 8 : 4, 3>;
 
 #if defined(__AVX512BF16__)
-/// Pairs: the first in the high half of a word, because the instruction adds
-/// the product of the high halves before that of the low ones, each with a
-/// fused multiply-add of its own.
+/// Pairs with the first element in the high half of a word, because the
+/// instruction adds the product of the high halves before that of the low ones,
+/// each with a fused multiply-add of its own.
 struct Bf16Pair {
   static constexpr Type kType = Type::kBf16;
   static constexpr int64_t kPerWord = 2;
@@ -58,8 +59,25 @@ struct Bf16Pair {
 };
 using BF16 = Bf16Pair;
 #else
-/// Values of bf16 in fp32: the same chain of fused multiply-adds.
+/// Values of bf16 in fp32, which take the same chain of fused multiply-adds.
 using BF16 = Single<Type::kBf16, float, kFloatRows, kFloatVectors>;
 #endif
+
+/// Calls run(pointer to element (row, column)) with the element type of `m`.
+template <class F, class Run>
+ACCRUE_INLINE void with_element(
+    const Matrix& m,
+    int64_t row,
+    int64_t column,
+    const Run& run) {
+  int64_t offset = row * m.row_stride + column * m.col_stride;
+  if constexpr (F::kType == Type::kF64) {
+    run(static_cast<const double*>(m.data) + offset);
+  } else if (m.type == Type::kBf16) {
+    run(static_cast<const Bf16*>(m.data) + offset);
+  } else {
+    run(static_cast<const float*>(m.data) + offset);
+  }
+}
 
 } // namespace accrue::tensor::ACCRUE_ISA

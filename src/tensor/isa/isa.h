@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstddef>
@@ -6,10 +7,13 @@
 
 #include "tensor/kernels.h"
 
-// Included by files that are compiled once per instruction set, each time with
-// another ACCRUE_ISA, the namespace of that set. They use no functions of the
-// standard library that could end up outlined: the linker keeps one copy of
-// such a function, and it must not be the one with the newest instructions.
+// Included by the sources that are compiled once per instruction set, each time
+// with another ACCRUE_ISA, which is the namespace of that set. Their objects
+// must not contain inline functions that other objects may contain, too, such
+// as those of the standard library: the linker keeps one copy of each, and if
+// that is the one made of AVX-512 instructions, other CPUs stop in it. So all
+// functions here are always inlined, static or in an anonymous namespace.
+// tests/isa_symbols.py checks the objects.
 //
 // Bits are the same in every set that has a fused multiply-add (docs/bits.md):
 // the compiler contracts nothing (-ffp-contract=off), products that are added
@@ -41,10 +45,16 @@ ACCRUE_INLINE void store(void* to, V v) {
   __builtin_memcpy(to, &v, sizeof v);
 }
 
-ACCRUE_INLINE int64_t least(int64_t a, int64_t b) {
+ACCRUE_INLINE int64_t min(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
+/// ⌈a / b⌉
+ACCRUE_INLINE constexpr int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// Converts to the sum type, without rounding.
 ACCRUE_INLINE float widen(Bf16 x) {
   return bit_cast<float>(static_cast<uint32_t>(x.bits) << 16);
 }
@@ -55,15 +65,16 @@ ACCRUE_INLINE double widen(double x) {
   return x;
 }
 
-/// To nearest even; NaN stays NaN.
+/// Rounds to the nearest bf16, ties to even; NaN stays NaN.
 ACCRUE_INLINE uint32_t round_to_bf16(float x) {
   auto bits = bit_cast<uint32_t>(x);
   uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return x == x ? rounded : 0x7fc0;
 }
 
+/// Converts from the sum type of T to T.
 template <class T>
-ACCRUE_INLINE T narrow(float x) {
+ACCRUE_INLINE T round_to(float x) {
   if constexpr (sizeof(T) == 2) {
     return T{static_cast<uint16_t>(round_to_bf16(x))};
   } else {
@@ -71,7 +82,7 @@ ACCRUE_INLINE T narrow(float x) {
   }
 }
 template <class T>
-ACCRUE_INLINE T narrow(double x) {
+ACCRUE_INLINE T round_to(double x) {
   return x;
 }
 

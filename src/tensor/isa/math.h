@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <math.h>
@@ -9,7 +10,7 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// Calls run<T>() with the type of memory.
+/// Calls run<T>() with the C++ type of `type`.
 template <class Run>
 ACCRUE_INLINE void with_type(Type type, const Run& run) {
   switch (type) {
@@ -22,7 +23,7 @@ ACCRUE_INLINE void with_type(Type type, const Run& run) {
   }
 }
 
-/// The same for memory of a sum type.
+/// Calls run<T>() with the C++ type of `type`, which is a sum type.
 template <class Run>
 ACCRUE_INLINE void with_sum_type(Type type, const Run& run) {
   if (type == Type::kF64) {
@@ -32,9 +33,11 @@ ACCRUE_INLINE void with_sum_type(Type type, const Run& run) {
   }
 }
 
+/// Sum type of T.
 template <class T>
 using SumOf = decltype(widen(T{}));
 
+/// Converts an untyped pointer.
 template <class T>
 ACCRUE_INLINE T* at(void* data) {
   return static_cast<T*>(data);
@@ -44,12 +47,11 @@ ACCRUE_INLINE const T* at(const void* data) {
   return static_cast<const T*>(data);
 }
 
-/// Within 2 units in the last place; below e^-87 it is e^-87, above e^88.37
-/// infinite. Cephes' expf:
-/// e^x = 2^n · e^r with |r| <= ln 2 / 2.
+/// e^x within 2 units in the last place; e^-87 for x < -87, infinite for
+/// x > 88.37. The method of Cephes' expf: e^x = 2^n · e^r with |r| <= ln 2 / 2.
 ACCRUE_INLINE float exponential(float x) {
   x = x < -87.0F ? -87.0F : x;
-  x = x > 89.0F ? 89.0F : x; // 2^128: its bits are those of infinity
+  x = x > 89.0F ? 89.0F : x; // 2^128 has the bits of infinity
   const float kShift = 0x1.8p23F; // adding it rounds to an integer
   float shifted = fma(x, 1.44269504F, kShift);
   float n = shifted - kShift;
@@ -84,8 +86,8 @@ ACCRUE_INLINE float scaled_erfc(float z) {
   return s * t;
 }
 
-// fp64 is not promised to have the same bits on another machine: these are the
-// C library's.
+// fp64 takes the functions of the C library: its bits may differ on another
+// machine.
 ACCRUE_INLINE double exponential(double x) {
   return exp(x);
 }
@@ -95,10 +97,10 @@ ACCRUE_INLINE double logarithm(double x) {
 ACCRUE_INLINE float logarithm(float x) {
   return static_cast<float>(accrue::logarithm(x));
 }
-ACCRUE_INLINE float root(float x) {
+ACCRUE_INLINE float sqrt(float x) {
   return __builtin_sqrtf(x);
 }
-ACCRUE_INLINE double root(double x) {
+ACCRUE_INLINE double sqrt(double x) {
   return __builtin_sqrt(x);
 }
 

@@ -1,32 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "tensor/isa/format.h"
 #include "tensor/isa/transpose.h"
 
-// Packing: parts of a matrix are laid out in the order in which a product
-// reads them.
+// Packing: copies parts of a matrix into the order in which a product reads
+// them.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
+/// Whether packing rounds fp32 to bf16.
 template <class F>
 inline constexpr bool kRounds = F::kType == Type::kBf16;
 
-/// Words of a segment of `count` elements in k. A bf16 segment has an even
-/// number of elements, the last 0 if need be, whether words are pairs or not:
-/// adding 0 · 0 to a sum of -0 makes it +0.
+/// Number of words of a segment of `count` elements in k. A bf16 segment has an
+/// even number of elements, completed by a 0, whether words are pairs or not:
+/// adding 0 · 0 to a sum of -0 makes it +0, and that has to be the same
+/// everywhere.
 template <class F>
-constexpr int64_t words_of(int64_t count) {
+ACCRUE_INLINE constexpr int64_t words_of(int64_t count) {
   return kRounds<F> ? (count + 1) / 2 * (2 / F::kPerWord) : count;
 }
 
-/// Rounds as the instruction for vectors does: to nearest even, denormals to 0.
+/// Rounds to bf16 as VCVTNE2PS2BF16 does: to nearest even, denormals to 0.
 ACCRUE_INLINE uint32_t rounded(float x) {
   auto bits = bit_cast<uint32_t>(x);
   return (bits & 0x7f800000) == 0 ? bits >> 31 << 15 : round_to_bf16(x);
 }
 
-/// The word of elements k and k + 1 (nullptr: none); of k alone unless words
-/// are pairs.
+/// Returns the word of elements k and k + 1 (nullptr: none), or of k alone
+/// unless words are pairs.
 template <class F, class T>
 ACCRUE_INLINE typename F::Word word(const T* first, const T* second) {
   if constexpr (F::kPerWord == 2) {
@@ -40,24 +43,25 @@ ACCRUE_INLINE typename F::Word word(const T* first, const T* second) {
   }
 }
 
-/// A vector of words that stand apart from each other, from values.
+/// Converts values to words of one element each.
 template <class F>
 ACCRUE_INLINE Vector<typename F::Word> words_from(
     Vector<typename F::Word> values) {
-  if constexpr (kRounds<F>) { // rounded(), lane by lane
+  if constexpr (kRounds<F>) { // rounded() in each lane
     auto bits = bit_cast<Vector<uint32_t>>(values);
     auto nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000U;
-    auto kept = values == values ? nearest : 0x7fc00000 | (bits & 0);
-    bits = (bits & 0x7f800000) == 0 ? bits & 0x80000000U : kept;
+    auto normal = values == values ? nearest : 0x7fc00000 | (bits & 0);
+    bits = (bits & 0x7f800000) == 0 ? bits & 0x80000000U : normal;
     return bit_cast<Vector<float>>(bits);
   } else {
     return values;
   }
 }
 
-/// Words that are neighbours across k: rows k and k + 1 (nullptr: none).
+/// Loads one word per lane from rows k and k + 1 (nullptr: none) of a matrix in
+/// which lanes are adjacent.
 template <class F, class T>
-ACCRUE_INLINE Vector<typename F::Word> across(
+ACCRUE_INLINE Vector<typename F::Word> load_rows(
     const T* row,
     [[maybe_unused]] const T* next) {
 #if defined(__AVX512BF16__)
@@ -84,9 +88,9 @@ ACCRUE_INLINE Vector<typename F::Word> across(
   }
 }
 
-/// Words that are neighbours along k.
+/// Loads words of one lane from a matrix in which elements are adjacent in k.
 template <class F, class T>
-ACCRUE_INLINE Vector<typename F::Word> along(const T* from) {
+ACCRUE_INLINE Vector<typename F::Word> load_column(const T* from) {
 #if defined(__AVX512BF16__)
   if constexpr (F::kPerWord == 2) {
     auto pairs = [&] {
@@ -101,50 +105,54 @@ ACCRUE_INLINE Vector<typename F::Word> along(const T* from) {
   } else
 #endif
   {
-    return across<F, T>(from, nullptr);
+    return load_rows<F, T>(from, nullptr);
   }
 }
 
-/// Whether rows of T are read in halves, which takes a step of transposing off:
-/// where words are values as they stand, in vectors that have halves.
+/// Whether rows of T are loaded in halves, which saves a step of transposing:
+/// possible where words are unconverted values and vectors have halves.
 template <class F, class T>
-constexpr bool joins() {
+ACCRUE_INLINE constexpr bool joins() {
   return std::is_same_v<T, typename F::Word> && !kRounds<F> &&
       kVectorBytes > 16;
 }
 
-/// Gives emit(word of k, words across k) for `count` elements in k of `filled`
-/// (at most a vector of) columns; the others repeat the last or are what
-/// follows in memory, of which `readable` may be read. Column filled - 1
-/// exists, also where filled is 0 or less.
+/// Lanes (columns of B or rows of A) of one segment, to be packed.
+template <class T>
+struct Lanes {
+  const T* from; // element 0 of lane 0
+  int64_t stride_k; // between elements of a lane
+  int64_t stride; // between lanes
+  int64_t count; // elements of a lane
+  int64_t filled; // lanes with elements; lane filled - 1 is readable anyhow
+  int64_t readable; // lanes whose memory may be read
+};
+
+/// Calls emit(word in k, vector of that word of each lane) for all words. Words
+/// of lanes beyond `filled` hold any value.
 template <class F, class T, class Emit>
-ACCRUE_INLINE void pack_lanes(
-    const T* from,
-    int64_t stride_k,
-    int64_t stride_w,
-    int64_t count,
-    int64_t filled,
-    int64_t readable,
-    const Emit& emit) {
+ACCRUE_INLINE void pack_lanes(const Lanes<T>& lanes, const Emit& emit) {
   using Words = Vector<typename F::Word>;
   constexpr int64_t kWidth = kLanes<typename F::Word>;
+  const auto [from, stride_k, stride, count, filled, readable] = lanes;
   const int64_t num_words = words_of<F>(count);
   int64_t done = 0;
-  if (stride_w == 1 && readable >= kWidth) {
+  if (stride == 1 && readable >= kWidth) {
     for (; (done + 1) * F::kPerWord <= count; ++done) {
       const T* row = from + done * F::kPerWord * stride_k;
-      emit(done, across<F, T>(row, row + stride_k));
+      emit(done, load_rows<F, T>(row, row + stride_k));
     }
     if (done * F::kPerWord < count) {
-      emit(done, across<F, T>(from + done * F::kPerWord * stride_k, nullptr));
+      const T* row = from + done * F::kPerWord * stride_k;
+      emit(done, load_rows<F, T>(row, nullptr));
       ++done;
     }
   }
   if (stride_k == 1) {
     constexpr bool kJoins = joins<F, T>();
-    const T* starts[kWidth]; // of rows; those beyond the last repeat it
+    const T* starts[kWidth]; // lanes beyond the last one repeat it
     for (int64_t i = 0; i < kWidth; ++i) {
-      starts[i] = from + least(i, filled - 1) * stride_w;
+      starts[i] = from + min(i, filled - 1) * stride;
     }
     for (; (done + kWidth) * F::kPerWord <= count; done += kWidth) {
       Words rows[kWidth];
@@ -155,7 +163,7 @@ ACCRUE_INLINE void pack_lanes(
           const int64_t k = done + (i < kHalf ? 0 : kHalf);
           rows[i] = join(starts[i % kHalf] + k, starts[i % kHalf + kHalf] + k);
         } else {
-          rows[i] = along<F, T>(starts[i] + done * F::kPerWord);
+          rows[i] = load_column<F, T>(starts[i] + done * F::kPerWord);
         }
       }
       transpose<kJoins>(rows);
@@ -170,27 +178,10 @@ ACCRUE_INLINE void pack_lanes(
     const bool any = done * F::kPerWord < count;
     const bool pair = (done + 1) * F::kPerWord <= count;
     for (int64_t i = 0; i < filled && any; ++i) {
-      const T* first = from + done * F::kPerWord * stride_k + i * stride_w;
+      const T* first = from + done * F::kPerWord * stride_k + i * stride;
       words[i] = word<F, T>(first, pair ? first + stride_k : nullptr);
     }
     emit(done, words);
-  }
-}
-
-/// Calls run(pointer to element (row, column)) with the type of `m`.
-template <class F, class Run>
-ACCRUE_INLINE void with_type(
-    const Matrix& m,
-    int64_t row,
-    int64_t column,
-    const Run& run) {
-  int64_t offset = row * m.row_stride + column * m.col_stride;
-  if constexpr (F::kType == Type::kF64) {
-    run(static_cast<const double*>(m.data) + offset);
-  } else if (m.type == Type::kBf16) {
-    run(static_cast<const Bf16*>(m.data) + offset);
-  } else {
-    run(static_cast<const float*>(m.data) + offset);
   }
 }
 

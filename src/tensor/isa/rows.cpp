@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/isa/math.h"
 
 namespace accrue::tensor::ACCRUE_ISA {
@@ -20,7 +21,7 @@ void norm_row(const NormRows& n, int64_t row, T* y) {
     return fma(d, d, sum);
   });
   T rstd =
-      1 / root(squares / static_cast<T>(n.width) + static_cast<T>(n.epsilon));
+      1 / sqrt(squares / static_cast<T>(n.width) + static_cast<T>(n.epsilon));
   at<T>(n.rstd)[row] = rstd;
   if (bias != nullptr) {
     for (int64_t i = 0; i < n.width; ++i) {
@@ -33,41 +34,44 @@ void norm_row(const NormRows& n, int64_t row, T* y) {
   }
 }
 
+/// dx [width] += the gradient, sums [2, width] += gradients of weight and bias.
 template <class T>
 void norm_row_backward(
     const NormRows& n,
     int64_t row,
     const T* dy,
     T* dx,
-    T* dweight,
-    T* dbias) {
+    T* sums) {
+  T* dweight = sums;
+  T* dbias = sums + n.width;
   const T* x = at<T>(n.x) + row * n.width;
   const T* weight = at<T>(n.weight);
   const T mean = n.bias != nullptr ? at<T>(n.mean)[row] : 0;
   const T rstd = at<T>(n.rstd)[row];
-  // The part of the gradient that changes the norm of x, and its mean.
-  T along = sum_of<T>(n.width, [&](auto read, auto sum) {
+  // With g = dy · weight and x̂ the normalised x: mean(g · x̂) and mean(g), the
+  // two terms that the backward of LayerNorm subtracts.
+  T mean_gx = sum_of<T>(n.width, [&](auto read, auto sum) {
     return fma(read(dy) * read(weight), (read(x) - mean) * rstd, sum);
   });
-  T common =
+  T mean_g =
       n.bias == nullptr ? 0 : sum_of<T>(n.width, [&](auto read, auto sum) {
         return fma(read(dy), read(weight), sum);
       });
-  along /= static_cast<T>(n.width);
-  common /= static_cast<T>(n.width);
+  mean_gx /= static_cast<T>(n.width);
+  mean_g /= static_cast<T>(n.width);
 #pragma omp simd
   for (int64_t i = 0; i < n.width; ++i) {
     T normal = (x[i] - mean) * rstd;
-    T g = fma(dy[i], weight[i], -common);
-    dx[i] = fma(rstd, fma(-normal, along, g), dx[i]);
+    T g = fma(dy[i], weight[i], -mean_g);
+    dx[i] = fma(rstd, fma(-normal, mean_gx, g), dx[i]);
     dweight[i] = fma(dy[i], normal, dweight[i]);
     dbias[i] += dy[i];
   }
 }
 
-/// A weighted loss as a multiple of 2⁻²⁴, so that sums of them in fp64 are
-/// exact up to 2²⁹ and thus the same in any order. fp64 losses stay as they
-/// are.
+/// Rounds a weighted loss to a multiple of 2⁻²⁴, so that sums of them in fp64
+/// are exact up to 2²⁹ and thus the same in any order. Losses computed in fp64
+/// are not rounded.
 ACCRUE_INLINE double exactly_summable(float loss, double weight) {
   return rint(loss * weight * 0x1p24) * 0x1p-24;
 }
@@ -75,54 +79,55 @@ ACCRUE_INLINE double exactly_summable(double loss, double weight) {
   return loss * weight;
 }
 
-/// to[j] = factor · x[j]. `to` may start where x does: its elements are not
-/// larger, so what a store overwrites has been read.
+/// to[j] = factor · x[j]. `to` may start at the address of x: its elements are
+/// not larger, so a store overwrites only elements that have been read.
 template <class To, class T>
 void scale_row(const T* x, int64_t count, T factor, To* to) {
 #pragma omp simd
   for (int64_t j = 0; j < count; ++j) {
-    store(to + j, narrow<To>(factor * load<T>(x + j)));
+    store(to + j, round_to<To>(factor * load<T>(x + j)));
   }
 }
 
-template <class Gradient, class T>
-double loss_row(
-    T* logits,
-    int64_t vocab,
-    int64_t target,
-    double weight,
-    bool g) {
+/// Returns weight · loss of a row, and, where rows.gradient is set, replaces
+/// its logits by the gradient.
+template <class T, class Gradient>
+double loss_row(const LossRows& rows, int64_t row) {
+  const int64_t vocab = rows.vocab;
+  const int64_t target = rows.targets[row];
+  const double weight = rows.weights[row];
+  T* logits = at<T>(rows.logits) + row * vocab;
   auto* gradient = reinterpret_cast<Gradient*>(logits);
   if (weight == 0) {
-    if (g) {
+    if (rows.gradient) {
       __builtin_memset(
           gradient, 0, static_cast<size_t>(vocab) * sizeof(Gradient));
     }
     return 0;
   }
-  T most = logits[0];
-#pragma omp simd reduction(max : most)
+  T max = logits[0];
+#pragma omp simd reduction(max : max)
   for (int64_t j = 0; j < vocab; ++j) {
-    most = logits[j] > most ? logits[j] : most;
+    max = logits[j] > max ? logits[j] : max;
   }
-  T wanted = logits[target];
+  T target_logit = logits[target];
   for (int64_t j = 0; j < vocab; ++j) {
-    logits[j] = exponential(logits[j] - most);
+    logits[j] = exponential(logits[j] - max);
   }
   T total =
       sum_of<T>(vocab, [&](auto read, auto sum) { return sum + read(logits); });
-  if (g) {
+  if (rows.gradient) {
     auto w = static_cast<T>(weight);
     T factor = w / total;
     T at_target = fma(factor, logits[target], -w);
     scale_row(logits, vocab, factor, gradient);
-    store(gradient + target, narrow<Gradient>(at_target));
+    store(gradient + target, round_to<Gradient>(at_target));
   }
-  return exactly_summable(logarithm(total) - (wanted - most), weight);
+  return exactly_summable(logarithm(total) - (target_logit - max), weight);
 }
 
-/// Words of Philox 4x32-10 (doi 10.1145/2063384.2063405) for 16 counters that
-/// follow each other: what accrue::philox gives, one after the other.
+/// Computes the words of Philox 4x32-10 (doi 10.1145/2063384.2063405) for 16
+/// consecutive counters, in the order of accrue::philox.
 void random_words(uint64_t key, uint64_t counter, uint32_t (&out)[64]) {
   uint32_t c[4][16];
   for (uint32_t i = 0; i < 16; ++i) {
@@ -163,9 +168,9 @@ void norm(const NormRows& n, void* y) {
 
 void norm_backward(const NormRows& n, const void* dy, void* dx, void* sums) {
   with_sum_type(n.type, [&]<class T>() {
-    T* dweight = at<T>(sums);
+    T* gradients = at<T>(sums); // gradients of weight and bias
     for (int64_t i = 0; i < 2 * n.width; ++i) {
-      dweight[i] = 0;
+      gradients[i] = 0;
     }
     for (int64_t row = 0; row < n.rows; ++row) {
       norm_row_backward<T>(
@@ -173,43 +178,32 @@ void norm_backward(const NormRows& n, const void* dy, void* dx, void* sums) {
           row,
           at<T>(dy) + row * n.width,
           at<T>(dx) + row * n.width,
-          dweight,
-          dweight + n.width);
+          gradients);
     }
   });
 }
 
-void loss(const LossRows& rows) {
+void loss(const LossRows& l) {
   auto run = [&]<class T, class Gradient>() {
-    for (int64_t i = 0; i < rows.rows; ++i) {
-      rows.losses[i] = loss_row<Gradient>(
-          at<T>(rows.logits) + i * rows.vocab,
-          rows.vocab,
-          rows.targets[i],
-          rows.weights[i],
-          rows.gradient);
+    for (int64_t i = 0; i < l.rows; ++i) {
+      l.losses[i] = loss_row<T, Gradient>(l, i);
     }
   };
-  if (rows.gradient_type == Type::kBf16) {
+  if (l.gradient_type == Type::kBf16) {
     return run.template operator()<float, Bf16>();
   }
-  with_sum_type(rows.type, [&]<class T>() { run.template operator()<T, T>(); });
+  with_sum_type(l.type, [&]<class T>() { run.template operator()<T, T>(); });
 }
 
-void sum_rows(
-    Type type,
-    int64_t rows,
-    int64_t width,
-    const void* x,
-    int64_t stride,
-    void* sums) {
-  with_sum_type(type, [&]<class T>() {
-    T* total = at<T>(sums);
+void sum_rows(const RowSums& r) {
+  with_sum_type(r.type, [&]<class T>() {
+    const int64_t width = r.width;
+    T* total = at<T>(r.sums);
     for (int64_t j = 0; j < width; ++j) {
       total[j] = 0;
     }
-    for (int64_t i = 0; i < rows; ++i) {
-      const T* row = at<T>(x) + i * stride;
+    for (int64_t i = 0; i < r.rows; ++i) {
+      const T* row = at<T>(r.x) + i * r.stride;
       for (int64_t j = 0; j < width; ++j) {
         total[j] += row[j];
       }
@@ -217,13 +211,8 @@ void sum_rows(
   });
 }
 
-void dropout(
-    const DropoutRange& range,
-    Type type,
-    const void* x,
-    const void* base,
-    void* y) {
-  with_sum_type(type, [&]<class T>() {
+void dropout(const DropoutRange& range) {
+  with_sum_type(range.type, [&]<class T>() {
     auto scale = static_cast<T>(range.scale);
     auto end = range.first + static_cast<uint64_t>(range.count);
     uint32_t words[64];
@@ -235,14 +224,14 @@ void dropout(
       uint64_t to = end < block + 64 ? end : block + 64;
       uint64_t i = from - range.first;
       size_t bytes = (to - from) * sizeof(T);
-      __builtin_memcpy(in + (from - block), at<T>(x) + i, bytes);
-      if (base != nullptr) {
-        __builtin_memcpy(sum + (from - block), at<T>(base) + i, bytes);
+      __builtin_memcpy(in + (from - block), at<T>(range.x) + i, bytes);
+      if (range.base != nullptr) {
+        __builtin_memcpy(sum + (from - block), at<T>(range.base) + i, bytes);
       }
       for (int e = 0; e < 64; ++e) {
         in[e] = words[e] < range.threshold ? sum[e] : fma(in[e], scale, sum[e]);
       }
-      __builtin_memcpy(at<T>(y) + i, in + (from - block), bytes);
+      __builtin_memcpy(at<T>(range.y) + i, in + (from - block), bytes);
     }
   });
 }
@@ -251,7 +240,7 @@ double sum_squares(Type type, int64_t count, const void* x) {
   double total = 0;
   with_sum_type(type, [&]<class T>() {
     const T* from = at<T>(x);
-    // Lanes for 64 bytes of fp64, whatever x is.
+    // 64 bytes of lanes in fp64, whatever the type of x.
     constexpr int64_t kFixed = 8;
     double lanes[kFixed] = {};
     int64_t i = 0;
@@ -272,31 +261,25 @@ double sum_squares(Type type, int64_t count, const void* x) {
   return total;
 }
 
-void adamw(
-    const AdamWStep& step,
-    Type type,
-    int64_t count,
-    const void* gradient,
-    void* parameter,
-    void* average,
-    void* square_average) {
-  with_sum_type(type, [&]<class T>() {
-    const T* g = at<T>(gradient);
-    T* p = at<T>(parameter);
-    T* m = at<T>(average);
-    T* v = at<T>(square_average);
+void adamw(const AdamWStep& step, const AdamWRange& range) {
+  with_sum_type(range.type, [&]<class T>() {
+    const int64_t count = range.count;
+    const T* g = at<T>(range.gradient);
+    T* p = at<T>(range.parameter);
+    T* m = at<T>(range.average);
+    T* v = at<T>(range.square_average);
     const auto decay = static_cast<T>(1 - step.lr * step.weight_decay);
     const auto share1 = static_cast<T>(1 - step.beta1);
     const auto beta2 = static_cast<T>(step.beta2);
     const auto share2 = static_cast<T>(1 - step.beta2);
     const auto size = static_cast<T>(step.lr / step.correction1);
-    const auto scale = static_cast<T>(root(step.correction2));
+    const auto scale = static_cast<T>(sqrt(step.correction2));
     const auto eps = static_cast<T>(step.eps);
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
       m[i] = fma(share1, g[i] - m[i], m[i]);
       v[i] = fma(share2 * g[i], g[i], beta2 * v[i]);
-      T denominator = root(v[i]) / scale + eps;
+      T denominator = sqrt(v[i]) / scale + eps;
       p[i] = fma(-size, m[i] / denominator, decay * p[i]);
     }
   });

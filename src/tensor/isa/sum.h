@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "tensor/isa/vector.h"
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// Reads element `index` of rows, or the vector that starts there.
+/// Reads element `index` of a row.
 struct Scalars {
   int64_t index;
 
@@ -13,6 +14,7 @@ struct Scalars {
     return widen(row[index]);
   }
 };
+/// Reads the vector that starts at element `index` of a row.
 struct Vectors {
   int64_t index;
 
@@ -22,10 +24,10 @@ struct Vectors {
   }
 };
 
-/// Adds up a row of `count` elements in an order that does not depend on the
-/// width of registers: element i goes to lane i mod (64 bytes of S), in turn,
-/// and halves of the lanes are added until one is left. add(read, sum) returns
-/// sum + what belongs to the elements that `read` gives of rows.
+/// Sums over a row of `count` elements in an order that does not depend on the
+/// width of registers: element i is added to lane i mod (64 bytes of S), in
+/// turn, and halves of the lanes are added until one is left. add(read, sum)
+/// returns sum + the terms of the elements that read(row) returns.
 template <class S, class Add>
 ACCRUE_INLINE S sum_of(int64_t count, const Add& add) {
   constexpr int64_t kFixed = 64 / int64_t{sizeof(S)};

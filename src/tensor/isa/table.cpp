@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/isa/isa.h"
 
 namespace accrue::tensor::ACCRUE_ISA {

@@ -1,41 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "tensor/isa/pack.h"
+#include "tensor/isa/panels.h"
 
-// The inside of a matrix product: a tile of C from a panel of A and one of B.
+// The innermost part of a matrix product: one tile of C is computed from a
+// panel of A and a panel of B.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-/// Segments that are packed together.
-struct Block {
-  int64_t begin = 0; // in k
-  int64_t end = 0;
-  int64_t words = 0;
-  int64_t num_segments = 0;
-  const int64_t* ends = nullptr; // of the segments, in k
+/// A tile of C and its factors. C becomes init + the first segment if there is
+/// an init, else C += the first segment; then the other segments are added in
+/// turn.
+template <class F>
+struct Tile {
+  int64_t rows; // at most kTileRows
+  int64_t columns; // at most those of the panel of B
+  const Block& block;
+  const typename F::Word* a;
+  const typename F::Word* b;
+  typename F::Sum* c; // in, out
+  int64_t c_stride;
+  const typename F::Sum* init; // [columns] or nullptr
 };
 
-/// c [kTileRows, W vectors]: init + the first segment if there is an init, else
-/// c += it; then the other segments are added in turn.
+/// Computes a whole tile, of kTileRows and W vectors.
 template <class F, int W>
-void tile(
-    const Block& block,
-    const typename F::Word* a,
-    const typename F::Word* b,
-    typename F::Sum* c,
-    int64_t c_stride,
-    const typename F::Sum* init) {
+__attribute__((noinline)) static void whole_tile(const Tile<F>& tile) {
   constexpr int64_t kRows = F::kTileRows;
   using Sums = Vector<typename F::Sum>;
   using Words = Vector<typename F::Word>;
   constexpr int64_t kWidth = kLanes<typename F::Sum>;
+  const Block& block = tile.block;
+  const typename F::Word* a = tile.a;
+  const typename F::Word* b = tile.b;
+  typename F::Sum* c = tile.c;
+  const int64_t c_stride = tile.c_stride;
+  const typename F::Sum* init = tile.init;
   int64_t begin = block.begin;
+  // C is written at the end.
 #pragma GCC unroll 8
-  for (int64_t i = 0; i < kRows; ++i) { // wanted at the end, for writing
+  for (int64_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < W; ++v) {
       __builtin_prefetch(c + i * c_stride + v * kWidth, 1);
@@ -75,20 +79,14 @@ void tile(
   }
 }
 
-/// A tile that sticks out of C goes through a buffer.
+/// Computes a tile that sticks out of C, by way of a buffer.
 template <class F, int W>
-void edge_tile(
-    int64_t rows,
-    int64_t columns,
-    const Block& block,
-    const typename F::Word* a,
-    const typename F::Word* b,
-    typename F::Sum* c,
-    int64_t c_stride,
-    const typename F::Sum* init) {
-  constexpr int64_t kStride = W * kLanes<typename F::Sum>;
+__attribute__((noinline)) static void edge_tile(const Tile<F>& tile) {
   using Sum = typename F::Sum;
-  // Mostly only rows are missing: then copies have a fixed length.
+  constexpr int64_t kStride = W * kLanes<Sum>;
+  const int64_t columns = tile.columns;
+  // Most edge tiles lack rows only, and copies of whole rows have a fixed
+  // length.
   auto copy = [columns](const Sum* from, Sum* to) {
     if (columns == kStride) {
       __builtin_memcpy(to, from, kStride * sizeof(Sum));
@@ -99,17 +97,31 @@ void edge_tile(
     }
   };
   Sum buffer[F::kTileRows * kStride] = {};
-  Sum start[kStride] = {};
-  if (init != nullptr) {
-    copy(init, start);
+  Sum init[kStride] = {};
+  Tile<F> whole = tile;
+  whole.c = buffer;
+  whole.c_stride = kStride;
+  if (tile.init != nullptr) {
+    copy(tile.init, init);
+    whole.init = init;
   } else {
-    for (int64_t i = 0; i < rows; ++i) {
-      copy(c + i * c_stride, buffer + i * kStride);
+    for (int64_t i = 0; i < tile.rows; ++i) {
+      copy(tile.c + i * tile.c_stride, buffer + i * kStride);
     }
   }
-  tile<F, W>(block, a, b, buffer, kStride, init != nullptr ? start : nullptr);
-  for (int64_t i = 0; i < rows; ++i) {
-    copy(buffer + i * kStride, c + i * c_stride);
+  whole_tile<F, W>(whole);
+  for (int64_t i = 0; i < tile.rows; ++i) {
+    copy(buffer + i * kStride, tile.c + i * tile.c_stride);
+  }
+}
+
+template <class F, int W>
+ACCRUE_INLINE void compute_tile(const Tile<F>& tile) {
+  if (tile.rows == F::kTileRows &&
+      tile.columns == W * kLanes<typename F::Sum>) {
+    whole_tile<F, W>(tile);
+  } else {
+    edge_tile<F, W>(tile);
   }
 }
 

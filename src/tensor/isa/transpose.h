@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <utility>
@@ -6,11 +7,13 @@
 
 namespace accrue::tensor::ACCRUE_ISA {
 
-/// Words of 128 bits, within which every instruction set can pick any.
+/// Number of lanes in 128 bits, within which every instruction set can move any
+/// lane to any other.
 template <class V>
 inline constexpr int64_t kQuarter = 16 / int64_t{sizeof(V{}[0])};
 
-/// Lanes of two vectors, which count on from the first to the second.
+/// Returns the lanes of these numbers, which count on from the first vector to
+/// the second.
 template <class V, int64_t... lane>
 ACCRUE_INLINE V pick(V first, V second) {
   using Index = std::conditional_t<sizeof(V{}[0]) == 8, int64_t, int32_t>;
@@ -18,12 +21,12 @@ ACCRUE_INLINE V pick(V first, V second) {
       first, second, Vector<Index>{static_cast<Index>(lane)...});
 }
 
-/// Blocks of `step` lanes change places between rows that are `step` apart.
+/// Exchanges blocks of `step` lanes between rows that are `step` apart.
 template <int64_t step, class V, int64_t lanes, int64_t... lane>
 ACCRUE_INLINE void exchange(
     V (&rows)[lanes],
     std::integer_sequence<int64_t, lane...>) {
-  // The lane that one of the first row comes from; of the second: `step` on.
+  // Source of lane l of the first row; that of the second row is `step` higher.
   constexpr auto from = [](int64_t l) {
     return l + ((l & step) == 0 ? 0 : lanes - step);
   };
@@ -38,15 +41,15 @@ ACCRUE_INLINE void exchange(
   }
 }
 
-/// For each quarter, and each group of as many rows as a quarter has lanes: the
-/// even lanes of two neighbours become a row of the group's first half, the odd
-/// ones a row of its second half.
+/// Sorts even lanes before odd ones in each quarter (kQuarter lanes) of each
+/// group of kQuarter rows: the even lanes of two adjacent rows become a row of
+/// the group's first half, the odd lanes a row of its second half.
 template <class V, int64_t lanes, int64_t... lane>
 ACCRUE_INLINE void deal(
     V (&rows)[lanes],
     std::integer_sequence<int64_t, lane...>) {
   constexpr int64_t q = kQuarter<V>;
-  // The lane that an even one comes from.
+  // Source of lane l among the even lanes; the odd one is 1 higher.
   constexpr auto from = [](int64_t l) {
     return l / q * q + 2 * l % q + (l % q < q / 2 ? 0 : lanes);
   };
@@ -67,7 +70,7 @@ ACCRUE_INLINE void deal(
   }
 }
 
-/// {half a vector at `low`, half a vector at `high`}
+/// Returns {half a vector at `low`, half a vector at `high`}.
 template <class T>
 ACCRUE_INLINE Vector<T> join(const T* low, const T* high) {
   return [&]<int... lane>(std::integer_sequence<int, lane...>) {
@@ -77,9 +80,9 @@ ACCRUE_INLINE Vector<T> join(const T* low, const T* high) {
   (std::make_integer_sequence<int, kLanes<T>>{});
 }
 
-/// rows[i][j] <-> rows[j][i]. Where `kHalves`, the rows of the first half
-/// come joined: row i as the low halves of i and i + lanes / 2, the latter as
-/// their high halves.
+/// Exchanges rows[i][j] and rows[j][i]. If `kHalves`, the rows come joined: row
+/// i of the first half consists of the low halves of rows i and i + lanes / 2,
+/// row i + lanes / 2 of their high halves.
 template <bool kHalves = false, class V, int64_t lanes>
 ACCRUE_INLINE void transpose(V (&rows)[lanes]) {
   constexpr auto all = std::make_integer_sequence<int64_t, lanes>{};

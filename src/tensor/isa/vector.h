@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include "tensor/isa/isa.h"
@@ -8,8 +9,8 @@
 #include <arm_neon.h>
 #endif
 
-// Registers of the instruction set: how wide they are and how many, and what
-// C++ has no operators for.
+// Registers of the instruction set: their width, their number, and operations
+// for which C++ has no operators.
 
 namespace accrue::tensor::ACCRUE_ISA {
 
@@ -37,7 +38,7 @@ using Vector = typename VectorOf<T>::Type;
 template <class T>
 inline constexpr int64_t kLanes = kVectorBytes / int64_t{sizeof(T)};
 
-/// a · b + c, rounded once where the instruction set can.
+/// a · b + c, rounded once where the instruction set has such an instruction.
 ACCRUE_INLINE float fma(float a, float b, float c) {
 #if defined(__FMA__) || defined(__aarch64__)
   return __builtin_fmaf(a, b, c);
@@ -81,13 +82,13 @@ ACCRUE_INLINE Vector<double> fma(
 #endif
 }
 
-/// Copies x to all lanes.
+/// Returns a vector with x in all lanes.
 template <class T>
 ACCRUE_INLINE Vector<T> splat(T x) {
-  return x - Vector<T>{}; // keeps the sign of 0, too
+  return x - Vector<T>{}; // x + Vector<T>{} would turn -0 into +0
 }
 
-/// kLanes<float> values from memory.
+/// Loads kLanes<float> values, or kLanes<double>, widened to the sum type.
 ACCRUE_INLINE Vector<float> load_wide(const float* from) {
   return load<Vector<float>>(from);
 }
@@ -100,28 +101,28 @@ ACCRUE_INLINE Vector<float> load_wide(const Bf16* from) {
   return bit_cast<Vector<float>>(bits << 16);
 }
 
-/// Denormals count as 0, as what they are read and made by the instruction
-/// that multiplies bf16 does whatever the control register says. While alive,
-/// other instructions of this thread do so, too.
+/// Makes the instructions of this thread read and write denormals as 0 while an
+/// object exists. The instruction that multiplies bf16 always does that, so for
+/// the same bits the others have to.
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
-  FlushDenormals() : before_(_mm_getcsr()) {
+  ACCRUE_INLINE FlushDenormals() : before_(_mm_getcsr()) {
     _mm_setcsr(before_ | 0x8040U); // FTZ, DAZ
   }
-  ~FlushDenormals() {
+  ACCRUE_INLINE ~FlushDenormals() {
     _mm_setcsr(before_);
   }
 
  private:
   unsigned before_;
 #elif defined(__aarch64__)
-  FlushDenormals() {
+  ACCRUE_INLINE FlushDenormals() {
     asm volatile("mrs %0, fpcr" : "=r"(before_));
     uint64_t flushing = before_ | uint64_t{1} << 24; // FZ
     asm volatile("msr fpcr, %0" : : "r"(flushing) : "memory");
   }
-  ~FlushDenormals() {
+  ACCRUE_INLINE ~FlushDenormals() {
     asm volatile("msr fpcr, %0" : : "r"(before_) : "memory");
   }
 
