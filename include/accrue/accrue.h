@@ -5,6 +5,8 @@
 #include "accrue/core/random.h"
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
+#include "accrue/generate/generate.h"
+#include "accrue/generate/sampler.h"
 #include "accrue/io/safetensors.h"
 #include "accrue/memory/accumulate.h"
 #include "accrue/models/config.h"

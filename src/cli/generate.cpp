@@ -2,14 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "accrue/core/random.h"
+#include "accrue/generate/generate.h"
 #include "cli/arguments.h"
 #include "cli/console.h"
 #include "cli/flags.h"
@@ -23,70 +21,17 @@
 namespace accrue::cli {
 namespace {
 
-struct GenerateOptions {
+struct GenerateFlags {
   std::string model;
   std::string prompt;
-  int64_t max_tokens = 200;
-  double temperature = 0.8; // 0 = the likeliest token always
-  double top_p = 0.95; // smallest set of tokens with this probability
-  int64_t top_k = 0; // 0 = all
-  uint64_t seed = 0;
+  int64_t max_tokens = GenerateOptions{}.max_tokens;
+  SamplingOptions sampling;
   bool chat = false;
   ChatTemplate chat_template = ChatTemplate::kAuto;
   Dtype dtype = Dtype::kFp32;
   int64_t threads = 0;
   bool json = false;
 };
-
-/// Draws from softmax(logits / temperature) cut to the top k and the top-p
-/// nucleus (arXiv 1904.09751). `uniform` in [0, 1) decides.
-int64_t pick(
-    const at::Tensor& row,
-    const GenerateOptions& options,
-    double uniform) {
-  at::Tensor wide = row.to(at::kDouble).contiguous();
-  const double* logits = wide.const_data_ptr<double>();
-  auto vocab = static_cast<size_t>(wide.numel());
-  std::vector<size_t> order(vocab);
-  std::iota(order.begin(), order.end(), size_t{0});
-  auto likelier = [&](size_t a, size_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  };
-  if (options.temperature == 0) {
-    return static_cast<int64_t>(
-        *std::min_element(order.begin(), order.end(), likelier));
-  }
-  if (options.top_k > 0) {
-    size_t kept = std::min(static_cast<size_t>(options.top_k), vocab);
-    std::nth_element(
-        order.begin(),
-        order.begin() + static_cast<std::ptrdiff_t>(kept - 1),
-        order.end(),
-        likelier);
-    order.resize(kept);
-  }
-  std::sort(order.begin(), order.end(), likelier);
-  std::vector<double> weights;
-  double total = 0;
-  for (size_t token : order) {
-    double gap = (logits[token] - logits[order[0]]) / options.temperature;
-    weights.push_back(std::exp(gap));
-    total += weights.back();
-  }
-  double nucleus = 0;
-  size_t kept = 0;
-  while (kept < weights.size() && nucleus < options.top_p * total) {
-    nucleus += weights[kept++];
-  }
-  double left = uniform * nucleus;
-  for (size_t i = 0; i + 1 < kept; ++i) {
-    left -= weights[i];
-    if (left < 0) {
-      return static_cast<int64_t>(order[i]);
-    }
-  }
-  return static_cast<int64_t>(order[kept > 0 ? kept - 1 : 0]);
-}
 
 /// Prints text as its tokens come; a character only once it is whole.
 class Stream {
@@ -135,20 +80,20 @@ class Stream {
 
 /// What the model sees first.
 std::vector<uint32_t> prompt_ids(
-    const GenerateOptions& options,
+    const GenerateFlags& flags,
     const Vocabulary& vocabulary,
     const ChatFormat& format) {
-  if (size_t bad = unicode::find_invalid(options.prompt);
+  if (size_t bad = unicode::find_invalid(flags.prompt);
       bad != std::string::npos && !vocabulary.is_bytes()) {
     throw ConfigError(
         fmt::format("[config] --prompt is not UTF-8: byte {} is not.", bad));
   }
   Vocabulary::Encoder encoder(vocabulary);
   std::vector<uint32_t> ids;
-  if (options.chat) {
+  if (flags.chat) {
     Conversation conversation;
     conversation.append(
-        {{{"role", "user"}, {"content", options.prompt}}}, "messages");
+        {{{"role", "user"}, {"content", flags.prompt}}}, "messages");
     try {
       ids = format.tokenize_prompt(conversation, encoder);
     } catch (const LineProblem& problem) {
@@ -158,7 +103,7 @@ std::vector<uint32_t> prompt_ids(
           problem.what()));
     }
   } else {
-    ids = encoder(options.prompt, {.special_tokens = false});
+    ids = encoder(flags.prompt, {.special_tokens = false});
     vocabulary.begin_document(ids);
     if (vocabulary.is_bytes()) {
       ids.insert(ids.begin(), vocabulary.end_of_text()); // ends a document
@@ -171,53 +116,38 @@ std::vector<uint32_t> prompt_ids(
   return ids;
 }
 
-std::string generate(
+/// Returns the text that continues the prompt, and prints it unless --json.
+std::string continue_prompt(
     const Transformer& model,
     const Vocabulary& vocabulary,
     const std::filesystem::path& folder,
-    const GenerateOptions& options) {
-  ChatFormat format(vocabulary, folder, {.which = options.chat_template});
-  std::vector<uint32_t> prompt = prompt_ids(options, vocabulary, format);
-  std::vector<int64_t> next(prompt.begin(), prompt.end());
-  int64_t positions = model.config().max_positions;
-  auto length = static_cast<int64_t>(next.size());
-  if (length >= positions) {
-    throw DataError(fmt::format(
-        "[model] the prompt has {} tokens, the model {} positions. Shorten "
-        "it.",
-        length,
-        positions));
-  }
+    const GenerateFlags& flags) {
+  ChatFormat format(vocabulary, folder, {.which = flags.chat_template});
+  const std::vector<uint32_t> prompt = prompt_ids(flags, vocabulary, format);
   std::vector<uint32_t> stops{vocabulary.end_of_text()};
-  if (options.chat) {
+  if (flags.chat) {
     stops = format.stop_tokens();
   }
-  int64_t count = std::min(options.max_tokens, positions - length);
-  auto cache = model.make_cache(length + count);
-  CounterRandom random(options.seed);
   // An answer is a text of its own.
   Stream stream(
-      vocabulary,
-      options.chat ? std::vector<uint32_t>{} : prompt,
-      !options.json);
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t token = pick(
-        model.next_logits(next, *cache),
-        options,
-        random.uniform(static_cast<uint64_t>(i)));
-    if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
-      break;
-    }
-    if (token < static_cast<int64_t>(vocabulary.size())) {
-      stream.add(static_cast<uint32_t>(token));
-    } // else a row of the model that stands for no token
-    next = {token};
-  }
+      vocabulary, flags.chat ? std::vector<uint32_t>{} : prompt, !flags.json);
+  generate(
+      model,
+      std::vector<int64_t>(prompt.begin(), prompt.end()),
+      {.sampling = flags.sampling,
+       .max_tokens = flags.max_tokens,
+       .stop_tokens = {stops.begin(), stops.end()}},
+      [&](int64_t token) {
+        // The model may have more embeddings than the vocabulary has tokens.
+        if (token < static_cast<int64_t>(vocabulary.size())) {
+          stream.add(static_cast<uint32_t>(token));
+        }
+      });
   return stream.finish();
 }
 
-GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
-  GenerateOptions options;
+GenerateFlags parse_generate(const std::vector<std::string>& arguments) {
+  GenerateFlags options;
   std::string dtype = "fp32";
   std::string chat_template = "auto";
   CLI::App app("Continue a prompt with a trained model.", "accrue generate");
@@ -241,21 +171,26 @@ GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
       ->check(CLI::NonNegativeNumber)
       ->type_name("N");
   app.add_option(
-         "--temperature", options.temperature, "0 = always the likeliest")
+         "--temperature",
+         options.sampling.temperature,
+         "0 = always the likeliest")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   app.add_option(
          "--top-p",
-         options.top_p,
+         options.sampling.top_p,
          "sample from the likeliest tokens that "
          "hold this probability")
       ->check(CLI::Range(0.0, 1.0))
       ->type_name("X");
   app.add_option(
-         "--top-k", options.top_k, "and from no more than this many; 0 = all")
+         "--top-k",
+         options.sampling.top_k,
+         "and from no more than this many; 0 = all")
       ->check(CLI::NonNegativeNumber)
       ->type_name("K");
-  app.add_option("--seed", options.seed, "of the sampling")->type_name("N");
+  app.add_option("--seed", options.sampling.seed, "of the sampling")
+      ->type_name("N");
   app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
   app.add_option("--threads", options.threads, "0 = all cores that may be used")
       ->type_name("N");
@@ -274,7 +209,7 @@ GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
 } // namespace
 
 int run_generate(const std::vector<std::string>& arguments) {
-  GenerateOptions options = parse_generate(arguments);
+  GenerateFlags options = parse_generate(arguments);
   set_threads(options.threads);
   const Waiting waiting;
   ModelSource source = find_model(options.model);
@@ -290,7 +225,8 @@ int run_generate(const std::vector<std::string>& arguments) {
     fmt::print("{}", options.prompt);
     std::fflush(stdout);
   }
-  std::string text = generate(model, vocabulary, source.folder(), options);
+  std::string text =
+      continue_prompt(model, vocabulary, source.folder(), options);
   if (options.json) {
     // Bytes of a half-trained model need not be UTF-8.
     io::OrderedJson json{{"prompt", options.prompt}, {"text", text}};
