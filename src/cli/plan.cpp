@@ -35,20 +35,20 @@ struct Row {
   int64_t accumulation_steps = 0;
   uint64_t peak_bytes = 0;
   double step_seconds = 0;
-  bool probed = false; // peak and time; else both follow from those that were
+  bool probed = false; // else peak and time are calculated
   bool fits = false;
   bool chosen = false;
 };
 
-/// Everything that `plan` has to say, for people and for machines.
-struct Account {
+/// Figures of a plan, as printed and as JSON.
+struct PlanSummary {
   uint64_t parameter_bytes = 0;
   uint64_t gradient_bytes = 0;
   uint64_t optimizer_bytes = 0;
   uint64_t program_bytes = 0;
   std::vector<Row> rows;
   std::string why;
-  double tokens = 0; // whole run, at most
+  double tokens = 0; // upper bound for the whole run
   double flops = 0;
   double seconds = 0;
   std::optional<double> money;
@@ -99,42 +99,42 @@ std::string reason(const Task& task, const MemoryPlan& plan) {
   return why;
 }
 
-Account make_account(const Task& task, const MemoryPlan& plan) {
-  Account account;
+PlanSummary summarize(const Task& task, const MemoryPlan& plan) {
+  PlanSummary summary;
   for (const auto& [name, parameter] : task.model().named_parameters()) {
-    account.parameter_bytes += parameter.nbytes();
+    summary.parameter_bytes += parameter.nbytes();
   }
   for (const at::Tensor& parameter : task.model().parameters()) {
-    account.gradient_bytes +=
+    summary.gradient_bytes +=
         parameter.nbytes(); // a tied embedding has its own
   }
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
   for (const auto& [name, tensor] : optimizer->state()) {
-    account.optimizer_bytes += tensor.dim() > 0 ? tensor.nbytes() : 0; // counts
+    summary.optimizer_bytes += tensor.dim() > 0 ? tensor.nbytes() : 0; // counts
   }
-  account.program_bytes = plan.table.program_bytes;
-  account.rows = make_rows(task, plan);
-  account.why = reason(task, plan);
+  summary.program_bytes = plan.table.program_bytes;
+  summary.rows = make_rows(task, plan);
+  summary.why = reason(task, plan);
   auto steps = static_cast<double>(task.total_steps());
-  account.tokens = steps *
+  summary.tokens = steps *
       static_cast<double>(task.global_batch() * task.train_set().max_length());
-  account.flops = account.tokens * flops_per_token(task);
-  account.seconds = steps * plan.step_seconds;
+  summary.flops = summary.tokens * flops_per_token(task);
+  summary.seconds = steps * plan.step_seconds;
   if (auto price = task.options().price_per_hour) {
-    account.money = *price * account.seconds / 3600;
+    summary.money = *price * summary.seconds / 3600;
   }
   for (bool checkpointing : {true, false}) {
     if (plan.table.measured(checkpointing)) {
       uint64_t bytes =
           plan.table.peak({1, checkpointing}) + memory::kSafetyBytes;
-      uint64_t& smallest = account.smallest_budget_bytes;
+      uint64_t& smallest = summary.smallest_budget_bytes;
       smallest = smallest > 0 ? std::min(smallest, bytes) : bytes;
     }
   }
-  return account;
+  return summary;
 }
 
-void print_rows(const Account& account) {
+void print_rows(const PlanSummary& summary) {
   fmt::print(
       "\n{:>11} {:>6} {:>14} {:>12} {:>12}\n",
       "micro-batch",
@@ -142,7 +142,7 @@ void print_rows(const Account& account) {
       "checkpointing",
       "peak",
       "step");
-  for (const Row& row : account.rows) {
+  for (const Row& row : summary.rows) {
     const char* sign = row.probed ? "" : "~";
     fmt::print(
         "{:>11} {:>6} {:>14} {:>12} {:>12}{}{}\n",
@@ -154,26 +154,38 @@ void print_rows(const Account& account) {
         row.fits ? "" : "  beyond the budget",
         row.chosen ? "  <- chosen" : "");
   }
-  fmt::print("(~ not probed: from those that were)\n");
+  fmt::print("(~ calculated from the sizes that were probed)\n");
 }
 
 void print_plan(
     const Task& task,
     const MemoryPlan& plan,
-    const Account& account) {
+    const PlanSummary& summary) {
   auto row = [](const char* name, const std::string& value) {
     fmt::print("{:<34}{:>12}\n", name, value);
   };
+  fmt::print(
+      "chosen: micro-batch of {}{}: {}\n",
+      plan.way.micro_batch,
+      plan.way.checkpointing ? " with checkpointing" : "",
+      summary.why);
+  fmt::print(
+      "{} steps, at most {} tokens, {} FLOPs, about {}{}\n\n",
+      task.total_steps(),
+      format_count(summary.tokens),
+      format_count(summary.flops),
+      format_duration(summary.seconds),
+      summary.money ? fmt::format(", costs {:.2f}", *summary.money) : "");
   fmt::print(
       "{} parameters, {} samples of up to {} tokens, global batch {}\n\n",
       format_count(static_cast<double>(task.model().num_parameters())),
       task.train_set().size(),
       task.train_set().max_length(),
       task.global_batch());
-  row("parameters", format_bytes(account.parameter_bytes));
-  row("gradients (accumulators)", format_bytes(account.gradient_bytes));
-  row("optimizer state", format_bytes(account.optimizer_bytes));
-  row("program and libraries", format_bytes(account.program_bytes));
+  row("parameters", format_bytes(summary.parameter_bytes));
+  row("gradients (accumulators)", format_bytes(summary.gradient_bytes));
+  row("optimizer state", format_bytes(summary.optimizer_bytes));
+  row("program and libraries", format_bytes(summary.program_bytes));
   for (bool checkpointing : {false, true}) {
     if (plan.table.measured(checkpointing)) {
       row(checkpointing ? "  the same with checkpointing"
@@ -182,55 +194,43 @@ void print_plan(
     }
   }
   row("budget", format_bytes(plan.budget_bytes));
-  row("smallest possible budget", format_bytes(account.smallest_budget_bytes));
+  row("smallest possible budget", format_bytes(summary.smallest_budget_bytes));
   row("the unsplit batch would need", format_bytes(plan.unsplit_bytes));
-  print_rows(account);
-  fmt::print(
-      "\nchosen: micro-batch of {}{}: {}\n",
-      plan.way.micro_batch,
-      plan.way.checkpointing ? " with checkpointing" : "",
-      account.why);
-  fmt::print(
-      "{} steps, at most {} tokens, {} FLOPs, about {}{}\n",
-      task.total_steps(),
-      format_count(account.tokens),
-      format_count(account.flops),
-      format_duration(account.seconds),
-      account.money ? fmt::format(", {:.2f} in money", *account.money) : "");
+  print_rows(summary);
 }
 
 io::OrderedJson to_json(
     const Task& task,
     const MemoryPlan& plan,
-    const Account& account) {
+    const PlanSummary& summary) {
   io::OrderedJson json;
   json["num_parameters"] = task.model().num_parameters();
-  json["parameter_bytes"] = account.parameter_bytes;
-  json["gradient_bytes"] = account.gradient_bytes;
-  json["optimizer_bytes"] = account.optimizer_bytes;
-  json["program_bytes"] = account.program_bytes;
+  json["parameter_bytes"] = summary.parameter_bytes;
+  json["gradient_bytes"] = summary.gradient_bytes;
+  json["optimizer_bytes"] = summary.optimizer_bytes;
+  json["program_bytes"] = summary.program_bytes;
   json["activation_bytes_per_sample"] =
       plan.table.bytes_per_sample(plan.way.checkpointing);
   json["budget_bytes"] = plan.budget_bytes;
-  json["smallest_budget_bytes"] = account.smallest_budget_bytes;
+  json["smallest_budget_bytes"] = summary.smallest_budget_bytes;
   json["unsplit_bytes"] = plan.unsplit_bytes;
   json["global_batch"] = task.global_batch();
   json["micro_batch"] = plan.way.micro_batch;
   json["checkpointing"] = plan.way.checkpointing;
-  json["why"] = account.why;
+  json["why"] = summary.why;
   json["accumulation_steps"] =
       num_micro_batches(task.global_batch(), plan.way.micro_batch);
   json["peak_bytes"] = plan.peak_bytes;
   json["steps"] = task.total_steps();
   json["step_s"] = plan.step_seconds;
-  json["tokens"] = account.tokens;
+  json["tokens"] = summary.tokens;
   json["flops_per_token"] = flops_per_token(task);
-  json["flops"] = account.flops;
-  json["hours"] = account.seconds / 3600;
-  if (account.money) {
-    json["money"] = *account.money;
+  json["flops"] = summary.flops;
+  json["hours"] = summary.seconds / 3600;
+  if (summary.money) {
+    json["money"] = *summary.money;
   }
-  for (const Row& row : account.rows) {
+  for (const Row& row : summary.rows) {
     json["rows"].push_back(
         {{"micro_batch", row.way.micro_batch},
          {"accumulation_steps", row.accumulation_steps},
@@ -265,11 +265,11 @@ int run_plan(const std::vector<std::string>& arguments) {
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   MemoryPlan plan = plan_memory(
       task, window, {.everything = true, .tick = progress.ticker()});
-  Account account = make_account(task, plan);
+  PlanSummary summary = summarize(task, plan);
   if (options.json) {
-    fmt::print("{}\n", to_json(task, plan, account).dump());
+    fmt::print("{}\n", to_json(task, plan, summary).dump());
   } else {
-    print_plan(task, plan, account);
+    print_plan(task, plan, summary);
   }
   return 0;
 }

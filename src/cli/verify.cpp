@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
 
 #include "accrue/core/units.h"
 #include "cli/console.h"
@@ -34,17 +37,42 @@ io::OrderedJson to_json(const Verification& v, const memory::Way& way) {
   return json;
 }
 
-void print(const Verification& v, const memory::Way& way) {
+/// Prints the outcome in one line.
+void print_verdict(const Verification& v, const memory::Way& way) {
+  const auto equal = std::ranges::count_if(
+      v.tensors, [](const TensorCheck& check) { return check.bits_equal; });
   fmt::print(
-      "\nmicro-batch {}{} against {}\n{:<44} {:>10} {:>10}  bits\n",
+      "{}: micro-batch {}{} against {}: loss {:.10f} against {:.10f}; bits "
+      "equal in {} of {} tensors\n",
+      v.passed() ? "passed" : "FAILED",
       way.micro_batch,
       way.checkpointing ? " with checkpointing" : "",
       v.reference,
-      "gradient of",
+      v.loss,
+      v.reference_loss,
+      equal,
+      v.tensors.size());
+}
+
+/// Prints all tensors in the model's order, or else the few with the largest
+/// error in terms of their gate.
+void print_tensors(const Verification& v, bool all) {
+  constexpr size_t kWorst = 5;
+  std::vector<TensorCheck> shown = v.tensors;
+  if (!all && shown.size() > kWorst) {
+    auto error = [](const TensorCheck& check) {
+      const double ratio = check.relative_error / check.gate;
+      return std::isnan(ratio) ? HUGE_VAL : ratio;
+    };
+    std::ranges::stable_sort(shown, std::greater<>(), error);
+    shown.resize(kWorst);
+  }
+  fmt::print(
+      "\n{:<44} {:>10} {:>10}  bits\n",
+      fmt::format("gradient, against {}", v.reference),
       "rel. error",
       "gate");
-  size_t equal = 0;
-  for (const TensorCheck& check : v.tensors) {
+  for (const TensorCheck& check : shown) {
     fmt::print(
         "{:<44} {:>10.2e} {:>10.2e}  {}{}\n",
         check.name,
@@ -52,15 +80,13 @@ void print(const Verification& v, const memory::Way& way) {
         check.gate,
         check.bits_equal ? "equal" : "differ",
         check.passed() ? "" : "  BEYOND THE GATE");
-    equal += check.bits_equal ? 1 : 0;
   }
-  fmt::print(
-      "loss {:.10f} against {:.10f}; bits equal in {} of {} tensors: {}\n",
-      v.loss,
-      v.reference_loss,
-      equal,
-      v.tensors.size(),
-      v.passed() ? "passed" : "FAILED");
+  if (shown.size() < v.tensors.size()) {
+    fmt::print(
+        "the worst {} of {} tensors; --all shows every one\n",
+        shown.size(),
+        v.tensors.size());
+  }
 }
 
 } // namespace
@@ -109,19 +135,25 @@ int run_verify(const std::vector<std::string>& arguments) {
   }
   task.prepare_references(
       /*file=*/"", /*load=*/false, kEvaluationTokens, progress.ticker());
-  bool passed = true;
+  std::vector<Verification> results;
   for (const memory::Way& reference : references) {
-    Verification result = verify(task, plan.way, reference, progress.ticker());
-    passed = passed && result.passed();
-    if (options.json) {
-      json["checks"].push_back(to_json(result, plan.way));
-    } else {
-      print(result, plan.way);
-    }
+    results.push_back(verify(task, plan.way, reference, progress.ticker()));
   }
+  const bool passed = std::ranges::all_of(
+      results, [](const Verification& result) { return result.passed(); });
   if (options.json) {
+    for (const Verification& result : results) {
+      json["checks"].push_back(to_json(result, plan.way));
+    }
     json["passed"] = passed;
     fmt::print("{}\n", json.dump());
+    return passed ? 0 : 1;
+  }
+  for (const Verification& result : results) {
+    print_verdict(result, plan.way);
+  }
+  for (const Verification& result : results) {
+    print_tensors(result, options.all);
   }
   return passed ? 0 : 1;
 }

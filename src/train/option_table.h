@@ -100,6 +100,7 @@ void visit_invocation(Options& o, Visitor&& v) {
     o.price_per_hour,
     "X",
     "what an hour of this machine costs, for plan");
+  v("all", o.all, "", "every tensor, not only the worst five, for verify");
   v("quiet", o.quiet, "", "no progress, only results and errors");
 }
 

@@ -145,6 +145,7 @@ struct TrainOptions {
   bool json = false;
   bool quiet = false;
   std::optional<double> price_per_hour;
+  bool all = false;
 };
 
 /// Adds everything wrong with the settings themselves. Reads no file.
