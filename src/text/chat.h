@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "text/chat_options.h"
 #include "text/chat_source.h"
 #include "text/conversation.h"
 #include "text/jinja/template.h"
@@ -17,31 +18,10 @@
 
 namespace accrue {
 
-/// What of a conversation is trained on.
-enum class TrainOn {
-  /// Every answer, of "prompt" and "completion" those of the completion.
-  kCompletion,
-  /// Every answer, those in the prompt too.
-  kAssistant,
-  /// The last answer.
-  kLast,
-  /// Everything, what the template writes too.
-  kAll,
-};
-
 /// Ids, and which of them are trained on.
 struct TokenizedChat {
   std::vector<uint32_t> tokens;
   std::vector<uint8_t> trained; // of each token, 0 or 1
-};
-
-struct ChatOptions {
-  ChatTemplate which = ChatTemplate::kAuto;
-  TrainOn train_on = TrainOn::kCompletion;
-  /// Special tokens spelled in what is said become those tokens.
-  bool special_tokens_in_text = false;
-  /// "2026-11-26", for templates that write the date.
-  std::string date;
 };
 
 /// Writes conversations down in a template, and finds what is trained on.

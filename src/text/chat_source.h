@@ -5,27 +5,10 @@
 #include <string>
 
 #include "io/json.h"
+#include "text/chat_options.h"
 #include "text/vocabulary.h"
 
 namespace accrue {
-
-/// How a conversation is written down for a model.
-enum class ChatTemplate {
-  /// The model folder's own template; without one by the special tokens of the
-  /// tokenizer: <|start_header_id|> llama3, <|im_start|> chatml, [INST]
-  /// mistral,
-  /// else plain.
-  kAuto,
-  /// <|im_start|>role\ncontent<|im_end|>\n
-  kChatml,
-  /// <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>
-  kLlama3,
-  /// [INST] content [/INST] answer</s>; a system message goes before the first
-  /// content.
-  kMistral,
-  /// Contents end to end, each answer closed by the end of text.
-  kPlain,
-};
 
 /// The text of chat templates, and what it may name.
 struct ChatSource {

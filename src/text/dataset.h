@@ -7,16 +7,9 @@
 #include <vector>
 
 #include "text/corpus.h"
+#include "text/sample_options.h"
 
 namespace accrue {
-
-/// How text becomes samples. Conversations and preferences are samples as they
-/// are.
-enum class Packing {
-  kOn, // cut from the documents end to end
-  kDocuments, // the same, but attention and positions end with a document
-  kOff, // no sample crosses a document; lengths differ
-};
 
 /// Tokens as the model sees them: tokens[t + 1] is the target of tokens[t].
 struct Sequence {

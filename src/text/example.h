@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "text/chat.h"
+#include "text/sample_options.h"
 #include "text/vocabulary.h"
 
 namespace accrue {
@@ -18,9 +19,6 @@ enum class ExampleKind {
   kChat, // {"messages"} or {"prompt", "completion"}: the assistant's tokens
   kPreference, // {"prompt", "chosen", "rejected"}: two answers to one prompt
 };
-
-/// What to do with an example longer than the longest sample.
-enum class TooLong { kCut, kDrop, kError };
 
 /// Tokens, and which of them are trained on (empty: all).
 using TrainingSequence = TokenizedChat;
