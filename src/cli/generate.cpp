@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -8,15 +8,14 @@
 
 #include "accrue/core/error.h"
 #include "accrue/generate/generate.h"
-#include "cli/arguments.h"
+#include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/flag_parser.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "text/chat.h"
 #include "text/unicode.h"
 #include "train/model_source.h"
-#include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
@@ -24,19 +23,68 @@ namespace {
 struct GenerateFlags {
   std::string model;
   std::string prompt;
-  int64_t max_tokens = GenerateOptions{}.max_tokens;
-  SamplingOptions sampling;
   bool chat = false;
   ChatTemplate chat_template = ChatTemplate::kAuto;
+  int64_t max_tokens = GenerateOptions{}.max_tokens;
+  SamplingOptions sampling;
   Dtype dtype = Dtype::kFp32;
   int64_t threads = 0;
   bool json = false;
+
+  template <class Flags, class Visitor>
+  static void visit(Flags& f, Visitor&& v);
 };
 
-/// Prints text as its tokens come; a character only once it is whole.
+template <class Flags, class Visitor>
+void GenerateFlags::visit(Flags& f, Visitor&& v) {
+  v({.name = "model",
+     .value = "DIR",
+     .help = "folder with config.json and weights, or with an adapter",
+     .required = true},
+    f.model);
+  v({.name = "prompt", .value = "TEXT", .help = "text to continue"}, f.prompt);
+  v({.name = "chat", .help = "the prompt is a user's message to be answered"},
+    f.chat);
+  v({.name = "chat-template", .help = "how the conversation is written"},
+    f.chat_template);
+  v({.name = "max-tokens",
+     .value = "N",
+     .help = "tokens to generate",
+     .bound = at_least(0)},
+    f.max_tokens);
+  v({.name = "temperature",
+     .value = "X",
+     .help = "0 = always the likeliest",
+     .bound = finite()},
+    f.sampling.temperature);
+  v({.name = "top-p",
+     .value = "X",
+     .help = "sample from the likeliest tokens that hold this probability",
+     .bound = from_to(0, 1)},
+    f.sampling.top_p);
+  v({.name = "top-k",
+     .value = "K",
+     .help = "and from no more than this many; 0 = all",
+     .bound = at_least(0)},
+    f.sampling.top_k);
+  v({.name = "seed", .value = "N", .help = "seed of the sampling"},
+    f.sampling.seed);
+  v({.name = "dtype",
+     .help = "matrix work; bf16 keeps weights and sums in fp32"},
+    f.dtype);
+  v({.name = "threads",
+     .value = "N",
+     .help = "0 = all cores that may be used",
+     .bound = at_least(0)},
+    f.threads);
+  v({.name = "json", .help = "one object with prompt and text"}, f.json);
+}
+
+/// Prints text token by token; a character only once all its bytes are there.
 class Stream {
  public:
-  /// `before`: what the text continues. A space between them is shown.
+  /// `before`: tokens that the text continues. The space that a tokenizer may
+  /// put between the two is printed.
   Stream(
       const Vocabulary& vocabulary,
       std::vector<uint32_t> before,
@@ -55,7 +103,7 @@ class Stream {
       show(text);
     }
   }
-  /// All of the text that was added.
+  /// Prints the rest. Returns the text of all tokens that were added.
   std::string finish() {
     std::string text = vocabulary_.decode(ids_);
     show(text);
@@ -78,7 +126,7 @@ class Stream {
   size_t shown_;
 };
 
-/// What the model sees first.
+/// Returns the tokens that the model continues.
 std::vector<uint32_t> prompt_ids(
     const GenerateFlags& flags,
     const Vocabulary& vocabulary,
@@ -128,7 +176,7 @@ std::string continue_prompt(
   if (flags.chat) {
     stops = format.stop_tokens();
   }
-  // An answer is a text of its own.
+  // An answer does not continue the text of the prompt.
   Stream stream(
       vocabulary, flags.chat ? std::vector<uint32_t>{} : prompt, !flags.json);
   generate(
@@ -146,90 +194,29 @@ std::string continue_prompt(
   return stream.finish();
 }
 
-GenerateFlags parse_generate(const std::vector<std::string>& arguments) {
-  GenerateFlags options;
-  std::string dtype = "fp32";
-  std::string chat_template = "auto";
-  CLI::App app("Continue a prompt with a trained model.", "accrue generate");
-  app.option_defaults()->always_capture_default();
-  app.add_option(
-         "--model",
-         options.model,
-         "folder with config.json and weights, or with an adapter")
-      ->required()
-      ->type_name("DIR");
-  app.add_option("--prompt", options.prompt, "text to continue")
-      ->type_name("TEXT");
-  app.add_flag(
-      "--chat", options.chat, "the prompt is a user's message to be answered");
-  app.add_option(
-         "--chat-template",
-         chat_template,
-         "auto, chatml, llama3, mistral or plain")
-      ->type_name("NAME");
-  app.add_option("--max-tokens", options.max_tokens, "tokens to generate")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
-  app.add_option(
-         "--temperature",
-         options.sampling.temperature,
-         "0 = always the likeliest")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("X");
-  app.add_option(
-         "--top-p",
-         options.sampling.top_p,
-         "sample from the likeliest tokens that "
-         "hold this probability")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("X");
-  app.add_option(
-         "--top-k",
-         options.sampling.top_k,
-         "and from no more than this many; 0 = all")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("K");
-  app.add_option("--seed", options.sampling.seed, "of the sampling")
-      ->type_name("N");
-  app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
-  app.add_option("--threads", options.threads, "0 = all cores that may be used")
-      ->type_name("N");
-  app.add_flag("--json", options.json, "one object with prompt and text");
-  parse_arguments(app, arguments);
-  try {
-    option_text::parse(dtype, options.dtype);
-    option_text::parse(chat_template, options.chat_template);
-  } catch (const ConfigError& error) {
-    throw ConfigError(
-        fmt::format("[config] --dtype or --chat-template: {}.", error.what()));
-  }
-  return options;
-}
-
 } // namespace
 
 int run_generate(const std::vector<std::string>& arguments) {
-  GenerateFlags options = parse_generate(arguments);
-  set_threads(options.threads);
-  const Waiting waiting;
-  ModelSource source = find_model(options.model);
+  const auto flags = parse_command<GenerateFlags>(
+      "generate", "Continue a prompt with a trained model.", arguments);
+  const Threads threads(flags.threads);
+  ModelSource source = find_model(flags.model);
   print_warnings(source);
   if (!source.has_weights()) {
     throw DataError(fmt::format(
         "[model] {} holds no weights. Give the folder of a trained model.",
-        options.model));
+        flags.model));
   }
   Vocabulary vocabulary = open_vocabulary(source);
-  Transformer model = open_model(source, options.dtype, 0);
-  if (!options.json && !options.chat) {
-    fmt::print("{}", options.prompt);
+  Transformer model = open_model(source, flags.dtype, 0);
+  if (!flags.json && !flags.chat) {
+    fmt::print("{}", flags.prompt);
     std::fflush(stdout);
   }
-  std::string text =
-      continue_prompt(model, vocabulary, source.folder(), options);
-  if (options.json) {
-    // Bytes of a half-trained model need not be UTF-8.
-    io::OrderedJson json{{"prompt", options.prompt}, {"text", text}};
+  std::string text = continue_prompt(model, vocabulary, source.folder(), flags);
+  if (flags.json) {
+    // A half-trained model may write bytes that are not UTF-8.
+    io::OrderedJson json{{"prompt", flags.prompt}, {"text", text}};
     fmt::print(
         "{}\n",
         json.dump(-1, ' ', false, io::OrderedJson::error_handler_t::replace));

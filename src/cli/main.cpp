@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -11,7 +12,8 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/version.h"
-#include "cli/flags.h"
+#include "cli/commands.h"
+#include "cli/exit.h"
 #include "memory/meter.h"
 #include "tensor/kernels.h"
 
@@ -82,6 +84,8 @@ int main(int argc, char** argv) {
   accrue::memory::install_allocator();
   try {
     return dispatch({argv + 1, argv + argc});
+  } catch (const accrue::cli::Exit& exit) {
+    return exit.code;
   } catch (const accrue::ConfigError& error) {
     return report(error.what(), 2);
   } catch (const accrue::DataError& error) {
@@ -95,7 +99,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report("[memory] the system is out of memory. Lower --memory.", 4);
   } catch (const c10::Error& error) {
-    // What LibTorch found wrong, without its stack of frames.
+    // LibTorch's error, without the stack of frames.
     return report(error.what_without_backtrace(), 1);
   } catch (const std::exception& error) {
     return report(error.what(), 1);

@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
 
 #include "accrue/core/units.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "memory/budget.h"
 #include "train/probe.h"
@@ -99,7 +101,10 @@ std::string reason(const Task& task, const MemoryPlan& plan) {
   return why;
 }
 
-PlanSummary summarize(const Task& task, const MemoryPlan& plan) {
+PlanSummary summarize(
+    const Task& task,
+    const MemoryPlan& plan,
+    std::optional<double> price_per_hour) {
   PlanSummary summary;
   for (const auto& [name, parameter] : task.model().named_parameters()) {
     summary.parameter_bytes += parameter.nbytes();
@@ -120,8 +125,8 @@ PlanSummary summarize(const Task& task, const MemoryPlan& plan) {
       static_cast<double>(task.global_batch() * task.train_set().max_length());
   summary.flops = summary.tokens * flops_per_token(task);
   summary.seconds = steps * plan.step_seconds;
-  if (auto price = task.options().price_per_hour) {
-    summary.money = *price * summary.seconds / 3600;
+  if (price_per_hour) {
+    summary.money = *price_per_hour * summary.seconds / 3600;
   }
   for (bool checkpointing : {true, false}) {
     if (plan.table.measured(checkpointing)) {
@@ -253,9 +258,8 @@ int run_plan(const std::vector<std::string>& arguments) {
       "away.",
       arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   print_warnings(task.source());
   if (!task.left_out().empty()) {
@@ -265,8 +269,8 @@ int run_plan(const std::vector<std::string>& arguments) {
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
   MemoryPlan plan = plan_memory(
       task, window, {.everything = true, .tick = progress.ticker()});
-  PlanSummary summary = summarize(task, plan);
-  if (options.json) {
+  PlanSummary summary = summarize(task, plan, flags.call.price_per_hour);
+  if (flags.call.json) {
     fmt::print("{}\n", to_json(task, plan, summary).dump());
   } else {
     print_plan(task, plan, summary);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/probe.h"
 
 #include <fmt/format.h>
@@ -8,14 +9,15 @@
 
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "accrue/core/error.h"
+#include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/exit.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/files.h"
 #include "train/probe.h"
 
@@ -82,10 +84,10 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
             : ". Pass --micro-batch to go on without it, and report this."));
   }
   if (!WIFEXITED(status)) {
-    std::exit(128 + SIGINT);
+    throw Exit{128 + SIGINT};
   }
   if (WEXITSTATUS(status) != 0) {
-    std::exit(WEXITSTATUS(status));
+    throw Exit{WEXITSTATUS(status)};
   }
   return table;
 }
@@ -95,9 +97,8 @@ int run_probe(const std::vector<std::string>& arguments) {
   ParsedFlags flags = parse_flags(
       "probe", "What `train` finds out first: its fit table.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(stderr, options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(stderr, flags.call.quiet);
   Task task(options, /*needs_out=*/true, progress.ticker(), flags.problems);
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});

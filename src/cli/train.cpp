@@ -1,13 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cmath>
 
 #include "accrue/core/units.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "cli/probe.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "train/trainer.h"
 
@@ -130,9 +132,8 @@ int run_train(const std::vector<std::string>& arguments) {
   ParsedFlags flags = parse_flags(
       "train", "Train a language model at a large logical batch.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   std::string fit_table;
   auto planning_started = Clock::now();
   if (needs_plan(options) && flags.problems.empty()) {
@@ -147,13 +148,13 @@ int run_train(const std::vector<std::string>& arguments) {
   }
   warn_about_horizon(flags, task, progress);
   auto print_step = [&](const report::StepMetrics& metrics) {
-    if (options.json) {
+    if (flags.call.json) {
       fmt::print("{}\n", report::to_json(metrics));
       std::fflush(stdout);
     }
   };
   TrainSummary summary = train(task, progress, print_step, fit_table, started);
-  if (options.json) {
+  if (flags.call.json) {
     fmt::print("{}\n", to_json(options, summary, planning.count()).dump());
   } else {
     print_result(options, summary);

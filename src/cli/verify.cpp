@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/verify.h"
 
 #include <fmt/format.h>
@@ -8,9 +9,10 @@
 #include <vector>
 
 #include "accrue/core/units.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "train/probe.h"
 
@@ -98,9 +100,8 @@ int run_verify(const std::vector<std::string>& arguments) {
       "that fits the budget) and per sample. Exit code 1 beyond the gate.",
       arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   Task task(options, /*needs_out=*/false, progress.ticker(), flags.problems);
   print_warnings(task.source());
   if (!task.left_out().empty()) {
@@ -141,7 +142,7 @@ int run_verify(const std::vector<std::string>& arguments) {
   }
   const bool passed = std::ranges::all_of(
       results, [](const Verification& result) { return result.passed(); });
-  if (options.json) {
+  if (flags.call.json) {
     for (const Verification& result : results) {
       json["checks"].push_back(to_json(result, plan.way));
     }
@@ -153,7 +154,7 @@ int run_verify(const std::vector<std::string>& arguments) {
     print_verdict(result, plan.way);
   }
   for (const Verification& result : results) {
-    print_tensors(result, options.all);
+    print_tensors(result, flags.call.all);
   }
   return passed ? 0 : 1;
 }
