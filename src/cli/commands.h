@@ -6,8 +6,9 @@
 
 namespace accrue::cli {
 
-/// One entry point per command: takes the arguments after its name, returns the
-/// exit code of the process. Errors are thrown; main has their exit codes.
+/// Entry points of the commands. Each takes the arguments after the command's
+/// name and returns the exit code of the process. main turns exceptions into
+/// exit codes.
 int run_train(const std::vector<std::string>& arguments);
 int run_probe(const std::vector<std::string>& arguments);
 int run_plan(const std::vector<std::string>& arguments);

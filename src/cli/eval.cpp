@@ -79,11 +79,11 @@ void EvalOptions::visit(Options& o, Visitor&& v) {
   v({.name = "skip-bad-lines",
      .help = "leave out and count JSON lines that are malformed"},
     o.reading.skip_bad_lines);
-  v({.name = "json", .help = "one object"}, o.json);
+  v({.name = "json", .help = "print one JSON object"}, o.json);
   v({.name = "quiet", .help = "no progress"}, o.quiet);
 }
 
-/// A model and the samples that its tokenizer and template make of the data.
+/// A model and the samples that it makes of the data, with their losses.
 struct Subject {
   ModelSource source;
   std::shared_ptr<const Corpus> corpus;

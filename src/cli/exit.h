@@ -3,8 +3,8 @@
 
 namespace accrue::cli {
 
-/// Thrown to end the program with an exit code after everything there is to
-/// say has been printed. Only main catches it.
+/// Thrown to end the program with an exit code, when all output has been
+/// printed. Only main catches it.
 struct Exit {
   int code = 0;
 };

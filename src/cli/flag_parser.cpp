@@ -78,7 +78,7 @@ void FlagParser::add(
     option->expected(
         row.if_bare.empty() ? 1 : 0, CLI::detail::expected_max_vector_size);
   }
-  // A flag given twice is a problem for apply(), with all the others.
+  // apply() reports a flag that is given twice, together with other problems.
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   remember(row, option);
 }
@@ -93,7 +93,8 @@ void FlagParser::remember(const OptionRow& row, CLI::Option* option) {
 Texts FlagParser::parse(
     std::vector<std::string> arguments,
     Problems& problems) {
-  std::reverse(arguments.begin(), arguments.end()); // as CLI11 wants it
+  std::reverse(
+      arguments.begin(), arguments.end()); // CLI11 takes the last one first
   try {
     app_->parse(arguments);
   } catch (const CLI::CallForHelp&) {

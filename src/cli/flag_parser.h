@@ -27,15 +27,15 @@ namespace accrue::cli {
 /// Values of settings as text, by the name of the setting.
 using Texts = std::map<std::string, std::vector<std::string>, std::less<>>;
 
-/// Text of "true" as switches have it.
+/// Value of a switch that is given.
 inline constexpr const char* kSwitchedOn = "true";
 
 template <class T>
 constexpr bool kIsList = std::is_same_v<T, std::vector<std::string>>;
 
 /// The flags of a command, made from rows of a table (train/option_row.h).
-/// CLI11 splits the command line and writes the help. Reading the values is
-/// left to apply(), so that all problems are found and TOML goes the same way.
+/// CLI11 splits the command line and writes the help. apply() reads the values,
+/// so that all problems are reported at once and TOML files are read likewise.
 class FlagParser {
  public:
   FlagParser(const std::string& command, const std::string& description);
@@ -43,12 +43,12 @@ class FlagParser {
   FlagParser(const FlagParser&) = delete;
   FlagParser& operator=(const FlagParser&) = delete;
 
-  /// Title in --help of the flags that are added from now on.
+  /// Sets the title in --help of the flags that are added from now on.
   void begin_group(const std::string& title) {
     group_ = title;
   }
-  /// Marks settings in --help that are required: there is no other source than
-  /// the command line.
+  /// Makes --help mark required settings: for commands that take settings from
+  /// the command line alone.
   void show_required() {
     shows_required_ = true;
   }
@@ -77,7 +77,7 @@ class FlagParser {
     using Type = T;
   };
 
-  /// Value in --help: the row's, or the spellings of an enum.
+  /// Returns the value that --help shows: the row's, or the names of an enum.
   template <class T>
   static std::string placeholder(const OptionRow& row) {
     using Type = typename Inner<T>::Type;
@@ -94,7 +94,7 @@ class FlagParser {
       const std::string& placeholder,
       const std::string& fallback,
       bool list);
-  /// Keeps what is known of a flag for parse().
+  /// Registers a flag for parse().
   void remember(const OptionRow& row, CLI::Option* option);
   std::string suggestion(const std::string& given) const;
 
@@ -147,7 +147,7 @@ void apply(
   }
 }
 
-/// Reads the command line of a command whose settings come from nowhere else.
+/// Reads the command line of a command that has no other source of settings.
 /// Options::visit(options, visitor) calls visitor(row, field) for every row.
 /// Throws ConfigError with all problems, Exit for --help.
 template <class Options>

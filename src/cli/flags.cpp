@@ -61,12 +61,12 @@ Texts read_toml(const std::string& path) {
   return texts;
 }
 
-/// Clears the settings that `given` replaces by another way of saying the same:
-/// --steps takes back an earlier --epochs.
+/// Clears the settings that `given` replaces: --steps clears the --epochs of an
+/// earlier source.
 void clear_replaced(const Texts& given, TrainOptions& options) {
   std::set<std::string_view> cleared;
   visit_settings(options, [&](const OptionRow& row, const auto&) {
-    for (std::string_view other : {row.excludes, row.takes_back}) {
+    for (std::string_view other : {row.excludes, row.replaces}) {
       if (!other.empty() &&
           (given.contains(row.name) || given.contains(other))) {
         cleared.insert({row.name, other});

@@ -64,7 +64,7 @@ void CallOptions::visit(Options& o, Visitor&& v) {
     o.json);
   v({.name = "price-per-hour",
      .value = "X",
-     .help = "what an hour of this machine costs, for plan",
+     .help = "price of an hour of this machine, for plan",
      .bound = at_least(0)},
     o.price_per_hour);
   v({.name = "all",

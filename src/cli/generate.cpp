@@ -54,7 +54,7 @@ void GenerateFlags::visit(Flags& f, Visitor&& v) {
     f.max_tokens);
   v({.name = "temperature",
      .value = "X",
-     .help = "0 = always the likeliest",
+     .help = "divisor of the logits; 0 = always the likeliest token",
      .bound = finite()},
     f.sampling.temperature);
   v({.name = "top-p",
@@ -64,7 +64,7 @@ void GenerateFlags::visit(Flags& f, Visitor&& v) {
     f.sampling.top_p);
   v({.name = "top-k",
      .value = "K",
-     .help = "and from no more than this many; 0 = all",
+     .help = "most tokens to sample from; 0 = all",
      .bound = at_least(0)},
     f.sampling.top_k);
   v({.name = "seed", .value = "N", .help = "seed of the sampling"},
@@ -77,7 +77,8 @@ void GenerateFlags::visit(Flags& f, Visitor&& v) {
      .help = "0 = all cores that may be used",
      .bound = at_least(0)},
     f.threads);
-  v({.name = "json", .help = "one object with prompt and text"}, f.json);
+  v({.name = "json", .help = "print one JSON object with prompt and text"},
+    f.json);
 }
 
 /// Prints text token by token; a character only once all its bytes are there.
@@ -154,7 +155,8 @@ std::vector<uint32_t> prompt_ids(
     ids = encoder(flags.prompt, {.special_tokens = false});
     vocabulary.begin_document(ids);
     if (vocabulary.is_bytes()) {
-      ids.insert(ids.begin(), vocabulary.end_of_text()); // ends a document
+      ids.insert(
+          ids.begin(), vocabulary.end_of_text()); // ends the document before
     }
   }
   if (ids.empty()) {

@@ -34,7 +34,7 @@ usage: accrue COMMAND [FLAGS]
   eval       loss and perplexity of a model
   generate   continue a prompt
                accrue generate --model runs/first/model --prompt "Once"
-  show-data  samples as the model sees them, and what of them is trained on
+  show-data  samples as the model sees them, and the tokens trained on
   tokenize   token ids of text, by a tokenizer.json
   report     rebuild report.html of a run directory
 
@@ -48,7 +48,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   static const std::map<std::string, Command> kCommands{
       {"train", cli::run_train},
       {"plan", cli::run_plan},
-      {"probe", cli::run_probe}, // train runs it; see cli/probe.cpp
+      {"probe", cli::run_probe}, // a child process of train: cli/probe.h
       {"verify", cli::run_verify},
       {"generate", cli::run_generate},
       {"eval", cli::run_eval},
@@ -63,7 +63,8 @@ int dispatch(const std::vector<std::string>& arguments) {
   if (arguments[0] == "--version") {
     return cli::run_version();
   }
-  accrue::tensor::instruction_set(); // an error in ACCRUE_ISA comes first
+  accrue::tensor::instruction_set(); // reports an error in ACCRUE_ISA before
+                                     // others
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
     throw accrue::ConfigError(fmt::format(

@@ -16,8 +16,8 @@
 namespace accrue::cli {
 namespace {
 
-/// Six floating-point operations per parameter and token for forward and
-/// backward, plus attention: 12 · layers · width · length / 2 when causal
+/// Returns the floating-point operations of forward and backward per token: six
+/// per parameter, plus 12 · layers · width · length / 2 for causal attention
 /// (arXiv 2204.02311, appendix B).
 double flops_per_token(const Task& task) {
   const ModelConfig& config = task.model().config();
@@ -25,7 +25,7 @@ double flops_per_token(const Task& task) {
       static_cast<double>(
                          config.num_layers * config.num_heads *
                          config.head_dim * task.train_set().max_length());
-  // Frozen weights have no gradients of their own.
+  // Frozen weights have no gradients.
   double passes = task.model().lora() ? 4 : 6;
   return passes * static_cast<double>(task.model().num_parameters()) +
       attention;
@@ -115,7 +115,8 @@ PlanSummary summarize(
   }
   std::unique_ptr<Optimizer> optimizer = task.make_optimizer();
   for (const auto& [name, tensor] : optimizer->state()) {
-    summary.optimizer_bytes += tensor.dim() > 0 ? tensor.nbytes() : 0; // counts
+    summary.optimizer_bytes +=
+        tensor.dim() > 0 ? tensor.nbytes() : 0; // scalars count steps
   }
   summary.program_bytes = plan.table.program_bytes;
   summary.rows = make_rows(task, plan);

@@ -26,7 +26,7 @@ extern char** environ;
 namespace accrue::cli {
 namespace {
 
-/// stdout of this program, run again with `command` and `arguments`.
+/// Runs this program again, with `command` and `arguments`. Returns its stdout.
 std::string run_self(
     const std::string& command,
     std::vector<std::string> arguments,
@@ -41,7 +41,8 @@ std::string run_self(
   argv.push_back(nullptr);
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) {
-    throw Error(fmt::format("[accrue] no pipe: {}.", std::strerror(errno)));
+    throw Error(fmt::format(
+        "[accrue] cannot create a pipe: {}.", std::strerror(errno)));
   }
   posix_spawn_file_actions_t actions{};
   posix_spawn_file_actions_init(&actions);
@@ -93,9 +94,9 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
 }
 
 int run_probe(const std::vector<std::string>& arguments) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM); // of no use to anyone but its parent
+  prctl(PR_SET_PDEATHSIG, SIGTERM); // useless without its parent
   ParsedFlags flags = parse_flags(
-      "probe", "What `train` finds out first: its fit table.", arguments);
+      "probe", "Measure the fit table that `train` plans with.", arguments);
   const TrainOptions& options = flags.options;
   const Threads threads(options.threads);
   report::Progress progress(stderr, flags.call.quiet);

@@ -57,7 +57,7 @@ void ShowOptions::visit(Options& o, Visitor&& v) {
     }
   });
   v({.name = "n", .value = "N", .help = "samples to show"}, o.count);
-  v({.name = "json", .help = "one object per sample"}, o.json);
+  v({.name = "json", .help = "print one JSON object per sample"}, o.json);
   v({.name = "quiet", .help = "no progress"}, o.quiet);
 }
 
@@ -129,7 +129,7 @@ int run_show_data(const std::vector<std::string>& arguments) {
   const auto show = parse_command<ShowOptions>(
       "show-data",
       "Print samples as the model will see them, before any training: ids, "
-      "text, and what is trained on.",
+      "text, and the tokens trained on.",
       arguments);
   const TrainOptions& run = show.run;
   Problems problems;

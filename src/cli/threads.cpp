@@ -49,7 +49,8 @@ std::map<std::string, Time> times_of_threads() {
   for (; !error && tasks != end(tasks); tasks.increment(error)) {
     std::ifstream file(tasks->path() / "schedstat");
     Time time;
-    if (file >> time.on_core >> time.without_core) { // has not ended just now
+    if (file >> time.on_core >>
+        time.without_core) { // the thread may just have ended
       times[tasks->path().filename()] = time;
     }
   }
@@ -85,8 +86,9 @@ class SleepSoon {
  public:
   explicit SleepSoon(int idle_threads)
       : crowd_([idle_threads](const std::stop_token& stop) {
-          pthread_setname_np(pthread_self(), "accrue-asleep"); // all of them
-          omp_set_dynamic(0); // fewer threads would not do
+          pthread_setname_np(
+              pthread_self(), "accrue-asleep"); // for all threads below
+          omp_set_dynamic(0); // fewer threads would have no effect
 #pragma omp parallel num_threads(idle_threads + 1)
           omp_get_thread_num(); // an empty region would be left out
           // The runtime keeps the threads until this one ends.
@@ -159,7 +161,8 @@ void Threads::watch(const std::stop_token& stop, int idle_threads) {
   while (!ended_.wait_for(
       lock, stop, kInterval, [&] { return stop.stop_requested(); })) {
     auto now = times_of_threads();
-    if (auto share = largest_share(before, now)) { // else as it was
+    if (auto share =
+            largest_share(before, now)) { // without one nothing changes
       looks_alone = *share < kShare ? looks_alone + 1 : 0;
       if (looks_alone == 2) {
         sleep_soon.reset();

@@ -39,10 +39,10 @@ void TokenizeOptions::visit(Options& o, Visitor&& v) {
      .help = "text, one line at a time (default: stdin)",
      .positional = true},
     o.file);
-  v({.name = "decode", .help = "the way back: arrays of ids to JSON strings"},
+  v({.name = "decode", .help = "turn arrays of ids into JSON strings"},
     o.decode);
   v({.name = "no-special-tokens",
-     .help = "leave out what the tokenizer puts around a text (BOS, EOS)"},
+     .help = "leave out the tokens around a text (BOS, EOS)"},
     o.no_special_tokens);
 }
 

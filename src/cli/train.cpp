@@ -36,9 +36,9 @@ void warn_about_horizon(
       : 0;
   if (int64_t rest = std::llround(planned) % task.global_batch(); rest > 0) {
     progress.line(fmt::format(
-        "note: as planned before, the run ends with a step of {} of {} "
-        "samples; if it got there, it is not a run planned for this length "
-        "from the start",
+        "note: the run was planned to end with a step of {} of {} samples; if "
+        "that step is done, the result is not that of a run planned for this "
+        "length from the start",
         rest,
         task.global_batch()));
   }
@@ -48,7 +48,7 @@ bool ended_early(const TrainSummary& s) {
   return s.signal != 0 || s.out_of_time || s.out_of_patience;
 }
 
-/// The command that goes on with the run.
+/// Returns the command that continues the run.
 std::string go_on(const TrainOptions& options) {
   return fmt::format("accrue train --out {} --resume", options.out);
 }
@@ -127,7 +127,7 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
 } // namespace
 
 int run_train(const std::vector<std::string>& arguments) {
-  // Systems that end jobs count from here, not from the first window.
+  // --max-time counts from here, as the time limits of job systems do.
   const auto started = Clock::now();
   ParsedFlags flags = parse_flags(
       "train", "Train a language model at a large logical batch.", arguments);

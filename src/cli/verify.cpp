@@ -91,6 +91,35 @@ void print_tensors(const Verification& v, bool all) {
   }
 }
 
+/// Returns the ways of running the window that the plan is compared with: per
+/// sample, and unsplit where that fits the budget. Otherwise adds to `json` why
+/// not. They run without checkpointing, where they fit without.
+std::vector<memory::Way> choose_references(
+    const Task& task,
+    const MemoryPlan& plan,
+    report::Progress& progress,
+    io::OrderedJson& json) {
+  const bool checkpointing = !plan.table.measured(false);
+  // The two results that are compared are held beside the gradients.
+  uint64_t needed = plan.unsplit_bytes;
+  for (const at::Tensor& parameter : task.model().parameters()) {
+    needed += 2 * parameter.nbytes();
+  }
+  if (needed <= plan.budget_bytes) {
+    return {{task.global_batch(), checkpointing}, {1, checkpointing}};
+  }
+  progress.line(fmt::format(
+      "comparing with the unsplit window would need {}, more than the budget "
+      "of {}; comparing per sample only",
+      format_bytes(needed),
+      format_bytes(plan.budget_bytes)));
+  json["left_out"].push_back(
+      {{"reference", "unsplit"},
+       {"needed_bytes", needed},
+       {"budget_bytes", plan.budget_bytes}});
+  return {{1, checkpointing}};
+}
+
 } // namespace
 
 int run_verify(const std::vector<std::string>& arguments) {
@@ -111,29 +140,9 @@ int run_verify(const std::vector<std::string>& arguments) {
     Window window(task.model().parameters());
     return plan_memory(task, window, {.tick = progress.ticker()});
   }();
-  // References without checkpointing, where they fit.
-  const bool checkpointing = !plan.table.measured(false);
-  std::vector<memory::Way> references{{1, checkpointing}};
   io::OrderedJson json;
-  // The two results that are compared are held beside the gradients.
-  uint64_t copies = 0;
-  for (const at::Tensor& parameter : task.model().parameters()) {
-    copies += 2 * parameter.nbytes();
-  }
-  if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
-    references.insert(references.begin(), {task.global_batch(), checkpointing});
-  } else {
-    const uint64_t needed = plan.unsplit_bytes + copies;
-    progress.line(fmt::format(
-        "comparing with the unsplit window would need {}, more than the budget "
-        "of {}; comparing per sample only",
-        format_bytes(needed),
-        format_bytes(plan.budget_bytes)));
-    json["left_out"].push_back(
-        {{"reference", "unsplit"},
-         {"needed_bytes", needed},
-         {"budget_bytes", plan.budget_bytes}});
-  }
+  const std::vector<memory::Way> references =
+      choose_references(task, plan, progress, json);
   task.prepare_references(
       /*file=*/"", /*load=*/false, kEvaluationTokens, progress.ticker());
   std::vector<Verification> results;

@@ -12,11 +12,11 @@
 #include "accrue/core/units.h"
 #include "train/option_row.h"
 
-// What the rows of a table forbid.
+// Checks of values by the rows of their table.
 
 namespace accrue::option_check {
 
-/// Whether a setting has a value. One with a default always has.
+/// Returns whether a setting has a value. One with a default always has.
 template <class T>
 bool is_given(const T&) {
   return true;
@@ -35,7 +35,7 @@ bool is_given(const std::optional<T>& value) {
 void check_bound(const OptionRow& row, int64_t value, Problems& problems);
 void check_bound(const OptionRow& row, double value, Problems& problems);
 void check_bound(const OptionRow& row, Seconds value, Problems& problems);
-/// Other types have no bounds.
+/// Does nothing: other types have no bounds.
 template <class T>
 void check_bound(const OptionRow&, const T&, Problems&) {}
 template <class T>

@@ -47,10 +47,10 @@ constexpr Bound finite() {
   return from_to_below(0, Bound::kInfinity);
 }
 
-/// One setting of a command: everything about it but its type and default,
-/// which its field has. A struct of options lists its rows in a function that
-/// calls visitor(row, field) for each. The command line, TOML files, --help and
-/// the checks are all made from such lists.
+/// Row of a table of settings: everything about a setting except its type and
+/// default, which are those of its field. A table is a function that calls
+/// visitor(row, field) for each row. The command line, TOML files, --help and
+/// the checks of values are made from it.
 struct OptionRow {
   /// Flag without its dashes. TOML files write _ for -.
   std::string_view name;
@@ -62,17 +62,19 @@ struct OptionRow {
   Bound bound = {};
   /// Leaving it out is an error.
   bool required = false;
-  /// Name of another setting. Giving both is an error, and a source (command
-  /// line, --config) that gives one takes back what an earlier source said of
-  /// the other. One row of the two says so.
+  /// Name of a setting that contradicts this one: giving both is an error. A
+  /// source of settings (command line, --config) that gives one of the two
+  /// clears the value of the other from an earlier source. One of the two rows
+  /// states it.
   std::string_view excludes = "";
-  /// Name of another setting, treated the same but that both may be given.
-  std::string_view takes_back = "";
-  /// Value of a list that is given without any.
+  /// Name of a setting that is cleared likewise, although a source may give
+  /// both.
+  std::string_view replaces = "";
+  /// Value of a list whose flag is given without values.
   std::string_view if_bare = "";
   /// Second name of the flag.
   std::string_view alias = "";
-  /// Taken from an argument that is no flag.
+  /// Whether the value is an argument without a flag.
   bool positional = false;
 };
 

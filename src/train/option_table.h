@@ -38,7 +38,7 @@ void visit_resources(Options& o, Visitor&& v) {
      .value = "N",
      .help = "samples that go through the model at once (default: planned)",
      .bound = at_least(1),
-     .takes_back = "memory"},
+     .replaces = "memory"},
     o.micro_batch);
   v({.name = "memory",
      .value = "SIZE",
@@ -46,7 +46,7 @@ void visit_resources(Options& o, Visitor&& v) {
              "what the machine, or its control group, has free)"},
     o.memory);
   v({.name = "checkpointing",
-     .help = "activations made again in backward instead of kept: less memory, "
+     .help = "recompute activations in the backward pass: less memory, "
              "more time, the same bits; auto: where memory makes it the better "
              "choice"},
     o.checkpointing);
@@ -87,7 +87,7 @@ void visit_output(Options& o, Visitor&& v) {
     o.merge);
   v({.name = "save-dtype",
      .help =
-         "round what goes into out/model to this (default: as it was trained)"},
+         "type of the weights in out/model (default: as they were trained)"},
     o.save_dtype);
   v({.name = "tensorboard",
      .help = "write the metrics as TensorBoard's event files, too: "

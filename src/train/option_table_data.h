@@ -32,7 +32,7 @@ void visit_data(Options& o, Visitor&& v) {
     o.objective);
   v({.name = "dpo-beta",
      .value = "X",
-     .help = "how closely dpo keeps to the model it starts from",
+     .help = "strength of the pull towards the model that dpo starts from",
      .bound = above(0)},
     o.dpo_beta);
   v({.name = "chat-template",
@@ -45,12 +45,12 @@ void visit_data(Options& o, Visitor&& v) {
              "start of a run)"},
     o.chat_date);
   v({.name = "train-on",
-     .help = "completion: every answer, of \"prompt\" and \"completion\" the "
-             "completion; assistant: answers in the prompt, too; last: the "
-             "last answer; all: everything"},
+     .help = "completion: every answer, but none in a \"prompt\"; assistant: "
+             "answers in the prompt, too; last: only the last answer; all: "
+             "everything"},
     o.train_on);
   v({.name = "special-tokens-in-text",
-     .help = "special tokens spelled in what is said become those tokens"},
+     .help = "special tokens spelled in messages become those tokens"},
     o.special_tokens_in_text);
   v({.name = "too-long",
      .help = "conversations and pairs longer than --seq-len; text is always "
@@ -80,7 +80,7 @@ void visit_adapters(Options& o, Visitor&& v) {
      .help = "beside LoRA also train the embeddings of these tokens (their "
              "rows of embedding and head), such as those of a chat template "
              "that the model does not know; added: all that were added to the "
-             "tokenizer (without names, too)",
+             "tokenizer (also those without names)",
      .if_bare = "added"},
     o.train_embeddings);
 }

@@ -41,7 +41,8 @@ void visit_samples(Options& o, Visitor&& v) {
     o.global_batch);
   v({.name = "global-batch-tokens",
      .value = "N",
-     .help = "the same in tokens; rounded down to whole samples of --seq-len",
+     .help = "tokens per optimizer step; rounded down to whole samples of "
+             "--seq-len",
      .bound = at_least(1)},
     o.global_batch_tokens);
 }
@@ -68,7 +69,7 @@ void visit_optimizer(Options& o, Visitor&& v) {
     o.warmup_steps);
   v({.name = "weight-decay",
      .value = "X",
-     .help = "decoupled; not on biases and norms",
+     .help = "decoupled weight decay; not on biases and norms",
      .bound = finite()},
     o.weight_decay);
   v({.name = "beta1",

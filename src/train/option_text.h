@@ -27,7 +27,7 @@ template <NamedEnum E>
 std::string to_toml(E value) {
   return to_toml(std::string(to_string(value)));
 }
-/// Empty for a setting that was left out.
+/// Returns an empty text for a setting that was left out.
 template <class T>
 std::string to_toml(const std::optional<T>& value) {
   return value ? to_toml(*value) : "";
