@@ -2,7 +2,8 @@ include(CMakePackageConfigHelpers)
 
 # The program, and the rooms with public headers.
 install(TARGETS accrue RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS accrue_library accrue_drive accrue_device accrue_window accrue_models accrue_optim
+install(TARGETS accrue_library accrue_generate accrue_drive accrue_device
+                accrue_window accrue_models accrue_optim
                 accrue_tensor accrue_io accrue_core
         EXPORT accrueTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

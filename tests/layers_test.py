@@ -22,8 +22,9 @@ ALLOWED = {
     "models": {"core", "io", "tensor", "window"},
     "text": {"core", "io", "window"},
     "report": {"core", "io", "window"},
+    "generate": {"core", "models"},
     "train": {"core", "io", "memory", "models", "optim", "report", "tensor", "text", "window"},
-    "cli": {"core", "io", "memory", "models", "optim", "report", "tensor", "text", "train", "window"},
+    "cli": {"core", "generate", "io", "memory", "models", "optim", "report", "tensor", "text", "train", "window"},
 }
 INCLUDE = re.compile(r'^#include "(?:accrue/)?(\w+)/[\w./]+"', re.M)
 

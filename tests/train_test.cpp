@@ -184,7 +184,6 @@ class TrainingTest : public ::testing::Test {
     options.micro_batch = 3;
     options.steps = 3;
     options.dropout = 0.1;
-    options.quiet = true;
     options.out = (folder_ / name).string();
     if (change) {
       change(options);

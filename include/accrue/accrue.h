@@ -6,6 +6,8 @@
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
 #include "accrue/drive/accumulate.h"
+#include "accrue/generate/generate.h"
+#include "accrue/generate/sampler.h"
 #include "accrue/io/safetensors.h"
 #include "accrue/models/config.h"
 #include "accrue/models/transformer.h"

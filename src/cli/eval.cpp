@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -8,96 +8,82 @@
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "cli/arguments.h"
+#include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/data.h"
+#include "cli/flag_parser.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "train/batch.h"
 #include "train/compare.h"
 #include "train/model_source.h"
-#include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
 
 struct EvalOptions {
-  TrainOptions train;
-  std::string compare; // a second model; empty: none
+  std::string model;
+  std::vector<std::string> data;
+  std::string compare; // second model; empty = none
+  std::optional<int64_t> seq_len;
+  DataOptions reading;
+  Dtype dtype = Dtype::kFp32;
+  int64_t threads = 0;
+  bool json = false;
+  bool quiet = false;
+
+  template <class Options, class Visitor>
+  static void visit(Options& o, Visitor&& v);
 };
 
-EvalOptions parse_eval(const std::vector<std::string>& arguments) {
-  EvalOptions parsed;
-  TrainOptions& options = parsed.train;
-  std::string dtype = "fp32";
-  std::string chat_template = "auto";
-  std::string train_on = "completion";
-  CLI::App app(
-      "Loss and perplexity of a model on text or conversations, per target "
-      "token.",
-      "accrue eval");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--model", options.model, "model folder, or adapter folder")
-      ->required()
-      ->type_name("DIR");
-  app.add_option("--valid,--data", options.data, "files and folders")
-      ->required()
-      ->type_name("PATH...");
-  app.add_option(
-         "--compare",
-         parsed.compare,
-         "a second model on the same samples: which one is better, with a 95 % "
-         "confidence interval")
-      ->type_name("DIR");
-  app.add_option(
-         "--seq-len",
-         options.seq_len,
-         "longest sample (default: the model's positions, at most 1024)")
-      ->type_name("T");
-  app.add_option(
-         "--chat-template",
-         chat_template,
-         "auto, chatml, llama3, mistral or plain")
-      ->type_name("NAME");
-  app.add_option(
-         "--train-on",
-         train_on,
-         "of conversations: completion, assistant, last or all")
-      ->type_name("NAME");
-  app.add_option(
-         "--chat-date",
-         options.chat_date,
-         "the date for templates that write one (default: today)")
-      ->type_name("YYYY-MM-DD");
-  app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
-  app.add_option("--threads", options.threads, "0 = all cores that may be used")
-      ->type_name("N");
-  app.add_flag(
-      "--skip-bad-lines",
-      options.skip_bad_lines,
-      "leave out and count JSON lines that are malformed");
-  app.add_flag("--json", options.json, "one object");
-  app.add_flag("--quiet", options.quiet, "no progress");
-  parse_arguments(app, arguments);
-  Problems problems;
-  auto read = [&](const char* flag, const std::string& text, auto& field) {
-    try {
-      option_text::parse(text, field);
-    } catch (const ConfigError& error) {
-      problems.add(fmt::format("{}: {}", flag, error.what()));
-    }
-  };
-  read("--dtype", dtype, options.dtype);
-  read("--chat-template", chat_template, options.chat_template);
-  read("--train-on", train_on, options.train_on);
-  if (options.seq_len && *options.seq_len < 1) {
-    problems.add("--seq-len must be >= 1");
-  }
-  problems.throw_if_any<ConfigError>("config");
-  return parsed;
+template <class Options, class Visitor>
+void EvalOptions::visit(Options& o, Visitor&& v) {
+  v({.name = "model",
+     .value = "DIR",
+     .help = "model folder, or adapter folder",
+     .required = true},
+    o.model);
+  v({.name = "data",
+     .value = "PATH...",
+     .help = "files and folders",
+     .required = true,
+     .alias = "valid"},
+    o.data);
+  v({.name = "compare",
+     .value = "DIR",
+     .help = "a second model on the same samples: which one is better, with a "
+             "95 % confidence interval"},
+    o.compare);
+  v({.name = "seq-len",
+     .value = "T",
+     .help = "longest sample (default: the model's positions, at most 1024)",
+     .bound = at_least(1)},
+    o.seq_len);
+  v({.name = "chat-template", .help = "how conversations are written"},
+    o.reading.chat.which);
+  v({.name = "train-on",
+     .help = "the tokens of conversations whose loss counts"},
+    o.reading.chat.train_on);
+  v({.name = "chat-date",
+     .value = "YYYY-MM-DD",
+     .help = "the date for templates that write one (default: today)"},
+    o.reading.chat.date);
+  v({.name = "dtype",
+     .help = "matrix work; bf16 keeps weights and sums in fp32"},
+    o.dtype);
+  v({.name = "threads",
+     .value = "N",
+     .help = "0 = all cores that may be used",
+     .bound = at_least(0)},
+    o.threads);
+  v({.name = "skip-bad-lines",
+     .help = "leave out and count JSON lines that are malformed"},
+    o.reading.skip_bad_lines);
+  v({.name = "json", .help = "print one JSON object"}, o.json);
+  v({.name = "quiet", .help = "no progress"}, o.quiet);
 }
 
-/// A model and the samples that its tokenizer and template make of the data.
+/// A model and the samples that it makes of the data, with their losses.
 struct Subject {
   ModelSource source;
   std::shared_ptr<const Corpus> corpus;
@@ -106,9 +92,10 @@ struct Subject {
   Evaluation total;
 };
 
-/// Of two models the shorter positions, unless --seq-len says.
+/// Returns --seq-len, or else the largest length that all models have positions
+/// for.
 int64_t common_seq_len(
-    const TrainOptions& options,
+    const EvalOptions& options,
     const std::vector<Subject>& subjects) {
   int64_t seq_len = options.seq_len.value_or(kDefaultSeqLen);
   for (const Subject& subject : subjects) {
@@ -137,32 +124,19 @@ Subject find_subject(const std::string& model) {
 
 void open_data(
     Subject& subject,
-    const TrainOptions& options,
+    const EvalOptions& options,
     int64_t seq_len,
     const ProgressCallback& tick) {
-  Vocabulary vocabulary = open_vocabulary(subject.source);
-  ChatFormat format(
-      vocabulary,
-      subject.source.folder(),
-      {.which = options.chat_template,
-       .train_on = options.train_on,
-       .date = options.chat_date});
-  subject.corpus = std::make_shared<Corpus>(Corpus::open(
-      {.paths = options.data,
-       .skip_bad_lines = options.skip_bad_lines,
-       .cache = default_cache(),
-       .vocabulary = vocabulary,
-       .format = &format,
-       .seq_len = seq_len,
-       .threads = at::get_num_threads()},
-      tick));
+  DataOptions reading = options.reading;
+  reading.seq_len = seq_len;
+  subject.corpus = DataReader(subject.source, reading).open(options.data, tick);
   subject.dataset.emplace(Dataset(subject.corpus, seq_len, Packing::kOn));
 }
 
-/// One model is in memory at a time.
+/// Computes the losses. Only one model is in memory at a time.
 void evaluate(
     Subject& subject,
-    const TrainOptions& options,
+    const EvalOptions& options,
     const ProgressCallback& tick) {
   Transformer model = open_model(subject.source, options.dtype, 0);
   subject.losses =
@@ -192,7 +166,7 @@ void print_json(const EvalOptions& options, const std::vector<Subject>& all) {
     }
     other["better"] = !result || !result->decided() ? io::OrderedJson(nullptr)
         : result->high < 0 ? io::OrderedJson(options.compare)
-                           : io::OrderedJson(options.train.model);
+                           : io::OrderedJson(options.model);
   }
   fmt::print("{}\n", json.dump());
 }
@@ -213,11 +187,11 @@ void print_people(const EvalOptions& options, const std::vector<Subject>& all) {
       "\nloss        {:.4f}  {}\n", all[1].total.mean(), options.compare);
   const auto result = compare(subject.losses, all[1].losses);
   if (result && std::isnan(result->difference)) {
-    fmt::print("a loss that is no number can't be compared\n");
+    fmt::print("a loss that is not a number can't be compared\n");
     return;
   }
   if (!result) {
-    fmt::print("one sample tells nothing of how sure the difference is\n");
+    fmt::print("one sample does not tell how certain the difference is\n");
     return;
   }
   fmt::print(
@@ -228,22 +202,24 @@ void print_people(const EvalOptions& options, const std::vector<Subject>& all) {
       result->high,
       !result->decided()
           ? "this data does not tell them apart"
-          : (result->high < 0 ? options.compare : options.train.model) +
+          : (result->high < 0 ? options.compare : options.model) +
               " is better");
 }
 
 } // namespace
 
 int run_eval(const std::vector<std::string>& arguments) {
-  const EvalOptions parsed = parse_eval(arguments);
-  const TrainOptions& options = parsed.train;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const auto options = parse_command<EvalOptions>(
+      "eval",
+      "Loss and perplexity of a model on text or conversations, per target "
+      "token.",
+      arguments);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(options.json), options.quiet);
   std::vector<Subject> subjects;
   subjects.push_back(find_subject(options.model));
-  if (!parsed.compare.empty()) {
-    subjects.push_back(find_subject(parsed.compare));
+  if (!options.compare.empty()) {
+    subjects.push_back(find_subject(options.compare));
   }
   const int64_t seq_len = common_seq_len(options, subjects);
   auto tick = progress.callback();
@@ -255,7 +231,7 @@ int run_eval(const std::vector<std::string>& arguments) {
           "per token can't be compared. Compare models of one tokenizer and "
           "one chat template (--chat-template names one for both).",
           options.model,
-          parsed.compare));
+          options.compare));
     }
   }
   const auto& left_out = subjects.front().corpus->left_out();
@@ -265,7 +241,8 @@ int run_eval(const std::vector<std::string>& arguments) {
   for (Subject& subject : subjects) {
     evaluate(subject, options, tick);
   }
-  options.json ? print_json(parsed, subjects) : print_people(parsed, subjects);
+  options.json ? print_json(options, subjects)
+               : print_people(options, subjects);
   return 0;
 }
 

@@ -1,97 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "accrue/core/random.h"
-#include "cli/arguments.h"
+#include "accrue/generate/generate.h"
+#include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/flag_parser.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "text/chat.h"
 #include "text/unicode.h"
 #include "train/model_source.h"
-#include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
 
-struct GenerateOptions {
+struct GenerateFlags {
   std::string model;
   std::string prompt;
-  int64_t max_tokens = 200;
-  double temperature = 0.8; // 0 = the likeliest token always
-  double top_p = 0.95; // smallest set of tokens with this probability
-  int64_t top_k = 0; // 0 = all
-  uint64_t seed = 0;
   bool chat = false;
   ChatTemplate chat_template = ChatTemplate::kAuto;
+  int64_t max_tokens = GenerateOptions{}.max_tokens;
+  SamplingOptions sampling;
   Dtype dtype = Dtype::kFp32;
   int64_t threads = 0;
   bool json = false;
+
+  template <class Flags, class Visitor>
+  static void visit(Flags& f, Visitor&& v);
 };
 
-/// Draws from softmax(logits / temperature) cut to the top k and the top-p
-/// nucleus (arXiv 1904.09751). `uniform` in [0, 1) decides.
-int64_t pick(
-    const at::Tensor& row,
-    const GenerateOptions& options,
-    double uniform) {
-  at::Tensor wide = row.to(at::kDouble).contiguous();
-  const double* logits = wide.const_data_ptr<double>();
-  auto vocab = static_cast<size_t>(wide.numel());
-  std::vector<size_t> order(vocab);
-  std::iota(order.begin(), order.end(), size_t{0});
-  auto likelier = [&](size_t a, size_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  };
-  if (options.temperature == 0) {
-    return static_cast<int64_t>(
-        *std::min_element(order.begin(), order.end(), likelier));
-  }
-  if (options.top_k > 0) {
-    size_t kept = std::min(static_cast<size_t>(options.top_k), vocab);
-    std::nth_element(
-        order.begin(),
-        order.begin() + static_cast<std::ptrdiff_t>(kept - 1),
-        order.end(),
-        likelier);
-    order.resize(kept);
-  }
-  std::sort(order.begin(), order.end(), likelier);
-  std::vector<double> weights;
-  double total = 0;
-  for (size_t token : order) {
-    double gap = (logits[token] - logits[order[0]]) / options.temperature;
-    weights.push_back(std::exp(gap));
-    total += weights.back();
-  }
-  double nucleus = 0;
-  size_t kept = 0;
-  while (kept < weights.size() && nucleus < options.top_p * total) {
-    nucleus += weights[kept++];
-  }
-  double left = uniform * nucleus;
-  for (size_t i = 0; i + 1 < kept; ++i) {
-    left -= weights[i];
-    if (left < 0) {
-      return static_cast<int64_t>(order[i]);
-    }
-  }
-  return static_cast<int64_t>(order[kept > 0 ? kept - 1 : 0]);
+template <class Flags, class Visitor>
+void GenerateFlags::visit(Flags& f, Visitor&& v) {
+  v({.name = "model",
+     .value = "DIR",
+     .help = "folder with config.json and weights, or with an adapter",
+     .required = true},
+    f.model);
+  v({.name = "prompt", .value = "TEXT", .help = "text to continue"}, f.prompt);
+  v({.name = "chat", .help = "the prompt is a user's message to be answered"},
+    f.chat);
+  v({.name = "chat-template", .help = "how the conversation is written"},
+    f.chat_template);
+  v({.name = "max-tokens",
+     .value = "N",
+     .help = "tokens to generate",
+     .bound = at_least(0)},
+    f.max_tokens);
+  v({.name = "temperature",
+     .value = "X",
+     .help = "divisor of the logits; 0 = always the likeliest token",
+     .bound = finite()},
+    f.sampling.temperature);
+  v({.name = "top-p",
+     .value = "X",
+     .help = "sample from the likeliest tokens that hold this probability",
+     .bound = from_to(0, 1)},
+    f.sampling.top_p);
+  v({.name = "top-k",
+     .value = "K",
+     .help = "most tokens to sample from; 0 = all",
+     .bound = at_least(0)},
+    f.sampling.top_k);
+  v({.name = "seed", .value = "N", .help = "seed of the sampling"},
+    f.sampling.seed);
+  v({.name = "dtype",
+     .help = "matrix work; bf16 keeps weights and sums in fp32"},
+    f.dtype);
+  v({.name = "threads",
+     .value = "N",
+     .help = "0 = all cores that may be used",
+     .bound = at_least(0)},
+    f.threads);
+  v({.name = "json", .help = "print one JSON object with prompt and text"},
+    f.json);
 }
 
-/// Prints text as its tokens come; a character only once it is whole.
+/// Prints text token by token; a character only once all its bytes are there.
 class Stream {
  public:
-  /// `before`: what the text continues. A space between them is shown.
+  /// `before`: tokens that the text continues. The space that a tokenizer may
+  /// put between the two is printed.
   Stream(
       const Vocabulary& vocabulary,
       std::vector<uint32_t> before,
@@ -110,7 +104,7 @@ class Stream {
       show(text);
     }
   }
-  /// All of the text that was added.
+  /// Prints the rest. Returns the text of all tokens that were added.
   std::string finish() {
     std::string text = vocabulary_.decode(ids_);
     show(text);
@@ -133,22 +127,22 @@ class Stream {
   size_t shown_;
 };
 
-/// What the model sees first.
+/// Returns the tokens that the model continues.
 std::vector<uint32_t> prompt_ids(
-    const GenerateOptions& options,
+    const GenerateFlags& flags,
     const Vocabulary& vocabulary,
     const ChatFormat& format) {
-  if (size_t bad = unicode::find_invalid(options.prompt);
+  if (size_t bad = unicode::find_invalid(flags.prompt);
       bad != std::string::npos && !vocabulary.is_bytes()) {
     throw ConfigError(
         fmt::format("[config] --prompt is not UTF-8: byte {} is not.", bad));
   }
   Vocabulary::Encoder encoder(vocabulary);
   std::vector<uint32_t> ids;
-  if (options.chat) {
+  if (flags.chat) {
     Conversation conversation;
     conversation.append(
-        {{{"role", "user"}, {"content", options.prompt}}}, "messages");
+        {{{"role", "user"}, {"content", flags.prompt}}}, "messages");
     try {
       ids = format.tokenize_prompt(conversation, encoder);
     } catch (const LineProblem& problem) {
@@ -158,10 +152,11 @@ std::vector<uint32_t> prompt_ids(
           problem.what()));
     }
   } else {
-    ids = encoder(options.prompt, {.special_tokens = false});
+    ids = encoder(flags.prompt, {.special_tokens = false});
     vocabulary.begin_document(ids);
     if (vocabulary.is_bytes()) {
-      ids.insert(ids.begin(), vocabulary.end_of_text()); // ends a document
+      ids.insert(
+          ids.begin(), vocabulary.end_of_text()); // ends the document before
     }
   }
   if (ids.empty()) {
@@ -171,129 +166,59 @@ std::vector<uint32_t> prompt_ids(
   return ids;
 }
 
-std::string generate(
+/// Returns the text that continues the prompt, and prints it unless --json.
+std::string continue_prompt(
     const Transformer& model,
     const Vocabulary& vocabulary,
     const std::filesystem::path& folder,
-    const GenerateOptions& options) {
-  ChatFormat format(vocabulary, folder, {.which = options.chat_template});
-  std::vector<uint32_t> prompt = prompt_ids(options, vocabulary, format);
-  std::vector<int64_t> next(prompt.begin(), prompt.end());
-  int64_t positions = model.config().max_positions;
-  auto length = static_cast<int64_t>(next.size());
-  if (length >= positions) {
-    throw DataError(fmt::format(
-        "[model] the prompt has {} tokens, the model {} positions. Shorten "
-        "it.",
-        length,
-        positions));
-  }
+    const GenerateFlags& flags) {
+  ChatFormat format(vocabulary, folder, {.which = flags.chat_template});
+  const std::vector<uint32_t> prompt = prompt_ids(flags, vocabulary, format);
   std::vector<uint32_t> stops{vocabulary.end_of_text()};
-  if (options.chat) {
+  if (flags.chat) {
     stops = format.stop_tokens();
   }
-  int64_t count = std::min(options.max_tokens, positions - length);
-  auto cache = model.make_cache(length + count);
-  CounterRandom random(options.seed);
-  // An answer is a text of its own.
+  // An answer does not continue the text of the prompt.
   Stream stream(
-      vocabulary,
-      options.chat ? std::vector<uint32_t>{} : prompt,
-      !options.json);
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t token = pick(
-        model.next_logits(next, *cache),
-        options,
-        random.uniform(static_cast<uint64_t>(i)));
-    if (std::find(stops.begin(), stops.end(), token) != stops.end()) {
-      break;
-    }
-    if (token < static_cast<int64_t>(vocabulary.size())) {
-      stream.add(static_cast<uint32_t>(token));
-    } // else a row of the model that stands for no token
-    next = {token};
-  }
+      vocabulary, flags.chat ? std::vector<uint32_t>{} : prompt, !flags.json);
+  generate(
+      model,
+      std::vector<int64_t>(prompt.begin(), prompt.end()),
+      {.sampling = flags.sampling,
+       .max_tokens = flags.max_tokens,
+       .stop_tokens = {stops.begin(), stops.end()}},
+      [&](int64_t token) {
+        // The model may have more embeddings than the vocabulary has tokens.
+        if (token < static_cast<int64_t>(vocabulary.size())) {
+          stream.add(static_cast<uint32_t>(token));
+        }
+      });
   return stream.finish();
-}
-
-GenerateOptions parse_generate(const std::vector<std::string>& arguments) {
-  GenerateOptions options;
-  std::string dtype = "fp32";
-  std::string chat_template = "auto";
-  CLI::App app("Continue a prompt with a trained model.", "accrue generate");
-  app.option_defaults()->always_capture_default();
-  app.add_option(
-         "--model",
-         options.model,
-         "folder with config.json and weights, or with an adapter")
-      ->required()
-      ->type_name("DIR");
-  app.add_option("--prompt", options.prompt, "text to continue")
-      ->type_name("TEXT");
-  app.add_flag(
-      "--chat", options.chat, "the prompt is a user's message to be answered");
-  app.add_option(
-         "--chat-template",
-         chat_template,
-         "auto, chatml, llama3, mistral or plain")
-      ->type_name("NAME");
-  app.add_option("--max-tokens", options.max_tokens, "tokens to generate")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
-  app.add_option(
-         "--temperature", options.temperature, "0 = always the likeliest")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("X");
-  app.add_option(
-         "--top-p",
-         options.top_p,
-         "sample from the likeliest tokens that "
-         "hold this probability")
-      ->check(CLI::Range(0.0, 1.0))
-      ->type_name("X");
-  app.add_option(
-         "--top-k", options.top_k, "and from no more than this many; 0 = all")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("K");
-  app.add_option("--seed", options.seed, "of the sampling")->type_name("N");
-  app.add_option("--dtype", dtype, "fp32, fp64 or bf16")->type_name("NAME");
-  app.add_option("--threads", options.threads, "0 = all cores that may be used")
-      ->type_name("N");
-  app.add_flag("--json", options.json, "one object with prompt and text");
-  parse_arguments(app, arguments);
-  try {
-    option_text::parse(dtype, options.dtype);
-    option_text::parse(chat_template, options.chat_template);
-  } catch (const ConfigError& error) {
-    throw ConfigError(
-        fmt::format("[config] --dtype or --chat-template: {}.", error.what()));
-  }
-  return options;
 }
 
 } // namespace
 
 int run_generate(const std::vector<std::string>& arguments) {
-  GenerateOptions options = parse_generate(arguments);
-  set_threads(options.threads);
-  const Waiting waiting;
-  ModelSource source = find_model(options.model);
+  const auto flags = parse_command<GenerateFlags>(
+      "generate", "Continue a prompt with a trained model.", arguments);
+  const Threads threads(flags.threads);
+  ModelSource source = find_model(flags.model);
   print_warnings(source);
   if (!source.has_weights()) {
     throw DataError(fmt::format(
         "[model] {} holds no weights. Give the folder of a trained model.",
-        options.model));
+        flags.model));
   }
   Vocabulary vocabulary = open_vocabulary(source);
-  Transformer model = open_model(source, options.dtype, 0);
-  if (!options.json && !options.chat) {
-    fmt::print("{}", options.prompt);
+  Transformer model = open_model(source, flags.dtype, 0);
+  if (!flags.json && !flags.chat) {
+    fmt::print("{}", flags.prompt);
     std::fflush(stdout);
   }
-  std::string text = generate(model, vocabulary, source.folder(), options);
-  if (options.json) {
-    // Bytes of a half-trained model need not be UTF-8.
-    io::OrderedJson json{{"prompt", options.prompt}, {"text", text}};
+  std::string text = continue_prompt(model, vocabulary, source.folder(), flags);
+  if (flags.json) {
+    // A half-trained model may write bytes that are not UTF-8.
+    io::OrderedJson json{{"prompt", flags.prompt}, {"text", text}};
     fmt::print(
         "{}\n",
         json.dump(-1, ' ', false, io::OrderedJson::error_handler_t::replace));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -11,8 +12,9 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/version.h"
-#include "cli/flags.h"
-#include "memory/meter.h"
+#include "cli/commands.h"
+#include "cli/exit.h"
+#include "device/memory.h"
 #include "tensor/kernels.h"
 
 namespace {
@@ -32,7 +34,7 @@ usage: accrue COMMAND [FLAGS]
   eval       loss and perplexity of a model
   generate   continue a prompt
                accrue generate --model runs/first/model --prompt "Once"
-  show-data  samples as the model sees them, and what of them is trained on
+  show-data  samples as the model sees them, and the tokens trained on
   tokenize   token ids of text, by a tokenizer.json
   report     rebuild report.html of a run directory
 
@@ -46,7 +48,7 @@ int dispatch(const std::vector<std::string>& arguments) {
   static const std::map<std::string, Command> kCommands{
       {"train", cli::run_train},
       {"plan", cli::run_plan},
-      {"probe", cli::run_probe}, // train runs it; see cli/probe.cpp
+      {"probe", cli::run_probe}, // a child process of train: cli/probe.h
       {"verify", cli::run_verify},
       {"generate", cli::run_generate},
       {"eval", cli::run_eval},
@@ -61,7 +63,8 @@ int dispatch(const std::vector<std::string>& arguments) {
   if (arguments[0] == "--version") {
     return cli::run_version();
   }
-  accrue::tensor::instruction_set(); // an error in ACCRUE_ISA comes first
+  accrue::tensor::instruction_set(); // reports an error in ACCRUE_ISA before
+                                     // others
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
     throw accrue::ConfigError(fmt::format(
@@ -79,9 +82,11 @@ int report(const char* what, int code) {
 } // namespace
 
 int main(int argc, char** argv) {
-  accrue::memory::install_allocator();
+  const accrue::device::AllocatorScope allocator;
   try {
     return dispatch({argv + 1, argv + argc});
+  } catch (const accrue::cli::Exit& exit) {
+    return exit.code;
   } catch (const accrue::ConfigError& error) {
     return report(error.what(), 2);
   } catch (const accrue::DataError& error) {
@@ -95,7 +100,7 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return report("[memory] the system is out of memory. Lower --memory.", 4);
   } catch (const c10::Error& error) {
-    // What LibTorch found wrong, without its stack of frames.
+    // LibTorch's error, without the stack of frames.
     return report(error.what_without_backtrace(), 1);
   } catch (const std::exception& error) {
     return report(error.what(), 1);

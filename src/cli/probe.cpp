@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "cli/probe.h"
 
 #include <fmt/format.h>
@@ -8,14 +9,15 @@
 
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "accrue/core/error.h"
+#include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/exit.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/files.h"
 #include "train/probe.h"
 
@@ -24,7 +26,7 @@ extern char** environ;
 namespace accrue::cli {
 namespace {
 
-/// stdout of this program, run again with `command` and `arguments`.
+/// Runs this program again, with `command` and `arguments`. Returns its stdout.
 std::string run_self(
     const std::string& command,
     std::vector<std::string> arguments,
@@ -39,7 +41,8 @@ std::string run_self(
   argv.push_back(nullptr);
   std::array<int, 2> ends{};
   if (pipe(ends.data()) != 0) {
-    throw Error(fmt::format("[accrue] no pipe: {}.", std::strerror(errno)));
+    throw Error(fmt::format(
+        "[accrue] cannot create a pipe: {}.", std::strerror(errno)));
   }
   posix_spawn_file_actions_t actions{};
   posix_spawn_file_actions_init(&actions);
@@ -82,22 +85,21 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
             : ". Pass --micro-batch to go on without it, and report this."));
   }
   if (!WIFEXITED(status)) {
-    std::exit(128 + SIGINT);
+    throw Exit{128 + SIGINT};
   }
   if (WEXITSTATUS(status) != 0) {
-    std::exit(WEXITSTATUS(status));
+    throw Exit{WEXITSTATUS(status)};
   }
   return table;
 }
 
 int run_probe(const std::vector<std::string>& arguments) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM); // of no use to anyone but its parent
+  prctl(PR_SET_PDEATHSIG, SIGTERM); // useless without its parent
   ParsedFlags flags = parse_flags(
-      "probe", "What `train` finds out first: its fit table.", arguments);
+      "probe", "Measure the fit table that `train` plans with.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(stderr, options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(stderr, flags.call.quiet);
   Task task(options, /*needs_out=*/true, progress.callback(), flags.problems);
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <string>
@@ -5,11 +6,11 @@
 
 namespace accrue::cli {
 
-/// What a child process finds out that measures what fits, for a `train` with
-/// these arguments: a fit table for PlanOptions::known. In a process of its
-/// own, because probes take more than the run that follows, and a process's
-/// peak stays. Exits as the child did if that found the settings, the data or
-/// the memory wanting; its message is on stderr then.
+/// Runs `accrue probe` with these arguments of `train` and returns the fit
+/// table that it prints, for PlanOptions::known. The child process measures
+/// because probes take more memory than the run that follows, and the peak of a
+/// process never falls. Throws Exit with the child's exit code if the child
+/// failed; its message is on stderr.
 std::string probe_in_child(const std::vector<std::string>& arguments);
 
 } // namespace accrue::cli

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include "accrue/core/error.h"
-#include "cli/flags.h"
+#include "cli/commands.h"
 #include "train/trainer.h"
 
 namespace accrue::cli {

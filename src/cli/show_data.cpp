@@ -1,27 +1,31 @@
-#include <ATen/Parallel.h>
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "cli/arguments.h"
+#include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/flags.h"
+#include "cli/data.h"
+#include "cli/flag_parser.h"
 #include "io/json.h"
+#include "report/progress.h"
+#include "text/dataset.h"
 #include "text/mixture.h"
 #include "text/show.h"
 #include "train/model_source.h"
 #include "train/option_table.h"
-#include "train/option_text.h"
 
 namespace accrue::cli {
 namespace {
 
-/// Settings that decide what samples look like.
-constexpr const char* kFlags[] = {
+/// Settings of a run that decide the samples.
+constexpr std::array<std::string_view, 11> kShared{
     "model",
     "data",
     "skip-bad-lines",
@@ -36,69 +40,25 @@ constexpr const char* kFlags[] = {
 };
 
 struct ShowOptions {
-  TrainOptions train;
-  std::vector<DataPart> parts;
+  TrainOptions run;
   uint64_t count = 3;
+  bool json = false;
+  bool quiet = false;
+
+  template <class Options, class Visitor>
+  static void visit(Options& o, Visitor&& v);
 };
 
-ShowOptions parse_show(const std::vector<std::string>& arguments) {
-  ShowOptions options;
-  CLI::App app(
-      "Print samples as the model will see them, before any training: ids, "
-      "text, and what is trained on.",
-      "accrue show-data");
-  std::map<std::string, std::vector<std::string>> texts;
-  auto wanted = [](const char* name) {
-    return std::ranges::find(kFlags, std::string_view(name)) !=
-        std::end(kFlags);
-  };
-  visit_logical(
-      options.train,
-      [&](const char* name, auto& field, const char* value, const char* help) {
-        using Field = std::decay_t<decltype(field)>;
-        if (!wanted(name)) {
-          return;
-        }
-        std::string flag = fmt::format("--{}", name);
-        if constexpr (std::is_same_v<Field, bool>) {
-          app.add_flag(flag, field, help);
-        } else {
-          constexpr bool kList =
-              std::is_same_v<Field, std::vector<std::string>>;
-          app.add_option(flag, texts[name], help)
-              ->type_name(value)
-              ->expected(1, kList ? CLI::detail::expected_max_vector_size : 1);
-        }
-      });
-  app.get_option("--model")->required();
-  app.get_option("--data")->required();
-  app.add_option("--n", options.count, "samples to show [3]")->type_name("N");
-  app.add_flag("--json", options.train.json, "one object per sample");
-  app.add_flag("--quiet", options.train.quiet, "no progress");
-  parse_arguments(app, arguments);
-  Problems problems;
-  visit_logical(
-      options.train,
-      [&](const char* name, auto& field, const char*, const char*) {
-        using Field = std::decay_t<decltype(field)>;
-        if constexpr (std::is_same_v<Field, std::vector<std::string>>) {
-          if (!texts[name].empty()) {
-            field = texts[name];
-          }
-        } else if (!texts[name].empty()) {
-          try {
-            option_text::parse(texts[name].front(), field);
-          } catch (const ConfigError& error) {
-            problems.add(fmt::format("--{}: {}", name, error.what()));
-          }
-        }
-      });
-  if (options.train.seq_len && *options.train.seq_len < 1) {
-    problems.add("--seq-len must be >= 1");
-  }
-  options.parts = data_parts(options.train.data, problems);
-  problems.throw_if_any<ConfigError>("config");
-  return options;
+template <class Options, class Visitor>
+void ShowOptions::visit(Options& o, Visitor&& v) {
+  visit_logical(o.run, [&](const OptionRow& row, auto& field) {
+    if (std::ranges::find(kShared, row.name) != kShared.end()) {
+      v(row, field);
+    }
+  });
+  v({.name = "n", .value = "N", .help = "samples to show"}, o.count);
+  v({.name = "json", .help = "print one JSON object per sample"}, o.json);
+  v({.name = "quiet", .help = "no progress"}, o.quiet);
 }
 
 int64_t num_trained(const Sequence& sequence) {
@@ -122,7 +82,7 @@ void print_people(const Vocabulary& vocabulary, const Sample& sample) {
 void print_json(const Vocabulary& vocabulary, const Sample& sample) {
   for (const Sequence& sequence : sample.sequences) {
     std::vector<uint8_t> trained(sequence.tokens.size(), 1);
-    trained[0] = 0; // nobody's target
+    trained[0] = 0; // the target of no token
     if (!sequence.loss_mask.empty()) {
       std::ranges::copy(sequence.loss_mask, trained.begin() + 1);
     }
@@ -139,29 +99,17 @@ void print_json(const Vocabulary& vocabulary, const Sample& sample) {
 void show_part(
     const DataPart& part,
     const ShowOptions& show,
-    const Vocabulary& vocabulary,
-    const ChatFormat& format,
+    const DataReader& reader,
     int64_t seq_len,
     report::Progress& progress) {
-  const TrainOptions& options = show.train;
-  auto corpus = std::make_shared<Corpus>(Corpus::open(
-      {.paths = part.paths,
-       .skip_bad_lines = options.skip_bad_lines,
-       .cache = default_cache(),
-       .vocabulary = vocabulary,
-       .format = &format,
-       .preference = options.objective == ObjectiveKind::kDpo,
-       .seq_len = seq_len,
-       .too_long = options.too_long,
-       .threads = at::get_num_threads()},
-      progress.callback()));
+  auto corpus = reader.open(part.paths, progress.callback());
   if (!corpus->left_out().empty()) {
     progress.line(left_out_line(corpus->left_out()));
   }
-  Dataset dataset(corpus, seq_len, options.packing);
-  if (!options.json) {
+  Dataset dataset(corpus, seq_len, show.run.packing);
+  if (!show.json) {
     if (corpus->kind() != ExampleKind::kText) {
-      fmt::print("template {}\n", format.description());
+      fmt::print("template {}\n", reader.format().description());
     }
     fmt::print(
         "{} samples of up to {} target tokens; ⟦trained on⟧\n\n",
@@ -170,31 +118,41 @@ void show_part(
   }
   for (uint64_t i = 0; i < std::min(show.count, dataset.size()); ++i) {
     Sample sample = dataset.sample(i);
-    options.json ? print_json(vocabulary, sample)
-                 : print_people(vocabulary, sample);
+    show.json ? print_json(reader.vocabulary(), sample)
+              : print_people(reader.vocabulary(), sample);
   }
 }
 
 } // namespace
 
 int run_show_data(const std::vector<std::string>& arguments) {
-  ShowOptions show = parse_show(arguments);
-  const TrainOptions& options = show.train;
-  report::Progress progress(people(options), options.quiet);
-  ModelSource source = find_model(options.model);
+  const auto show = parse_command<ShowOptions>(
+      "show-data",
+      "Print samples as the model will see them, before any training: ids, "
+      "text, and the tokens trained on.",
+      arguments);
+  const TrainOptions& run = show.run;
+  Problems problems;
+  const std::vector<DataPart> parts = data_parts(run.data, problems);
+  problems.throw_if_any<ConfigError>("config");
+  report::Progress progress(progress_stream(show.json), show.quiet);
+  ModelSource source = find_model(run.model);
   print_warnings(source);
-  int64_t seq_len = options.seq_len.value_or(
+  const int64_t seq_len = run.seq_len.value_or(
       std::min(source.config.max_positions, kDefaultSeqLen));
-  Vocabulary vocabulary = open_vocabulary(source);
-  ChatFormat format(
-      vocabulary,
-      source.folder(),
-      {.which = options.chat_template,
-       .train_on = options.train_on,
-       .special_tokens_in_text = options.special_tokens_in_text,
-       .date = options.chat_date});
-  for (const DataPart& part : show.parts) {
-    show_part(part, show, vocabulary, format, seq_len, progress);
+  const DataReader reader(
+      source,
+      {.chat =
+           {.which = run.chat_template,
+            .train_on = run.train_on,
+            .special_tokens_in_text = run.special_tokens_in_text,
+            .date = run.chat_date},
+       .skip_bad_lines = run.skip_bad_lines,
+       .preference = run.objective == ObjectiveKind::kDpo,
+       .too_long = run.too_long,
+       .seq_len = seq_len});
+  for (const DataPart& part : parts) {
+    show_part(part, show, reader, seq_len, progress);
   }
   return 0;
 }

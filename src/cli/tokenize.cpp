@@ -1,6 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "cli/arguments.h"
-#include "cli/flags.h"
+#include "cli/commands.h"
+#include "cli/flag_parser.h"
 #include "io/json.h"
 #include "text/tokenizer/tokenizer.h"
 #include "text/unicode.h"
@@ -20,32 +20,30 @@ namespace {
 
 struct TokenizeOptions {
   std::string tokenizer;
-  std::string file;
+  std::string file; // empty = stdin
   bool decode = false;
   bool no_special_tokens = false;
+
+  template <class Options, class Visitor>
+  static void visit(Options& o, Visitor&& v);
 };
 
-TokenizeOptions parse_tokenize(const std::vector<std::string>& arguments) {
-  TokenizeOptions options;
-  CLI::App app(
-      "Print the token ids of every input line as a JSON array.",
-      "accrue tokenize");
-  app.add_option("--tokenizer", options.tokenizer, "a tokenizer.json")
-      ->required()
-      ->type_name("FILE");
-  app.add_option(
-         "FILE", options.file, "text, one line at a time (default: stdin)")
-      ->type_name("");
-  app.add_flag(
-      "--decode",
-      options.decode,
-      "the way back: arrays of ids to JSON strings");
-  app.add_flag(
-      "--no-special-tokens",
-      options.no_special_tokens,
-      "leave out what the tokenizer puts around a text (BOS, EOS)");
-  parse_arguments(app, arguments);
-  return options;
+template <class Options, class Visitor>
+void TokenizeOptions::visit(Options& o, Visitor&& v) {
+  v({.name = "tokenizer",
+     .value = "FILE",
+     .help = "a tokenizer.json",
+     .required = true},
+    o.tokenizer);
+  v({.name = "FILE",
+     .help = "text, one line at a time (default: stdin)",
+     .positional = true},
+    o.file);
+  v({.name = "decode", .help = "turn arrays of ids into JSON strings"},
+    o.decode);
+  v({.name = "no-special-tokens",
+     .help = "leave out the tokens around a text (BOS, EOS)"},
+    o.no_special_tokens);
 }
 
 std::string decoded(
@@ -87,7 +85,10 @@ std::string encoded(
 } // namespace
 
 int run_tokenize(const std::vector<std::string>& arguments) {
-  TokenizeOptions options = parse_tokenize(arguments);
+  const auto options = parse_command<TokenizeOptions>(
+      "tokenize",
+      "Print the token ids of every input line as a JSON array.",
+      arguments);
   auto tokenizer = Tokenizer::load(options.tokenizer);
   Tokenizer::Encoder encoder(tokenizer);
   std::ifstream file;

@@ -1,13 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cmath>
 
 #include "accrue/core/units.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flags.h"
 #include "cli/probe.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "train/trainer.h"
 
@@ -34,9 +36,9 @@ void warn_about_horizon(
       : 0;
   if (int64_t rest = std::llround(planned) % task.global_batch(); rest > 0) {
     progress.line(fmt::format(
-        "note: as planned before, the run ends with a step of {} of {} "
-        "samples; if it got there, it is not a run planned for this length "
-        "from the start",
+        "note: the run was planned to end with a step of {} of {} samples; if "
+        "that step is done, the result is not that of a run planned for this "
+        "length from the start",
         rest,
         task.global_batch()));
   }
@@ -46,7 +48,7 @@ bool ended_early(const TrainSummary& s) {
   return s.signal != 0 || s.out_of_time || s.out_of_patience;
 }
 
-/// The command that goes on with the run.
+/// Returns the command that continues the run.
 std::string go_on(const TrainOptions& options) {
   return fmt::format("accrue train --out {} --resume", options.out);
 }
@@ -125,14 +127,13 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
 } // namespace
 
 int run_train(const std::vector<std::string>& arguments) {
-  // Systems that end jobs count from here, not from the first window.
+  // --max-time counts from here, as the time limits of job systems do.
   const auto started = Clock::now();
   ParsedFlags flags = parse_flags(
       "train", "Train a language model at a large logical batch.", arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   std::string fit_table;
   auto planning_started = Clock::now();
   if (needs_plan(options) && flags.problems.empty()) {
@@ -147,13 +148,13 @@ int run_train(const std::vector<std::string>& arguments) {
   }
   warn_about_horizon(flags, task, progress);
   auto print_step = [&](const report::StepMetrics& metrics) {
-    if (options.json) {
+    if (flags.call.json) {
       fmt::print("{}\n", report::to_json(metrics));
       std::fflush(stdout);
     }
   };
   TrainSummary summary = train(task, progress, print_step, fit_table, started);
-  if (options.json) {
+  if (flags.call.json) {
     fmt::print("{}\n", to_json(options, summary, planning.count()).dump());
   } else {
     print_result(options, summary);

@@ -1,25 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "train/verify.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
 
 #include "accrue/core/units.h"
+#include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flags.h"
-#include "cli/waiting.h"
+#include "cli/threads.h"
 #include "io/json.h"
 #include "train/probe.h"
 
 namespace accrue::cli {
 namespace {
 
-io::OrderedJson to_json(const Verification& v, const memory::Way& way) {
+io::OrderedJson to_json(
+    const Verification& v,
+    const drive::MicroBatching& batching) {
   io::OrderedJson json;
   json["reference"] = v.reference;
   json["reference_micro_batch"] = v.reference_micro_batch;
-  json["micro_batch"] = way.micro_batch;
-  json["checkpointing"] = way.checkpointing;
+  json["micro_batch"] = batching.max_samples;
+  json["checkpointing"] = batching.recompute;
   json["loss"] = v.loss;
   json["reference_loss"] = v.reference_loss;
   json["passed"] = v.passed();
@@ -34,17 +41,44 @@ io::OrderedJson to_json(const Verification& v, const memory::Way& way) {
   return json;
 }
 
-void print(const Verification& v, const memory::Way& way) {
+/// Prints the outcome in one line.
+void print_verdict(
+    const Verification& v,
+    const drive::MicroBatching& batching) {
+  const auto equal = std::ranges::count_if(
+      v.tensors, [](const TensorCheck& check) { return check.bits_equal; });
   fmt::print(
-      "\nmicro-batch {}{} against {}\n{:<44} {:>10} {:>10}  bits\n",
-      way.micro_batch,
-      way.checkpointing ? " with checkpointing" : "",
+      "{}: micro-batch {}{} against {}: loss {:.10f} against {:.10f}; bits "
+      "equal in {} of {} tensors\n",
+      v.passed() ? "passed" : "FAILED",
+      batching.max_samples,
+      batching.recompute ? " with checkpointing" : "",
       v.reference,
-      "gradient of",
+      v.loss,
+      v.reference_loss,
+      equal,
+      v.tensors.size());
+}
+
+/// Prints all tensors in the model's order, or else the few with the largest
+/// error in terms of their gate.
+void print_tensors(const Verification& v, bool all) {
+  constexpr size_t kWorst = 5;
+  std::vector<TensorCheck> shown = v.tensors;
+  if (!all && shown.size() > kWorst) {
+    auto error = [](const TensorCheck& check) {
+      const double ratio = check.relative_error / check.gate;
+      return std::isnan(ratio) ? HUGE_VAL : ratio;
+    };
+    std::ranges::stable_sort(shown, std::greater<>(), error);
+    shown.resize(kWorst);
+  }
+  fmt::print(
+      "\n{:<44} {:>10} {:>10}  bits\n",
+      fmt::format("gradient, against {}", v.reference),
       "rel. error",
       "gate");
-  size_t equal = 0;
-  for (const TensorCheck& check : v.tensors) {
+  for (const TensorCheck& check : shown) {
     fmt::print(
         "{:<44} {:>10.2e} {:>10.2e}  {}{}\n",
         check.name,
@@ -52,15 +86,42 @@ void print(const Verification& v, const memory::Way& way) {
         check.gate,
         check.bits_equal ? "equal" : "differ",
         check.passed() ? "" : "  BEYOND THE GATE");
-    equal += check.bits_equal ? 1 : 0;
   }
-  fmt::print(
-      "loss {:.10f} against {:.10f}; bits equal in {} of {} tensors: {}\n",
-      v.loss,
-      v.reference_loss,
-      equal,
-      v.tensors.size(),
-      v.passed() ? "passed" : "FAILED");
+  if (shown.size() < v.tensors.size()) {
+    fmt::print(
+        "the worst {} of {} tensors; --all shows every one\n",
+        shown.size(),
+        v.tensors.size());
+  }
+}
+
+/// Returns the ways of running the window that the plan is compared with: per
+/// sample, and unsplit where that fits the budget. Otherwise adds to `json` why
+/// not. They run without checkpointing, where they fit without.
+std::vector<drive::MicroBatching> choose_references(
+    const Task& task,
+    const MemoryPlan& plan,
+    report::Progress& progress,
+    io::OrderedJson& json) {
+  const bool recompute = !plan.table.measured(false);
+  // The two results that are compared are held beside the gradients.
+  uint64_t needed = plan.unsplit_bytes;
+  for (const at::Tensor& parameter : task.model().parameters()) {
+    needed += 2 * parameter.nbytes();
+  }
+  if (needed <= plan.budget_bytes) {
+    return {{task.global_batch(), recompute}, {1, recompute}};
+  }
+  progress.line(fmt::format(
+      "comparing with the unsplit window would need {}, more than the budget "
+      "of {}; comparing per sample only",
+      format_bytes(needed),
+      format_bytes(plan.budget_bytes)));
+  json["left_out"].push_back(
+      {{"reference", "unsplit"},
+       {"needed_bytes", needed},
+       {"budget_bytes", plan.budget_bytes}});
+  return {{1, recompute}};
 }
 
 } // namespace
@@ -72,57 +133,44 @@ int run_verify(const std::vector<std::string>& arguments) {
       "that fits the budget) and per sample. Exit code 1 beyond the gate.",
       arguments);
   const TrainOptions& options = flags.options;
-  set_threads(options.threads);
-  const Waiting waiting;
-  report::Progress progress(people(options), options.quiet);
+  const Threads threads(options.threads);
+  report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   Task task(options, /*needs_out=*/false, progress.callback(), flags.problems);
   print_warnings(task.source());
-  if (!task.left_out().empty()) {
-    progress.line(left_out_line(task.left_out()));
+  if (!task.data().left_out.empty()) {
+    progress.line(left_out_line(task.data().left_out));
   }
   MemoryPlan plan = [&] {
     Window window(task.model().parameters());
     return plan_memory(task, window, {.tick = progress.callback()});
   }();
-  // References without checkpointing, where they fit.
-  const bool checkpointing = !plan.table.measured(false);
-  std::vector<memory::Way> references{{1, checkpointing}};
   io::OrderedJson json;
-  // The two results that are compared are held beside the gradients.
-  uint64_t copies = 0;
-  for (const at::Tensor& parameter : task.model().parameters()) {
-    copies += 2 * parameter.nbytes();
+  const std::vector<drive::MicroBatching> references =
+      choose_references(task, plan, progress, json);
+  task.objective().prepare(
+      {.model = task.model(),
+       .data = task.datasets(),
+       .max_tokens = kEvaluationTokens,
+       .tick = progress.callback()});
+  std::vector<Verification> results;
+  for (const drive::MicroBatching& reference : references) {
+    results.push_back(verify(task, plan.batching, reference, progress));
   }
-  if (plan.unsplit_bytes + copies <= plan.budget_bytes) {
-    references.insert(references.begin(), {task.global_batch(), checkpointing});
-  } else {
-    const uint64_t needed = plan.unsplit_bytes + copies;
-    progress.line(fmt::format(
-        "comparing with the unsplit window would need {}, more than the budget "
-        "of {}; comparing per sample only",
-        format_bytes(needed),
-        format_bytes(plan.budget_bytes)));
-    json["left_out"].push_back(
-        {{"reference", "unsplit"},
-         {"needed_bytes", needed},
-         {"budget_bytes", plan.budget_bytes}});
-  }
-  task.prepare_references(
-      /*file=*/"", /*load=*/false, kEvaluationTokens, progress.callback());
-  bool passed = true;
-  for (const memory::Way& reference : references) {
-    Verification result =
-        verify(task, plan.way, reference, progress.callback());
-    passed = passed && result.passed();
-    if (options.json) {
-      json["checks"].push_back(to_json(result, plan.way));
-    } else {
-      print(result, plan.way);
+  const bool passed = std::ranges::all_of(
+      results, [](const Verification& result) { return result.passed(); });
+  if (flags.call.json) {
+    for (const Verification& result : results) {
+      json["checks"].push_back(to_json(result, plan.batching));
     }
-  }
-  if (options.json) {
     json["passed"] = passed;
     fmt::print("{}\n", json.dump());
+    return passed ? 0 : 1;
+  }
+  for (const Verification& result : results) {
+    print_verdict(result, plan.batching);
+  }
+  for (const Verification& result : results) {
+    print_tensors(result, flags.call.all);
   }
   return passed ? 0 : 1;
 }

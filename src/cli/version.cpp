@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
@@ -6,14 +7,14 @@
 #include <string>
 
 #include "accrue/core/version.h"
-#include "cli/console.h"
-#include "cli/flags.h"
+#include "cli/commands.h"
+#include "cli/threads.h"
 #include "tensor/kernels.h"
 
 namespace accrue::cli {
 namespace {
 
-/// The file that LibTorch was loaded from.
+/// Returns the file that LibTorch was loaded from.
 std::string torch_path() {
   Dl_info info{};
   auto* function = reinterpret_cast<void*>(&at::get_num_threads);
@@ -24,7 +25,8 @@ std::string torch_path() {
 
 } // namespace
 
-/// What a report of a problem should say: the first line is for programs.
+/// Prints the versions that a problem report needs. Programs may read the first
+/// line.
 int run_version() {
   set_threads(0);
   fmt::print("accrue {}\n", ACCRUE_VERSION);

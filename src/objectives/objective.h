@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "accrue/models/transformer.h"
-#include "report/metrics.h"
 #include "core/progress.h"
+#include "report/metrics.h"
 #include "text/dataset.h"
 
 namespace accrue {
@@ -61,7 +61,7 @@ class Objective {
     std::filesystem::path folder; // of the run; empty: keep nothing
     bool resumes = false; // read what an earlier start left in `folder`
     int64_t max_tokens = 0;
-    const ProgressCallback& tick;
+    ProgressCallback tick;
   };
   virtual void prepare(const Preparation&) {}
   /// Files that prepare() leaves in the folder of the run, and that a resumed

@@ -24,6 +24,10 @@ class Progress {
  public:
   Progress(std::FILE* stream, bool quiet);
 
+  bool quiet() const {
+    return quiet_;
+  }
+
   /// Prints a line that stays.
   void line(const std::string& text);
 

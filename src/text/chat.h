@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "text/chat_options.h"
 #include "text/chat_source.h"
 #include "text/conversation.h"
 #include "text/jinja/template.h"
@@ -18,34 +19,10 @@
 
 namespace accrue {
 
-/// Part of a conversation that is trained on.
-enum class TrainOn {
-  /// Every answer; where a record has a prompt, only those after it.
-  kCompletion,
-  /// Every answer, also those in the prompt.
-  kAssistant,
-  /// Only the last answer.
-  kLast,
-  /// Everything, also the text that the template adds.
-  kAll,
-};
-
 /// Token ids and their loss mask.
 struct TokenizedChat {
   std::vector<uint32_t> tokens;
   std::vector<uint8_t> loss_mask; // per token: 1 if it is trained on, else 0
-};
-
-struct ChatOptions {
-  /// Template to write conversations in.
-  ChatTemplate which = ChatTemplate::kAuto;
-  /// Part of a conversation that is trained on.
-  TrainOn train_on = TrainOn::kCompletion;
-  /// Whether text in a message that spells a special token becomes that token.
-  /// Otherwise it stays plain text.
-  bool special_tokens_in_text = false;
-  /// Date for templates that write one, e.g. "2026-11-26"; empty = today.
-  std::string date;
 };
 
 /// Writes conversations in a chat template and finds the tokens to train on.

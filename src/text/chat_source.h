@@ -6,26 +6,10 @@
 #include <string>
 
 #include "io/json.h"
+#include "text/chat_options.h"
 #include "text/vocabulary.h"
 
 namespace accrue {
-
-/// Format in which a conversation is written for a model.
-enum class ChatTemplate {
-  /// The template in the model's folder. Without one, the special tokens of the
-  /// tokenizer decide: <|start_header_id|> means llama3, <|im_start|> chatml,
-  /// [INST] mistral, none of these plain.
-  kAuto,
-  /// <|im_start|>role\ncontent<|im_end|>\n
-  kChatml,
-  /// <|start_header_id|>role<|end_header_id|>\n\ncontent<|eot_id|>
-  kLlama3,
-  /// [INST] content [/INST] answer</s>; a system message goes before the first
-  /// content.
-  kMistral,
-  /// Contents one after another, each answer ended by the end of text.
-  kPlain,
-};
 
 /// Chat templates and the tokens that they may name.
 struct ChatSource {

@@ -8,16 +8,9 @@
 #include <vector>
 
 #include "text/corpus.h"
+#include "text/sample_options.h"
 
 namespace accrue {
-
-/// Way of making samples of text. A conversation or a preference pair is always
-/// one sample.
-enum class Packing {
-  kOn, // split from all documents, one after another
-  kDocuments, // like kOn, but attention and positions end with a document
-  kOff, // no sample crosses documents; lengths differ
-};
 
 /// A sequence of tokens for the model: tokens[t + 1] is the target of
 /// tokens[t].

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "text/chat.h"
+#include "text/sample_options.h"
 #include "text/vocabulary.h"
 
 namespace accrue {
@@ -19,9 +20,6 @@ enum class ExampleKind {
   kChat, // {"messages"} or {"prompt", "completion"}: the assistant's tokens
   kPreference, // {"prompt", "chosen", "rejected"}: two answers to one prompt
 };
-
-/// Treatment of an example that is longer than the longest sample.
-enum class TooLong { kTruncate, kDrop, kError };
 
 /// Tokens and their loss mask (empty: all 1).
 using TrainingSequence = TokenizedChat;

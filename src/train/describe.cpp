@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "accrue/core/units.h"
+#include "train/option_names.h"
 
 namespace accrue {
 
@@ -43,7 +44,7 @@ void describe(
                          "{} of them trained, ",
                          format_count(static_cast<double>(model.num_trained())))
                    : "",
-      EnumNames<Dtype>::values[static_cast<size_t>(task.options().dtype)],
+      to_string(task.options().dtype),
       task.source().has_weights() ? "weights of " + task.source().base.string()
                                   : "fresh weights"));
   progress.line(fmt::format(

@@ -7,6 +7,7 @@
 
 #include "accrue/core/version.h"
 #include "io/json.h"
+#include "train/option_names.h"
 
 namespace accrue {
 namespace {
@@ -17,18 +18,14 @@ io::Json table_key(const Task& task) {
   return {
       {"model", io::Json::parse(task.model().config().json, nullptr, false)},
       {"length", task.train_set().max_length()},
-      {"objective",
-       EnumNames<ObjectiveKind>::values[static_cast<size_t>(o.objective)]},
+      {"objective", to_string(o.objective)},
       {"trained", task.model().num_trained()},
       {"global_batch", task.global_batch()},
-      {"dtype", EnumNames<Dtype>::values[static_cast<size_t>(o.dtype)]},
-      {"optimizer",
-       EnumNames<OptimizerKind>::values[static_cast<size_t>(o.optimizer)]},
-      {"on_nonfinite",
-       EnumNames<OnNonFinite>::values[static_cast<size_t>(o.on_nonfinite)]},
+      {"dtype", to_string(o.dtype)},
+      {"optimizer", to_string(o.optimizer)},
+      {"on_nonfinite", to_string(o.on_nonfinite)},
       {"dropout", o.dropout > 0},
-      {"checkpointing",
-       EnumNames<Checkpointing>::values[static_cast<size_t>(o.checkpointing)]},
+      {"checkpointing", to_string(o.checkpointing)},
       {"memory", o.memory ? o.memory->value : 0},
       {"threads", at::get_num_threads()},
       {"version", ACCRUE_VERSION}};

@@ -36,7 +36,7 @@ class Run {
         progress_(progress),
         on_step_(on_step),
         started_(started),
-        interrupt_(task.options().quiet),
+        interrupt_(progress.quiet()),
         window_(
             task.model().parameters(),
             {.on_nonfinite = task.options().on_nonfinite}),
@@ -153,7 +153,11 @@ void Run::validate(report::StepMetrics& m) {
         "a validation sample",
         [&](int64_t tokens) {
           task_.objective().validate(
-              task_.model(), *task_.valid_set(), tokens, progress_.callback(), m);
+              task_.model(),
+              *task_.valid_set(),
+              tokens,
+              progress_.callback(),
+              m);
         });
   }
 }

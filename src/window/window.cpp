@@ -244,6 +244,14 @@ void Window::step(torch::optim::Optimizer& optimizer) {
   begin();
 }
 
+uint64_t Window::sum_bytes() const {
+  uint64_t bytes = 0;
+  for (const at::Tensor& sum : sums_.all()) {
+    bytes += sum.nbytes();
+  }
+  return bytes;
+}
+
 Window::Unfinished Window::save() const {
   check_open("save()");
   Unfinished state;

@@ -139,6 +139,10 @@ class CommandsTest(CliTest):
             self.assertIn("bits_equal", tensor)
         done = self.run_accrue("verify", *self.common(), "--micro-batch", 5)
         self.assertIn("passed", done.stdout)
+        self.assertTrue(done.stdout.startswith("passed: micro-batch 5"), "the verdict comes first")
+        self.assertIn("the worst 5 of 20 tensors", done.stdout)
+        every = self.run_accrue("verify", *self.common(), "--micro-batch", 5, "--all").stdout
+        self.assertEqual(every.count("layers.1.mlp.down_proj.weight"), 2)
 
     def test_generate(self):
         self.train("run", "--steps", 30, "--lr", "1e-2")

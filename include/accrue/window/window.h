@@ -130,6 +130,9 @@ class Window {
     return sums_.gradients();
   }
 
+  /// Bytes of the sums that this window keeps.
+  uint64_t sum_bytes() const;
+
   /// Everything that add() has changed since begin(), as a value.
   struct Unfinished {
     Accumulators::Saved sums;

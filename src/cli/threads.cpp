@@ -1,4 +1,5 @@
-#include "cli/waiting.h"
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/threads.h"
 
 #include <ATen/Parallel.h>
 #include <omp.h>
@@ -17,8 +18,10 @@
 #include <system_error>
 #include <utility>
 
-// A thread that spins takes the core from the thread that it waits for, if
-// another program has the other core. A thread that sleeps wakes up late, in a
+#include "core/cgroup.h"
+
+// A spinning thread takes the core from the thread that it waits for, if
+// another program has the other core. A sleeping thread wakes up late, in a
 // virtual machine perhaps by tenths of a millisecond. docs/decisions.md has
 // figures.
 
@@ -29,16 +32,16 @@ extern "C" void kmp_set_blocktime(int milliseconds);
 namespace accrue::cli {
 namespace {
 
-constexpr std::chrono::milliseconds kInterval{200}; // between two looks
+constexpr std::chrono::milliseconds kInterval{200}; // between two measurements
 
-/// What the system counts of a thread, in ns.
+/// Time of a thread as the system counts it, in ns.
 struct Time {
   double on_core = 0;
-  double without_core = 0; // though it could have run
+  double without_core = 0; // runnable, but another thread had the core
 };
 
-/// Of all threads of this process, by their numbers; none if the system does
-/// not count.
+/// Returns the times of this process's threads by their numbers; none if the
+/// system does not count.
 std::map<std::string, Time> times_of_threads() {
   std::map<std::string, Time> times;
   std::error_code error;
@@ -46,15 +49,17 @@ std::map<std::string, Time> times_of_threads() {
   for (; !error && tasks != end(tasks); tasks.increment(error)) {
     std::ifstream file(tasks->path() / "schedstat");
     Time time;
-    if (file >> time.on_core >> time.without_core) { // has not ended just now
+    if (file >> time.on_core >>
+        time.without_core) { // the thread may just have ended
       times[tasks->path().filename()] = time;
     }
   }
   return times;
 }
 
-/// The largest part of its time that a thread lacked a core, of threads that
-/// wanted one for a fifth of the interval or more; nullopt if none did.
+/// Returns the largest share of its runnable time that a thread lacked a core,
+/// over threads that were runnable for a fifth of the interval or more; nullopt
+/// if none was.
 std::optional<double> largest_share(
     const std::map<std::string, Time>& before,
     const std::map<std::string, Time>& now) {
@@ -72,20 +77,21 @@ std::optional<double> largest_share(
   return largest;
 }
 
-/// While alive, threads that wait sleep soon.
+/// While alive, waiting threads go to sleep soon.
 ///
-/// GNU's runtime has no function for this, but a rule: they spin 300000 times,
-/// some milliseconds, unless it has more threads than there are cores; then 100
-/// times. So this adds threads that do nothing.
+/// GNU's runtime has no function for this, but a rule: threads spin 300000
+/// times, some milliseconds, unless there are more of them than cores; then 100
+/// times. This class adds threads that do nothing.
 class SleepSoon {
  public:
   explicit SleepSoon(int idle_threads)
       : crowd_([idle_threads](const std::stop_token& stop) {
-          pthread_setname_np(pthread_self(), "accrue-asleep"); // all of them
-          omp_set_dynamic(0); // fewer threads would not do
+          pthread_setname_np(
+              pthread_self(), "accrue-asleep"); // for all threads below
+          omp_set_dynamic(0); // fewer threads would have no effect
 #pragma omp parallel num_threads(idle_threads + 1)
           omp_get_thread_num(); // an empty region would be left out
-          // The runtime keeps them until the one that asked for them ends.
+          // The runtime keeps the threads until this one ends.
           std::mutex mutex;
           std::unique_lock lock(mutex);
           std::condition_variable_any().wait(lock, stop, [] { return false; });
@@ -106,14 +112,27 @@ bool chosen_by_user() {
 
 } // namespace
 
-Waiting::Waiting() {
+void set_threads(int64_t threads) {
+  if (const char* wanted = std::getenv("OMP_NUM_THREADS");
+      threads == 0 && wanted != nullptr) {
+    threads = std::atoi(wanted); // of a list, the outermost level
+  }
+  if (threads <= 0) {
+    // LibTorch's own choice leaves out the second threads of cores.
+    threads = std::min<int64_t>(usable_cpus(), at::get_num_threads());
+  }
+  at::set_num_threads(static_cast<int>(threads));
+}
+
+Threads::Threads(int64_t count) {
+  set_threads(count);
   const int threads = at::get_num_threads();
   if (threads == 1 || chosen_by_user()) {
     return;
   }
 #if defined(ACCRUE_GNU_OPENMP)
-  // Few threads on very many cores: the runtime's own way, rather than a crowd
-  // that the system may refuse, which would end the program.
+  // With few threads on very many cores the runtime's own way stays: the system
+  // may refuse so many idle threads, which would end the program.
   constexpr int kMost = 64;
   const int idle_threads = std::max(omp_get_num_procs() - threads, 0) + 1;
   if (idle_threads <= kMost) {
@@ -121,8 +140,8 @@ Waiting::Waiting() {
       try {
         watch(stop, idle_threads);
       } catch (const std::exception&) {
-        // Out of threads or memory. Threads wait as the runtime lets them; the
-        // run is as good, only slow beside other programs.
+        // No more threads or memory. Threads wait as the runtime lets them: the
+        // result is the same, only slow beside other programs.
       }
     });
   }
@@ -131,9 +150,9 @@ Waiting::Waiting() {
 #endif
 }
 
-void Waiting::watch(const std::stop_token& stop, int idle_threads) {
-  // Alone, a thread lacks a core for 1 % of the time that it could run; beside
-  // one busy program, one of two for 30 % and more, spinning or asleep.
+void Threads::watch(const std::stop_token& stop, int idle_threads) {
+  // Alone, a thread lacks a core for 1 % of its runnable time; beside one busy
+  // program, one of two threads lacks it for 30 % and more, spinning or asleep.
   constexpr double kShare = 0.1;
   std::optional<SleepSoon> sleep_soon(std::in_place, idle_threads);
   int looks_alone = 0;
@@ -142,7 +161,8 @@ void Waiting::watch(const std::stop_token& stop, int idle_threads) {
   while (!ended_.wait_for(
       lock, stop, kInterval, [&] { return stop.stop_requested(); })) {
     auto now = times_of_threads();
-    if (auto share = largest_share(before, now)) { // else as it was
+    if (auto share =
+            largest_share(before, now)) { // without one nothing changes
       looks_alone = *share < kShare ? looks_alone + 1 : 0;
       if (looks_alone == 2) {
         sleep_soon.reset();
