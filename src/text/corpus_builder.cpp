@@ -63,11 +63,11 @@ void CorpusBuilder::run(const std::vector<fs::path>& files) {
       batch_.push_back(piece);
       batch_bytes_ += piece.text.size();
       if (batch_bytes_ >= kBatchBytes) {
-        work();
+        tokenize_batch();
       }
     });
   }
-  work();
+  tokenize_batch();
   documents_.commit();
   loss_mask_.commit();
   tokens_.commit();
@@ -84,7 +84,7 @@ std::shared_ptr<const DataFile> CorpusBuilder::open(const fs::path& path) {
   return file;
 }
 
-void CorpusBuilder::work() {
+void CorpusBuilder::tokenize_batch() {
   std::vector<Example> results(batch_.size());
   std::vector<std::exception_ptr> errors(batch_.size());
   std::atomic<size_t> next{0};

@@ -42,7 +42,7 @@ class CorpusBuilder {
   std::shared_ptr<const DataFile> open(const std::filesystem::path& path);
 
   /// Tokenizes the batch in parallel, then stores the results in order.
-  void work();
+  void tokenize_batch();
 
   Example tokenize(const DataPiece& piece, Vocabulary::Encoder& encoder) const;
 

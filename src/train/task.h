@@ -93,7 +93,6 @@ class Task {
   /// A fresh optimizer over the model's parameters.
   std::unique_ptr<Optimizer> make_optimizer() const;
 
-  /// Learning rate of `step`.
   double learning_rate(int64_t step) const;
 
  private:
