@@ -9,7 +9,7 @@
 #include "models/adapter.h"
 #include "models/checkpoint.h"
 #include "support.h"
-#include "train/preference.h"
+#include "objectives/preference.h"
 
 namespace accrue {
 namespace {

@@ -14,7 +14,7 @@
 #include "accrue/window/window.h"
 #include "ragged_batch.h"
 #include "support.h"
-#include "train/preference.h"
+#include "objectives/preference.h"
 
 namespace accrue {
 namespace {

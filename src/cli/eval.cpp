@@ -14,7 +14,7 @@
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
 #include "io/json.h"
-#include "train/batch.h"
+#include "objectives/batch.h"
 #include "train/compare.h"
 #include "train/model_source.h"
 

@@ -142,12 +142,12 @@ void norm_backward(
   for (at::Tensor& sum : sums) { // the kernel makes both
     sum = sum.defined() ? sum : unused;
   }
-  fold_pieces(chunk, sums, [&](int64_t begin, int64_t rows, void* sums) {
+  fold_pieces(chunk, sums, [&](int64_t begin, int64_t rows, void* piece) {
     kernels().norm_backward(
         norm_rows(chunk, x, norm, statistics, begin, rows),
         row_of(dy, begin),
         mutable_row_of(dx, chunk.begin + begin),
-        sums);
+        piece);
   });
 }
 
