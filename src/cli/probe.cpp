@@ -19,6 +19,7 @@
 #include "cli/flags.h"
 #include "cli/threads.h"
 #include "io/files.h"
+#include "train/fit_table_file.h"
 #include "train/probe.h"
 
 extern char** environ;
