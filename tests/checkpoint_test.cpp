@@ -8,8 +8,8 @@
 #include "io/json.h"
 #include "models/adapter.h"
 #include "models/checkpoint.h"
-#include "support.h"
 #include "objectives/preference.h"
+#include "support.h"
 
 namespace accrue {
 namespace {

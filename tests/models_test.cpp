@@ -12,9 +12,9 @@
 #include "accrue/optim/schedule.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
+#include "objectives/preference.h"
 #include "ragged_batch.h"
 #include "support.h"
-#include "objectives/preference.h"
 
 namespace accrue {
 namespace {

@@ -6,8 +6,8 @@
 #include "accrue/core/error.h"
 #include "accrue/models/transformer.h"
 #include "ragged_batch.h"
+#include "run/verify.h"
 #include "support.h"
-#include "train/verify.h"
 
 // The law for the built-in models: what the split does not decide.
 

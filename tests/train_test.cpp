@@ -9,13 +9,13 @@
 #include "failing_allocator.h"
 #include "io/files.h"
 #include "memory/meter.h"
+#include "run/compare.h"
+#include "run/options.h"
+#include "run/task.h"
+#include "run/trainer.h"
+#include "run/verify.h"
+#include "run/watch.h"
 #include "support.h"
-#include "train/compare.h"
-#include "train/options.h"
-#include "train/task.h"
-#include "train/trainer.h"
-#include "train/verify.h"
-#include "train/watch.h"
 
 namespace accrue {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 
-#include "train/model_source.h"
+#include "run/model_source.h"
 
 namespace accrue::cli {
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "report/progress.h"
+#include "run/model_source.h"
 #include "text/chat.h"
 #include "text/corpus.h"
-#include "train/model_source.h"
 
 namespace accrue::cli {
 

@@ -15,8 +15,8 @@
 #include "cli/threads.h"
 #include "io/json.h"
 #include "objectives/batch.h"
-#include "train/compare.h"
-#include "train/model_source.h"
+#include "run/compare.h"
+#include "run/model_source.h"
 
 namespace accrue::cli {
 namespace {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "accrue/core/error.h"
-#include "train/option_check.h"
-#include "train/option_row.h"
-#include "train/option_text.h"
+#include "run/option_check.h"
+#include "run/option_row.h"
+#include "run/option_text.h"
 
 namespace CLI {
 class App;

@@ -12,7 +12,7 @@
 #include "accrue/core/error.h"
 #include "cli/flag_parser.h"
 #include "io/toml.h"
-#include "train/run_lock.h"
+#include "run/run_lock.h"
 
 namespace accrue::cli {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "train/option_table.h"
-#include "train/options.h"
+#include "run/option_table.h"
+#include "run/options.h"
 
 namespace accrue::cli {
 

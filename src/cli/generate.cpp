@@ -13,9 +13,9 @@
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
 #include "io/json.h"
+#include "run/model_source.h"
 #include "text/chat.h"
 #include "text/unicode.h"
-#include "train/model_source.h"
 
 namespace accrue::cli {
 namespace {

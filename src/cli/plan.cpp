@@ -11,7 +11,7 @@
 #include "cli/threads.h"
 #include "device/budget.h"
 #include "io/json.h"
-#include "train/probe.h"
+#include "run/probe.h"
 
 namespace accrue::cli {
 namespace {

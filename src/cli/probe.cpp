@@ -19,8 +19,8 @@
 #include "cli/flags.h"
 #include "cli/threads.h"
 #include "io/files.h"
-#include "train/fit_table_file.h"
-#include "train/probe.h"
+#include "run/fit_table_file.h"
+#include "run/probe.h"
 
 extern char** environ;
 

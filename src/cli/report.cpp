@@ -3,7 +3,7 @@
 
 #include "accrue/core/error.h"
 #include "cli/commands.h"
-#include "train/trainer.h"
+#include "run/trainer.h"
 
 namespace accrue::cli {
 

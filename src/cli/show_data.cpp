@@ -15,11 +15,11 @@
 #include "cli/flag_parser.h"
 #include "io/json.h"
 #include "report/progress.h"
+#include "run/model_source.h"
+#include "run/option_table.h"
 #include "text/dataset.h"
 #include "text/mixture.h"
 #include "text/show.h"
-#include "train/model_source.h"
-#include "train/option_table.h"
 
 namespace accrue::cli {
 namespace {

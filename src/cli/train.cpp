@@ -11,7 +11,7 @@
 #include "cli/probe.h"
 #include "cli/threads.h"
 #include "io/json.h"
-#include "train/trainer.h"
+#include "run/trainer.h"
 
 namespace accrue::cli {
 namespace {

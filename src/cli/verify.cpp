@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "train/verify.h"
+#include "run/verify.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "cli/flags.h"
 #include "cli/threads.h"
 #include "io/json.h"
-#include "train/probe.h"
+#include "run/probe.h"
 
 namespace accrue::cli {
 namespace {

@@ -184,7 +184,9 @@ class CachingAllocator final : public c10::Allocator {
       return cached.size > size ? cached.size - size : size - cached.size;
     };
     auto it = std::min_element(
-        cached_.begin(), cached_.end(), [&](const CachedBlock& a, const CachedBlock& b) {
+        cached_.begin(),
+        cached_.end(),
+        [&](const CachedBlock& a, const CachedBlock& b) {
           return distance(a) < distance(b);
         });
     if (it == cached_.end()) {

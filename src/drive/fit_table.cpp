@@ -41,8 +41,7 @@ const Probe* FitTable::find(const MicroBatching& batching) const {
 }
 
 bool FitTable::measured(bool recompute) const {
-  return find({0, recompute}) != nullptr &&
-      find({1, recompute}) != nullptr;
+  return find({0, recompute}) != nullptr && find({1, recompute}) != nullptr;
 }
 
 uint64_t FitTable::peak(const MicroBatching& batching) const {
@@ -55,7 +54,8 @@ uint64_t FitTable::peak(const MicroBatching& batching) const {
   const Probe& a = *known[above - 1];
   const Probe& b = *known[above];
   double bytes = static_cast<double>(b.tensor_bytes) +
-      slope(a, b) * static_cast<double>(batching.max_samples - b.batching.max_samples);
+      slope(a, b) *
+          static_cast<double>(batching.max_samples - b.batching.max_samples);
   return program_bytes +
       static_cast<uint64_t>(std::clamp(bytes, 0.0, kMostBytes));
 }
@@ -79,7 +79,9 @@ int64_t FitTable::largest(bool recompute, uint64_t budget_bytes) const {
   return fits;
 }
 
-double FitTable::step_seconds(const MicroBatching& batching, int64_t global_batch) const {
+double FitTable::step_seconds(
+    const MicroBatching& batching,
+    int64_t global_batch) const {
   // A size that was not timed takes as long per sample as the nearest one.
   auto seconds = [&](int64_t samples) {
     const Probe* nearest = nullptr;
@@ -119,7 +121,8 @@ std::optional<MicroBatching> FitTable::fastest(
   std::optional<MicroBatching> best;
   for (const Probe& probe : probes) {
     if (fits(probe) &&
-        step_seconds(probe.batching, global_batch) <= best_seconds * kSameTime &&
+        step_seconds(probe.batching, global_batch) <=
+            best_seconds * kSameTime &&
         (!best || peak(probe.batching) < peak(*best))) {
       best = probe.batching;
     }
@@ -127,10 +130,13 @@ std::optional<MicroBatching> FitTable::fastest(
   return best;
 }
 
-int64_t FitTable::next(const MicroBatching& batching, uint64_t budget_bytes, int64_t limit)
-    const {
+int64_t FitTable::next(
+    const MicroBatching& batching,
+    uint64_t budget_bytes,
+    int64_t limit) const {
   return std::clamp(
-      std::min(2 * batching.max_samples, largest(batching.recompute, budget_bytes)),
+      std::min(
+          2 * batching.max_samples, largest(batching.recompute, budget_bytes)),
       batching.max_samples,
       limit);
 }

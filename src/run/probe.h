@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "drive/fit_table.h"
+#include "run/task.h"
+
+namespace accrue {
+
+/// How a run is going to use memory, from real forward and backward passes at
+/// its longest length, gradients discarded.
+struct MemoryPlan {
+  drive::FitTable table;
+  drive::MicroBatching batching; // chosen, or as asked for
+  uint64_t budget_bytes = 0;
+  uint64_t peak_bytes = 0; // of the process, predicted
+  uint64_t unsplit_bytes = 0; // the whole global batch at once
+  double step_seconds = 0; // a full window
+};
+
+struct PlanOptions {
+  /// Also measure configurations that this run will not use, for the table of
+  /// `accrue plan`.
+  bool everything = false;
+  /// A fit table in JSON. One of the same model, length, dtype, threads, budget
+  /// and version spares the probes; any other is ignored.
+  std::string known;
+  /// Told of every size that was measured.
+  ProgressCallback tick;
+};
+
+/// Probes and chooses the fastest micro-batch that fits the budget. From here
+/// on tensors are held to the budget. Parameters and window are left as they
+/// were. Throws MemoryError that says what is missing if one sample, or the
+/// micro-batch asked for, does not fit.
+MemoryPlan plan_memory(
+    const Task& task,
+    Window& window,
+    const PlanOptions& options = {});
+
+} // namespace accrue
