@@ -26,9 +26,9 @@ ALLOWED = {
     "generate": {"core", "models"},
     "objectives": {"core", "io", "models", "report", "text", "window"},
     "run": {"core", "device", "drive", "io", "models", "objectives", "optim", "report", "text",
-            "window"},
+            "tensor", "window"},
     "cli": {"core", "device", "drive", "generate", "io", "models", "objectives", "optim", "report",
-            "run", "text", "window"},
+            "run", "tensor", "text", "window"},
 }
 INCLUDE = re.compile(r'^#include "(?:accrue/)?(\w+)/[\w./]+"', re.M)
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Everything a user may include. The parts can be included one by one.
@@ -15,5 +16,7 @@
 #include "accrue/optim/schedule.h"
 #include "accrue/tensor/activation.h"
 #include "accrue/tensor/types.h"
+#include "accrue/window/accumulators.h"
+#include "accrue/window/loss.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
