@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 
 #include "drive/fit_table.h"
 #include "run/task.h"
@@ -24,9 +24,8 @@ struct PlanOptions {
   /// Also measure configurations that this run will not use, for the table of
   /// `accrue plan`.
   bool everything = false;
-  /// A fit table in JSON. One of the same model, length, dtype, threads, budget
-  /// and version spares the probes; any other is ignored.
-  std::string known;
+  /// A fit table measured before, which spares the probes.
+  std::optional<drive::FitTable> known;
   /// Told of every size that was measured.
   ProgressCallback tick;
 };

@@ -49,7 +49,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Trains `task` in its run directory, which is locked meanwhile, from the
 /// newest good checkpoint if the options say resume and there is any. A plan is
-/// made from `fit_table` (see PlanOptions::known) or from probes. SIGINT and
+/// made from the fit table `known`, or else from probes. SIGINT and
 /// SIGTERM finish the window, save and return; so does --max-time since
 /// `started`, and writes the model. At least one window is done, so that a run
 /// that is resumed often enough comes to its end.
@@ -57,7 +57,7 @@ TrainSummary train(
     Task& task,
     report::Progress& progress,
     const OnStep& on_step,
-    const std::string& fit_table = "",
+    const std::optional<drive::FitTable>& known = std::nullopt,
     Clock::time_point started = Clock::now());
 
 /// Rebuilds `run`/report.html from its config.toml and metrics.jsonl.
