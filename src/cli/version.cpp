@@ -9,7 +9,7 @@
 #include "accrue/core/version.h"
 #include "cli/commands.h"
 #include "cli/threads.h"
-#include "tensor/kernels.h"
+#include "tensor/environment.h"
 
 namespace accrue::cli {
 namespace {
@@ -38,6 +38,7 @@ int run_version() {
       set.fused_multiply_add
           ? ""
           : " (no fused multiply-add: bits differ from those of other sets)");
+  fmt::print("backend          {}\n", tensor::backend_name());
   fmt::print("threads          {}\n", at::get_num_threads());
   return 0;
 }

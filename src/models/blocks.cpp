@@ -135,11 +135,11 @@ Pass::Part Pass::attention(size_t index, const at::Tensor& x) const {
   const uint64_t site = 1 + 2 * index;
   int64_t tokens = x.size(0);
   auto statistics = tensor::make_statistics(block.attention_norm, x);
-  at::Tensor qkv = tensor::empty(s.compute(), {tokens, heads.qkv_width()});
+  at::Tensor qkv = tensor::empty(s.compute(), {tokens, heads.qkv_width()}, x);
   at::Tensor raw; // queries and keys before their norms
-  at::Tensor mixed = tensor::empty(s.compute(), {tokens, heads.width()});
+  at::Tensor mixed = tensor::empty(s.compute(), {tokens, heads.width()}, x);
   at::Tensor logsumexp =
-      tensor::empty(tensor::sum_type(s.compute()), {heads.queries, tokens});
+      tensor::empty(tensor::sum_type(s.compute()), {heads.queries, tokens}, x);
   at::Tensor y;
   {
     for (const Chunk& chunk : s.chunks) {
@@ -244,8 +244,8 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
   auto statistics = tensor::make_statistics(block.mlp_norm, x);
   at::Tensor inner = tensor::empty(
       s.compute(),
-      {x.size(0),
-       s.weights->config.mlp_width * (gated ? 2 : 1)}); // before the activation
+      {x.size(0), s.weights->config.mlp_width * (gated ? 2 : 1)},
+      x); // before the activation
   at::Tensor y;
   {
     if (with_output) {
@@ -268,8 +268,8 @@ Pass::Part Pass::mlp(size_t index, const at::Tensor& x, bool with_output)
         const at::Tensor& dx = dy; // in place: a chunk's rows change last
         for (const Chunk& chunk : run.chunks) {
           at::Tensor dbranch = run.branch_gradient(chunk, site, dy);
-          at::Tensor dinner =
-              tensor::empty(tensor::type_of(dy), {chunk.size(), inner.size(1)});
+          at::Tensor dinner = tensor::empty(
+              tensor::type_of(dy), {chunk.size(), inner.size(1)}, dy);
           tensor::linear_input_gradient(
               dbranch,
               block.mlp_out,
