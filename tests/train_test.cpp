@@ -6,9 +6,9 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "device/memory.h"
 #include "failing_allocator.h"
 #include "io/files.h"
-#include "memory/meter.h"
 #include "run/compare.h"
 #include "run/options.h"
 #include "run/task.h"
@@ -201,7 +201,7 @@ class TrainingTest : public ::testing::Test {
   /// A run whose second window runs out of memory, at every allocation in turn.
   void expect_bits_of_undisturbed(
       const std::function<void(TrainOptions&)>& change) {
-    memory::install_allocator();
+    const device::AllocatorScope scope;
     testing::FailingAllocator allocator;
     std::vector<report::StepMetrics> undisturbed;
     int64_t allocations = 0;
@@ -260,7 +260,7 @@ TEST_F(TrainingTest, OutOfMemoryLeavesTheBitsOfAdaptersAndPreferences) {
 }
 
 TEST_F(TrainingTest, OutOfMemoryAtOneSampleTurnsOnCheckpointing) {
-  memory::install_allocator();
+  const device::AllocatorScope scope;
   testing::FailingAllocator allocator;
   auto one = [](TrainOptions& options) { options.micro_batch = 1; };
   auto fails = [&](const report::StepMetrics& m) {
