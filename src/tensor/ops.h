@@ -44,8 +44,8 @@ void linear(
     const at::Tensor& y,
     bool add = false);
 
-/// Computes dx [R, in] = dy [R, out] · Wᵀ, of the sum type; `add`: dx += dy ·
-/// Wᵀ.
+/// Computes dx [R, in] = dy [R, out] · Wᵀ, of the sum type; `add`: adds
+/// that to dx.
 void linear_input_gradient(
     const at::Tensor& dy,
     const Linear& layer,

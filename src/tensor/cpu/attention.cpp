@@ -213,7 +213,7 @@ class GroupBackward {
          .compute = s_.compute});
   }
 
-  /// out [columns, D] += scores [rows, columns]ᵀ · rows [rows, D]
+  /// Adds scores [rows, columns]ᵀ · rows [rows, D] to out [columns, D].
   void fold(
       const Block& block,
       const Matrix& scores,

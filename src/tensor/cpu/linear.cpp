@@ -12,6 +12,7 @@
 
 namespace accrue::tensor {
 
+/// A weight in the order in which a product reads it.
 struct PackedWeight {
   at::Tensor bytes;
   at::Tensor weight; // alias of the memory that was packed
@@ -67,7 +68,7 @@ Gemm rows_times(
       .add = add};
 }
 
-/// y += x · b, where y is of the sum type.
+/// Adds x · b to y, which has the sum type.
 void add_product(
     const at::Tensor& x,
     const Matrix& b,
@@ -90,7 +91,7 @@ at::Tensor project_down(
   return u.mul_(adapter.scale);
 }
 
-/// gradient += xᵀ·y, segment by segment; nothing for an undefined one.
+/// Adds xᵀ·y to a gradient, if it is defined, segment by segment.
 void fold_product(
     const Chunk& chunk,
     const at::Tensor& x,

@@ -34,7 +34,8 @@ void norm_row(const NormRows& n, int64_t row, T* y) {
   }
 }
 
-/// dx [width] += the gradient, sums [2, width] += gradients of weight and bias.
+/// Adds the gradient of x to dx [width] and those of weight and bias to sums
+/// [2, width].
 template <class T>
 void norm_row_backward(
     const NormRows& n,
@@ -79,8 +80,9 @@ ACCRUE_INLINE double exactly_summable(double loss, double weight) {
   return loss * weight;
 }
 
-/// to[j] = factor · x[j]. `to` may start at the address of x: its elements are
-/// not larger, so a store overwrites only elements that have been read.
+/// Writes factor · x [count] to `to`, which may start at the address of x:
+/// elements of `to` are not larger, so a store overwrites only elements that
+/// have been read.
 template <class To, class T>
 void scale_row(const T* x, int64_t count, T factor, To* to) {
 #pragma omp simd
