@@ -1,4 +1,4 @@
-#include "models/checkpoint.h"
+#include "models/hf_folder.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/safetensors_file.h"
-#include "models/blocks.h"
+#include "models/pass.h"
 
 namespace accrue {
 namespace {
