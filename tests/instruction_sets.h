@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tensor/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 namespace accrue::tensor {
 

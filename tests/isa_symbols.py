@@ -4,7 +4,7 @@
 An inline function that is not inlined becomes a weak symbol, of which the
 linker keeps one copy for the whole program. If that copy comes from an object
 compiled for AVX-512, every other CPU stops in it with an illegal instruction
-(src/tensor/isa/isa.h). So these objects may have no weak or unique symbol.
+(src/tensor/cpu/isa/isa.h). So these objects may have no weak or unique symbol.
 
 The environment's CXX and NM name the compiler and nm; ACCRUE_ISA_OBJECTS lists
 the objects, separated by semicolons.

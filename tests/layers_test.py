@@ -38,6 +38,23 @@ def wrong_includes(room, text):
             if m.group(1) != room and m.group(1) not in ALLOWED[room]]
 
 
+# Other rooms see the contract of tensor/, not how it is kept.
+TENSOR_HEADERS = {"tensor/ops.h", "tensor/stream.h", "tensor/version.h", "tensor/environment.h"}
+TENSOR_INCLUDE = re.compile(r'^#include "(tensor/[\w./]+)"', re.M)
+
+# Only these go from a tensor to its memory: all else runs on any device.
+POINTERS = ("src/tensor/cpu/", "src/io/", "src/objectives/batch.cpp", "src/models/build.cpp")
+
+
+def wrong_tensor_includes(room, text):
+    return [name for name in TENSOR_INCLUDE.findall(text)
+            if room != "tensor" and name not in TENSOR_HEADERS]
+
+
+def wrong_pointers(name, text):
+    return 0 if name.startswith(POINTERS) else text.count("data_ptr")
+
+
 def sources():
     for base in (ROOT / "include" / "accrue", ROOT / "src"):
         for path in sorted(base.glob("*/**/*")):
@@ -62,6 +79,25 @@ class LayersTest(unittest.TestCase):
     def test_control_an_upward_include_is_found(self):
         self.assertEqual(len(wrong_includes("window", '#include "run/task.h"\n')), 1)
         self.assertEqual(len(wrong_includes("core", '#include "accrue/io/safetensors.h"\n')), 1)
+
+    def test_other_rooms_see_the_contract_of_tensor(self):
+        for path in sources():
+            self.assertEqual(wrong_tensor_includes(room(path), path.read_text()), [], path)
+
+    def test_control_an_include_of_a_backend_is_found(self):
+        for name in ("tensor/cpu/kernels.h", "tensor/portable/backend.h", "tensor/backend.h"):
+            self.assertEqual(wrong_tensor_includes("models", f'#include "{name}"\n'), [name])
+
+    def test_memory_of_tensors_is_accessed_in_few_places(self):
+        for path in sources():
+            name = str(path.relative_to(ROOT))
+            self.assertEqual(wrong_pointers(name, path.read_text()), 0, path)
+
+    def test_control_an_access_elsewhere_is_found(self):
+        text = (ROOT / "src/tensor/cpu/row_access.h").read_text()
+        self.assertEqual(wrong_pointers("src/tensor/cpu/row_access.h", text), 0)
+        self.assertGreater(wrong_pointers("src/tensor/portable/row_access.h", text), 0)
+        self.assertGreater(wrong_pointers("src/models/blocks.cpp", text), 0)
 
     def test_public_headers_are_light(self):
         for path in (ROOT / "include").rglob("*.h"):

@@ -119,6 +119,7 @@ std::vector<at::Tensor> fold(
 }
 
 TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
@@ -139,6 +140,7 @@ TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
 }
 
 TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   Transformer model(config_, Dtype::kFp32, 1);
@@ -172,6 +174,7 @@ TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
 }
 
 TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(3);
   Transformer model(config_, Dtype::kFp32, 1);
   RaggedBatch batch = random_batch(config_, 12);
@@ -205,6 +208,7 @@ TEST_P(SplitTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
 }
 
 TEST(LongSampleTest, BitsDoNotDependOnTheSplitOrThreads) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   // Samples longer than a segment, a chunk and a block of queries; products
   // wider than a block of columns, and of widths that fill no vector.
   ModelConfig config = read_model_config(kOracle / "gpt2.json");

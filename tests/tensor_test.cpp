@@ -11,8 +11,8 @@
 #include "accrue/window/window.h"
 #include "instruction_sets.h"
 #include "support.h"
+#include "tensor/cpu/row_access.h"
 #include "tensor/ops.h"
-#include "tensor/raw.h"
 
 // The kernels of every instruction set that this CPU has, against LibTorch.
 
@@ -352,54 +352,6 @@ TEST_P(KernelTest, LossRowsAgreeWithLibTorch) {
   // Multiples of 2⁻²⁴ add up exactly, in any order.
   at::Tensor scaled = losses * 0x1p24;
   EXPECT_TRUE(scaled.equal(scaled.round()));
-}
-
-TEST(AttentionTest, AgreesWithLibTorchOnRaggedSamplesAndGroupedHeads) {
-  torch::manual_seed(5);
-  Heads heads{.queries = 4, .keys = 2, .dim = 20};
-  std::vector<int64_t> offsets = {0, 1, 150, 180, 470};
-  at::Tensor qkv =
-      torch::randn({470, heads.qkv_width()}, at::kDouble).requires_grad_();
-  at::Tensor dout = torch::randn({470, heads.width()}, at::kDouble);
-  std::vector<at::Tensor> parts;
-  for (size_t s = 0; s + 1 < offsets.size(); ++s) {
-    auto split = qkv.slice(0, offsets[s], offsets[s + 1])
-                     .unflatten(1, {8, 20})
-                     .transpose(0, 1) // [heads, L, D]
-                     .unsqueeze(0)
-                     .split_with_sizes({4, 2, 2}, 1);
-    parts.push_back(at::scaled_dot_product_attention(
-                        split[0], split[1], split[2], {}, 0, true, {}, true)
-                        .squeeze(0)
-                        .transpose(0, 1)
-                        .flatten(1));
-  }
-  at::Tensor want = at::cat(parts);
-  want.backward(dout);
-  at::Tensor out = torch::empty_like(want);
-  at::Tensor logsumexp = torch::empty({4, 470}, at::kDouble);
-  attention(offsets, qkv.detach(), heads, out, logsumexp);
-  expect_near(out, want.detach(), 1e-12, "attention");
-  for (int64_t tokens : {1, 200, 1000}) { // however it is cut into chunks
-    for (const Chunk& chunk : sample_chunks(offsets, Type::kF64, tokens)) {
-      at::Tensor dqkv = attention_backward(
-          chunk, offsets, qkv.detach(), heads, out, logsumexp, chunk.of(dout));
-      expect_near(dqkv, chunk.of(qkv.grad()), 1e-12, "gradient");
-    }
-  }
-}
-
-TEST(NormOfGradientTest, DoesNotDependOnTheThreads) {
-  torch::manual_seed(6);
-  at::Tensor x = torch::randn({300'001});
-  int threads = at::get_num_threads();
-  double norm = l2_norm(x);
-  EXPECT_NEAR(norm / x.to(at::kDouble).norm().item<double>(), 1, 1e-12);
-  for (int n : {1, 2, 3}) {
-    at::set_num_threads(n);
-    EXPECT_EQ(l2_norm(x), norm);
-  }
-  at::set_num_threads(threads);
 }
 
 TEST(PackedWeightTest, IsMadeOnceUntilTheWeightChanges) {

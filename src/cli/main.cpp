@@ -15,7 +15,7 @@
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "device/memory.h"
-#include "tensor/kernels.h"
+#include "tensor/environment.h"
 
 namespace {
 
@@ -63,8 +63,9 @@ int dispatch(const std::vector<std::string>& arguments) {
   if (arguments[0] == "--version") {
     return cli::run_version();
   }
-  accrue::tensor::instruction_set(); // reports an error in ACCRUE_ISA before
-                                     // others
+  // Errors in the environment come before all others.
+  accrue::tensor::instruction_set();
+  accrue::tensor::backend_name();
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
     throw accrue::ConfigError(fmt::format(

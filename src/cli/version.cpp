@@ -9,7 +9,7 @@
 #include "accrue/core/version.h"
 #include "cli/commands.h"
 #include "cli/threads.h"
-#include "tensor/kernels.h"
+#include "tensor/environment.h"
 
 namespace accrue::cli {
 namespace {
@@ -29,15 +29,17 @@ std::string torch_path() {
 /// line.
 int run_version() {
   set_threads(0);
+  const tensor::InstructionSet& set = tensor::instruction_set();
+  const char* backend = tensor::backend_name();
   fmt::print("accrue {}\n", ACCRUE_VERSION);
   fmt::print("LibTorch         {}, {}\n", TORCH_VERSION, torch_path());
-  const tensor::InstructionSet& set = tensor::instruction_set();
   fmt::print(
       "instruction set  {}{}\n",
       set.name,
       set.fused_multiply_add
           ? ""
           : " (no fused multiply-add: bits differ from those of other sets)");
+  fmt::print("backend          {}\n", backend);
   fmt::print("threads          {}\n", at::get_num_threads());
   return 0;
 }

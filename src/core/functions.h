@@ -11,7 +11,7 @@
 // (-ffp-contract=off), so that a run gives the same bits on every machine.
 // Errors are at most 2 units in the last place unless stated otherwise. All are
 // inlined and call no inline function of the standard library, because kernels
-// of every instruction set use some of them (tensor/isa/isa.h).
+// of every instruction set use some of them (tensor/cpu/isa/isa.h).
 
 namespace accrue {
 

@@ -13,12 +13,17 @@
 namespace accrue {
 namespace {
 
-/// Orders the indices of logits, likelier first.
-struct Likelier {
-  const double* logits;
+/// Logits of all tokens, which order tokens, likelier first.
+struct Logits {
+  at::TensorAccessor<double, 1> logits; // [V]
 
+  double operator[](size_t token) const {
+    return logits[static_cast<int64_t>(token)];
+  }
   bool operator()(size_t a, size_t b) const {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+    const double x = (*this)[a];
+    const double y = (*this)[b];
+    return x != y ? x > y : a < b;
   }
 };
 
@@ -26,7 +31,7 @@ struct Likelier {
 /// sorted, cut to the top-p nucleus. `uniform` in [0, 1) decides.
 size_t draw(
     const std::vector<size_t>& candidates,
-    const double* logits,
+    const Logits& logits,
     const SamplingOptions& options,
     double uniform) {
   std::vector<double> weights;
@@ -71,7 +76,7 @@ Sampler::Sampler(const SamplingOptions& options)
 
 int64_t Sampler::sample(const at::Tensor& logits, uint64_t position) const {
   at::Tensor wide = logits.to(at::kCPU, at::kDouble).contiguous(); // [V]
-  const Likelier likelier{wide.const_data_ptr<double>()};
+  const Logits likelier{wide.accessor<double, 1>()};
   std::vector<size_t> candidates(static_cast<size_t>(wide.numel()));
   std::iota(candidates.begin(), candidates.end(), size_t{0});
   if (options_.temperature == 0) {
@@ -90,7 +95,7 @@ int64_t Sampler::sample(const at::Tensor& logits, uint64_t position) const {
   }
   std::sort(candidates.begin(), candidates.end(), likelier);
   return static_cast<int64_t>(
-      draw(candidates, likelier.logits, options_, random_.uniform(position)));
+      draw(candidates, likelier, options_, random_.uniform(position)));
 }
 
 } // namespace accrue

@@ -36,10 +36,10 @@ at::Tensor AttentionPart::forward() {
 /// Queries, keys and values of every token.
 void AttentionPart::project() {
   const PassState& s = *state_;
-  qkv_ = tensor::empty(s.compute(), {x_.size(0), heads_.qkv_width()});
-  attended_ = tensor::empty(s.compute(), {x_.size(0), heads_.width()});
+  qkv_ = tensor::empty(s.compute(), {x_.size(0), heads_.qkv_width()}, x_);
+  attended_ = tensor::empty(s.compute(), {x_.size(0), heads_.width()}, x_);
   logsumexp_ = tensor::empty(
-      tensor::sum_type(s.compute()), {heads_.queries, x_.size(0)});
+      tensor::sum_type(s.compute()), {heads_.queries, x_.size(0)}, x_);
   for (const Chunk& chunk : s.chunks) {
     at::Tensor normed =
         tensor::norm(chunk, x_, block_.attention_norm, statistics_);

@@ -15,8 +15,8 @@ at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   const ModelWeights& w = *s.weights;
   at::Tensor rows = x.narrow(0, first, x.size(0) - first);
   auto statistics = tensor::make_statistics(w.final_norm, rows);
-  at::Tensor logits =
-      tensor::empty(tensor::type_of(x), {rows.size(0), w.head.weight.size(0)});
+  at::Tensor logits = tensor::empty(
+      tensor::type_of(x), {rows.size(0), w.head.weight.size(0)}, x);
   for (int64_t begin = 0; begin < rows.size(0); begin += kChunkTokens) {
     Chunk chunk;
     chunk.begin = begin;

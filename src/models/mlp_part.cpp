@@ -21,7 +21,7 @@ at::Tensor MlpPart::forward(bool with_output) {
   const PassState& s = *state_;
   const ModelConfig& config = s.weights->config;
   inner_ = tensor::empty(
-      s.compute(), {x_.size(0), config.mlp_width * (gated() ? 2 : 1)});
+      s.compute(), {x_.size(0), config.mlp_width * (gated() ? 2 : 1)}, x_);
   at::Tensor y = with_output ? at::empty_like(x_) : at::Tensor();
   for (const Chunk& chunk : s.chunks) {
     at::Tensor normed = tensor::norm(chunk, x_, block_.mlp_norm, statistics_);
@@ -47,7 +47,7 @@ void MlpPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
   const PassState& s = *state_;
   at::Tensor dbranch = s.branch_gradient(chunk, site_, dy);
   at::Tensor dinner =
-      tensor::empty(tensor::type_of(dy), {chunk.size(), inner_.size(1)});
+      tensor::empty(tensor::type_of(dy), {chunk.size(), inner_.size(1)}, dy);
   tensor::linear_input_gradient(
       dbranch,
       block_.mlp_out,

@@ -114,7 +114,7 @@ struct PassState {
   at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
       const {
     at::Tensor dx = tensor::empty(
-        tensor::type_of(dy), {dy.size(0), tensor::in_width(layer)});
+        tensor::type_of(dy), {dy.size(0), tensor::in_width(layer)}, dy);
     tensor::linear_input_gradient(dy, layer, compute(), dx);
     return dx;
   }
@@ -129,7 +129,7 @@ struct PassState {
       const at::Tensor& y) const {
     if (dropout.active()) {
       at::Tensor rows =
-          tensor::empty(tensor::type_of(x), {chunk.size(), x.size(1)});
+          tensor::empty(tensor::type_of(x), {chunk.size(), x.size(1)}, x);
       tensor::linear(branch, out, compute(), rows);
       dropout.apply(chunk, site, rows, chunk.of(x), chunk.of(y));
       return;

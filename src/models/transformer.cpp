@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
 
@@ -53,8 +54,8 @@ std::shared_ptr<KeyValueCache> Transformer::make_cache(
   const ModelConfig& c = config();
   auto cache = std::make_shared<KeyValueCache>();
   cache->max_tokens = std::min(max_tokens, c.max_positions);
-  auto options =
-      at::TensorOptions().dtype(tensor::scalar_type(weights_->compute));
+  at::TensorOptions options = weights_->token_embedding.options().dtype(
+      tensor::scalar_type(weights_->compute));
   for (int64_t i = 0; i < c.num_layers; ++i) {
     std::array<int64_t, 3> shape{c.num_kv_heads, cache->max_tokens, c.head_dim};
     cache->keys.push_back(at::empty(shape, options));
@@ -82,10 +83,11 @@ at::Tensor Transformer::next_logits(
     return next_logits(tokens.last(1), cache);
   }
   TokenBatch batch;
-  batch.tokens = at::empty({count}, at::kLong);
-  std::copy(
-      tokens.begin(), tokens.end(), batch.tokens.mutable_data_ptr<int64_t>());
-  batch.positions = at::arange(cache.size, cache.size + count, at::kLong);
+  const at::Device device = weights_->token_embedding.device();
+  batch.tokens =
+      at::tensor(at::IntArrayRef(tokens.data(), tokens.size())).to(device);
+  batch.positions =
+      at::arange(cache.size, cache.size + count, batch.tokens.options());
   batch.offsets = {0, count};
   batch.sample_ids = {0};
   weights_->place_rows();

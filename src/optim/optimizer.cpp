@@ -2,10 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/_fused_adamw.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -32,7 +29,7 @@ Optimizer::Optimizer(std::vector<at::Tensor> parameters)
     : parameters_(std::move(parameters)) {
   std::set<const void*> memory;
   std::erase_if(parameters_, [&](const at::Tensor& p) {
-    return p.numel() > 0 && !memory.insert(p.const_data_ptr()).second;
+    return p.numel() > 0 && !memory.insert(tensor::address_of(p)).second;
   });
   aliases_.resize(parameters_.size());
   versions_.resize(parameters_.size());
@@ -119,7 +116,7 @@ void Optimizer::step(std::span<const at::Tensor> gradients) {
       continue;
     }
     if (parameters_[i].numel() > 0 &&
-        !memory.insert(parameters_[i].const_data_ptr()).second) {
+        !memory.insert(tensor::address_of(parameters_[i])).second) {
       throw Error(fmt::format(
           "[optimizer] parameter {} was tied to another. Give the gradient of "
           "both to the first of them, as a window does.",
@@ -195,30 +192,7 @@ void AdamW::update(std::span<const at::Tensor> gradients) {
     step.correction2 = 1 - integer_power(options_.beta2, updates(i));
     bool decays = options_.decay_vectors || target.dim() >= 2;
     step.weight_decay = decays ? options_.weight_decay : 0;
-    if (target.is_cpu()) {
-      at::Tensor gradient = gradients[i];
-      if (!tensor::is_plain({gradient, target})) {
-        gradient = at::empty_like(target).copy_(gradient);
-      }
-      tensor::adamw(step, gradient, target, exp_avg_[i], exp_avg_sq_[i]);
-      continue;
-    }
-    at::_fused_adamw_(
-        target,
-        gradients[i],
-        exp_avg_[i],
-        exp_avg_sq_[i],
-        /*max_exp_avg_sqs=*/{},
-        at::scalar_tensor(
-            static_cast<double>(updates(i)),
-            at::TensorOptions().dtype(at::kFloat).device(target.device())),
-        step.lr,
-        step.beta1,
-        step.beta2,
-        step.weight_decay,
-        step.eps,
-        /*amsgrad=*/false,
-        /*maximize=*/false);
+    tensor::adamw(step, gradients[i], target, exp_avg_[i], exp_avg_sq_[i]);
   }
 }
 

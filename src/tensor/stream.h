@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "tensor/kernels.h"
+#include "tensor/type.h"
 
 namespace accrue::tensor {
 

@@ -18,7 +18,7 @@
 #include "core/functions.h"
 #include "inputs.h"
 #include "products.h"
-#include "tensor/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "inputs.h"
-#include "tensor/kernels.h"
+#include "tensor/cpu/kernels.h"
 
 namespace accrue::kernel_bits {
 

@@ -1,9 +1,9 @@
-#include "tensor/scratch.h"
+#include "tensor/cpu/scratch.h"
 
 #include <cstdlib>
 #include <memory>
 
-// Stands in for src/tensor/scratch.cpp, whose error is LibTorch's, where there
+// Stands in for src/tensor/cpu/scratch.cpp, whose error is LibTorch's, where there
 // is no LibTorch (./dev test-arm).
 
 namespace accrue::tensor {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the coefficients of scaled_erfc in src/tensor/isa/math.h, highest power first.
+"""Prints the coefficients of scaled_erfc in src/tensor/cpu/isa/math.h, highest power first.
 
 e^(z²) erfc(z) / t is nearly a polynomial in t = 1 / (1 + 0.35 z), which takes z from 0 to
 infinity to t from 1 to 0. The fit is Chebyshev's, of degree 9, up to the largest z that

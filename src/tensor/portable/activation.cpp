@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/erfc.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/sigmoid.h>
+
+#include <cmath>
+
+#include "tensor/portable/backend.h"
+#include "tensor/portable/product.h"
+
+namespace accrue::tensor::portable {
+namespace {
+
+/// Value and derivative of an activation, in the sum type.
+struct Evaluated {
+  at::Tensor value;
+  at::Tensor slope;
+};
+
+/// Formulas as in tensor/cpu/isa/activation.cpp.
+Evaluated evaluate(const at::Tensor& x, Activation activation) {
+  if (activation == Activation::kGelu) {
+    at::Tensor below = at::erfc(x * -M_SQRT1_2) * 0.5;
+    at::Tensor density =
+        at::exp(x.square() * -0.5) * (M_2_SQRTPI * M_SQRT1_2 / 2);
+    return {x * below, below + x * density};
+  }
+  if (activation == Activation::kGeluTanh) {
+    constexpr double kScale = M_2_SQRTPI * M_SQRT1_2;
+    // The limit keeps the slope finite.
+    at::Tensor square = x.square().clamp_max(1e4);
+    at::Tensor u = x * (square * 0.044715 + 1) * kScale;
+    at::Tensor s = at::sigmoid(u * 2);
+    at::Tensor du = (square * (3 * 0.044715) + 1) * kScale;
+    at::Tensor y = x * s;
+    return {y, s + y * (1 - s) * du * 2};
+  }
+  at::Tensor s = at::sigmoid(x);
+  at::Tensor y = x * s;
+  return {y, s + y * (1 - s)};
+}
+
+/// Returns the argument of f: the gate if there is one, in the sum type.
+at::Tensor argument(const at::Tensor& x, bool gated) {
+  return widen(gated ? columns(x, 0, x.size(1) / 2) : x);
+}
+
+} // namespace
+
+at::Tensor PortableBackend::activate(
+    const at::Tensor& x,
+    Activation activation,
+    bool gated) const {
+  at::Tensor y = evaluate(argument(x, gated), activation).value;
+  if (gated) {
+    y = y * widen(value_columns(x, gated));
+  }
+  return y.to(x.scalar_type());
+}
+
+at::Tensor PortableBackend::activate_backward(
+    const at::Tensor& x,
+    const at::Tensor& dx,
+    Activation activation,
+    bool gated) const {
+  auto [value, slope] = evaluate(argument(x, gated), activation);
+  at::Tensor dvalues = value_columns(dx, gated);
+  at::Tensor y = columns(x, 0, dvalues.size(1));
+  if (gated) {
+    at::Tensor up = widen(value_columns(x, gated));
+    columns(dx, 0, y.size(1)).copy_(dvalues * up * slope);
+    dvalues.mul_(value);
+    y.copy_(value * up);
+  } else {
+    dvalues.mul_(slope);
+    y.copy_(value);
+  }
+  return y;
+}
+
+} // namespace accrue::tensor::portable

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <ATen/TensorOperators.h>
+
+#include "tensor/portable/backend.h"
+
+namespace accrue::tensor::portable {
+
+void PortableBackend::embed_backward(
+    const at::Tensor& ids,
+    const at::Tensor& dy,
+    const at::Tensor& gradient) const {
+  at::Tensor sum = gradient;
+  sum.index_add_(0, ids, dy);
+}
+
+void PortableBackend::embed_rows_backward(
+    const at::Tensor& ids,
+    const at::Tensor& dy,
+    const at::Tensor& trained,
+    const at::Tensor& gradient) const {
+  // Pairs (token, row of the gradient) of one id.
+  at::Tensor pairs = ids.unsqueeze(1).eq(trained.unsqueeze(0)).nonzero();
+  at::Tensor sum = gradient;
+  sum.index_add_(0, pairs.select(1, 1), dy.index_select(0, pairs.select(1, 0)));
+}
+
+} // namespace accrue::tensor::portable
