@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Trains a module of your own at a batch of 256 rows in micro-batches of 16.
 // The loop is LibTorch's; accrue::Window replaces zero_grad and backward.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <array>
@@ -39,7 +40,7 @@ struct Block {
   std::vector<const tensor::Linear*> linears() const;
 };
 
-/// Everything that a model is made of. Linear layers share the tensors that
+/// Layers of a model. They share the tensors that
 /// Transformer::named_parameters() lists.
 struct Weights {
   ModelConfig config;
@@ -50,9 +51,10 @@ struct Weights {
   std::vector<Block> blocks;
   tensor::Norm final_norm;
   tensor::Linear head; // [V, C]
-  /// LoRA's tokens: rows of the embedding; tied: also those of the head.
+  /// Trained rows of the embedding (LoraOptions::tokens); tied: also of the
+  /// head.
   std::shared_ptr<const tensor::TrainedRows> embedding_rows;
-  /// Trained rows and what they were before.
+  /// Trained rows and their values in the loaded weights.
   std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;
   tensor::RotaryTable rotary; // Llama only
 
@@ -88,7 +90,8 @@ using Tape = std::vector<Backward>;
 class Pass {
  public:
   /// With a cache the batch is one sequence that goes on where the cache ends:
-  /// its first tokens, or one more. No gradients then, nor without `sums`.
+  /// its first tokens, or one more. A pass with a cache, or without `sums`,
+  /// computes no gradients.
   Pass(
       std::shared_ptr<const Weights> weights,
       TokenBatch batch,
@@ -96,12 +99,13 @@ class Pass {
       Accumulators* sums = nullptr,
       KeyValueCache* cache = nullptr);
 
-  /// The blocks' output [T, C] for the whole batch. With a tape its gradient
-  /// can be propagated. With `recompute` only the input of every block is kept
-  /// for that and the rest is computed again: the same bits, a third more work.
+  /// The blocks' output [T, C] for the whole batch. With a tape, the functions
+  /// that propagate its gradient are appended to the tape. With `recompute`
+  /// they keep only the input of every block and compute the rest again: the
+  /// same bits, a third more work.
   at::Tensor hidden(bool recompute, Tape* tape) const;
 
-  /// [R, V] of the rows from `first` on.
+  /// Logits [R, V] of the rows of x from `first` on.
   at::Tensor logits(const at::Tensor& x, int64_t first = 0) const;
 
   /// Σ weight · cross-entropy, or the objective of the tokens' cross-entropies:
@@ -129,7 +133,8 @@ class Pass {
       const at::Tensor& x,
       const at::Tensor& weights,
       const at::Tensor& dx) const;
-  /// Without its output: only as far as backward needs it.
+  /// `with_output` false: leaves out the last matrix product, which backward
+  /// does not need.
   Part mlp(size_t block, const at::Tensor& x, bool with_output = true) const;
 
   struct State;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "models/heads.h"
 
 #include <ATen/TensorOperators.h>
@@ -19,7 +20,7 @@ void for_head_norms(
   run(block.key_norm, heads.width(), heads.keys);
 }
 
-/// The chunk with a row per head of each token, as a stream of its own.
+/// Returns the chunk as a stream with one row per head of each token.
 Chunk per_head(const Chunk& chunk, int64_t heads) {
   Chunk rows;
   rows.end = chunk.size() * heads;
@@ -119,7 +120,7 @@ void attend(
     const at::Tensor& out) {
   int64_t length = cache.size + 1;
   int64_t group = heads.group();
-  // Query heads of a group share keys: rows of one small matrix.
+  // The query heads that share a key head are the rows of one matrix.
   at::Tensor q = tensor::columns(qkv, 0, heads.width())
                      .reshape({heads.keys, group, heads.dim});
   out.copy_(at::scaled_dot_product_attention(

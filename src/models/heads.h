@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -37,7 +38,7 @@ void norm_heads_backward(
     const at::Tensor& dqkv,
     const HeadNormGradients& gradients);
 
-/// Keys and values of the new tokens go into the cache.
+/// Appends keys and values of the new tokens to the cache.
 void remember(
     const at::Tensor& qkv,
     const tensor::Heads& heads,

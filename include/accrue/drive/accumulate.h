@@ -46,7 +46,7 @@ struct AccumulateOptions {
 /// smaller pieces. The optimizer's step is never repeated.
 ///
 /// With a budget, tensors come from accrue's allocator from the constructor on;
-/// whatever else the process holds by then counts as part of the program.
+/// memory that the process holds before that counts as part of the program.
 /// Not thread-safe.
 class Accumulate {
  public:
@@ -68,9 +68,10 @@ class Accumulate {
   Accumulate(const Accumulate&) = delete;
   Accumulate& operator=(const Accumulate&) = delete;
 
-  /// One optimizer step on `batch` (see slice()). `loss_fn` takes a part of it
-  /// and returns a LossSum. Throws MemoryError if one sample does not fit, and
-  /// what the loss, the window or the optimizer throw; call again to go on.
+  /// Does one optimizer step on `batch` (see slice()). `loss_fn` takes a part
+  /// of the batch and returns a LossSum. Throws MemoryError if one sample does
+  /// not fit, and the exceptions of the loss, the window and the optimizer; a
+  /// later call goes on.
   template <class Batch, class LossFn>
   StepReport operator()(const Batch& batch, LossFn&& loss_fn) {
     return run(num_samples(batch), [&](Range range) {
@@ -78,7 +79,7 @@ class Accumulate {
     });
   }
 
-  /// Samples per micro-batch, now.
+  /// Present number of samples per micro-batch.
   int64_t micro_batch() const;
 
   /// Windows that were begun again after running out of memory.

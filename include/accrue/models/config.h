@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -8,11 +9,11 @@
 
 namespace accrue {
 
-/// kLlama is also Mistral, Qwen2 and Qwen3, which differ in ModelConfig's
-/// switches only.
+/// Families of models. kLlama also stands for Mistral, Qwen2 and Qwen3, which
+/// differ only in ModelConfig's switches.
 enum class Family { kGpt2, kLlama };
-/// Rotary positions: unchanged, all frequencies divided (arXiv 2306.15595), or
-/// the low ones as Llama 3.1 does.
+/// Scaling of rotary frequencies: none, all divided (arXiv 2306.15595), or only
+/// the low ones, as in Llama 3.1.
 enum class RopeScaling { kNone, kLinear, kLlama3 };
 using tensor::Activation;
 
@@ -51,7 +52,7 @@ struct ModelConfig {
   bool head_norm = false;
   /// Token that separates documents, or -1 if the config names none.
   int64_t eos_token = -1;
-  /// The config.json as it was read: written back beside trained weights.
+  /// Text of the config.json, written back beside trained weights.
   std::string json;
 
   /// Parameters of a model of this shape. A tied head counts once.

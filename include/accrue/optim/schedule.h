@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,9 @@ enum class ScheduleKind { kConstant, kCosine, kLinear, kWsd };
 /// taken; micro-batches don't exist for it.
 struct Schedule {
   ScheduleKind kind = ScheduleKind::kConstant;
-  /// Peak.
+  /// Highest learning rate.
   double lr = 1e-3;
-  /// Where cosine, linear and wsd end.
+  /// Learning rate at the end of cosine, linear and wsd.
   double min_lr = 0;
   /// Steps of linear warm-up from 0. The first step has lr 0 when this is
   /// > 0, as with transformers' schedules.

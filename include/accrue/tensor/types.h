@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,19 +10,19 @@
 
 namespace accrue::tensor {
 
-/// What a dropout mask depends on. The split of a batch is not among it.
+/// Key of a dropout mask. The mask does not depend on the split of a batch.
 struct DropoutKey {
   double probability = 0;
   uint64_t seed = 0;
   uint64_t step = 0;
 };
 
-/// How a weight is stored: [out, in] as torch::nn::Linear, or [in, out] as
-/// GPT-2's checkpoints do.
+/// Memory layout of a weight: [out, in] as in torch::nn::Linear, or [in, out]
+/// as in GPT-2's checkpoints.
 enum class WeightLayout { kOutIn, kInOut };
 
-/// Weights in the layout of the kernels, made when they are first used after
-/// the weight has changed: once per window.
+/// A weight in the layout of the kernels, made at the first use after the
+/// weight has changed: once per window.
 struct PackedWeight;
 
 /// A low-rank update beside a weight (LoRA, arXiv 2106.09685):
@@ -32,8 +33,8 @@ struct Adapter {
   double scale = 1; // alpha / r
 };
 
-/// Some rows of a frozen table that are trained: embeddings of new tokens.
-/// Whoever runs a pass puts them into the table before.
+/// Rows of a frozen table that are trained, such as embeddings of new tokens.
+/// Before a pass they must be copied into the table.
 struct TrainedRows {
   at::Tensor ids; // [n] int64, each once
   at::Tensor values; // [n, C]
@@ -44,7 +45,7 @@ struct Linear {
   at::Tensor weight; // [out, in] or [in, out], as `layout` says
   at::Tensor bias; // [out], undefined = none
   WeightLayout layout = WeightLayout::kOutIn;
-  std::shared_ptr<PackedWeight> packed = nullptr; // none: packed as it is used
+  std::shared_ptr<PackedWeight> packed = nullptr; // if none: packed at each use
   std::shared_ptr<const Adapter> adapter = nullptr;
   std::shared_ptr<const TrainedRows> rows = nullptr; // kOutIn: of the weight
 };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Range {
 /// Throws ConfigError unless micro_batch > 0.
 std::vector<Range> split_range(int64_t num_samples, int64_t micro_batch);
 
-/// N: how many ranges split_range gives.
+/// Number of ranges that split_range() returns: the accumulation steps N.
 constexpr int64_t num_micro_batches(int64_t num_samples, int64_t micro_batch) {
   return (num_samples + micro_batch - 1) / micro_batch;
 }
