@@ -15,8 +15,9 @@ namespace accrue {
 namespace {
 
 /// Tokens in a micro-batch beyond which more samples at once are hardly faster
-/// on a CPU. A micro-batch of so many tokens does not gain by recomputing.
+/// on a CPU.
 constexpr int64_t kEnoughTokens = 4096;
+/// Tokens in a micro-batch that gains nothing from recomputation.
 constexpr int64_t kPlentyTokens = 1024;
 
 /// Planning ends after three optimizer steps or this, whichever is more.
