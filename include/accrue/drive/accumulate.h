@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/core/units.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
@@ -48,7 +49,7 @@ struct AccumulateOptions {
 /// With a budget, tensors come from accrue's allocator from the constructor on;
 /// memory that the process holds before that counts as part of the program.
 /// Not thread-safe.
-class Accumulate {
+class ACCRUE_API Accumulate {
  public:
   /// `model`: a torch::nn module holder or pointer. `optimizer`: accrue's or
   /// LibTorch's. Both must outlive this. Throws ConfigError for sizes that
@@ -80,10 +81,10 @@ class Accumulate {
   }
 
   /// Present number of samples per micro-batch.
-  int64_t micro_batch() const;
+  [[nodiscard]] int64_t micro_batch() const;
 
   /// Windows that were begun again after running out of memory.
-  int64_t rollbacks() const;
+  [[nodiscard]] int64_t rollbacks() const;
 
  private:
   using LossOf = std::function<LossSum(Range)>;

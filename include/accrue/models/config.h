@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 
+#include "accrue/core/export.h"
 #include "accrue/tensor/activation.h"
 
 namespace accrue {
@@ -18,7 +19,7 @@ enum class RopeScaling { kNone, kLinear, kLlama3 };
 using tensor::Activation;
 
 /// A decoder-only transformer as a Hugging Face config.json describes it.
-struct ModelConfig {
+struct ACCRUE_API ModelConfig {
   Family family = Family::kGpt2;
   int64_t vocab_size = 0;
   /// Width of the residual stream (C).
@@ -56,12 +57,12 @@ struct ModelConfig {
   std::string json;
 
   /// Parameters of a model of this shape. A tied head counts once.
-  int64_t num_parameters() const;
+  [[nodiscard]] int64_t num_parameters() const;
 };
 
 /// Reads `path`, a config.json or a folder that holds one. Fields that don't
 /// touch the result are ignored; any other field that accrue does not support
 /// is an error. Throws DataError listing every problem.
-ModelConfig read_model_config(const std::filesystem::path& path);
+ACCRUE_API ModelConfig read_model_config(const std::filesystem::path& path);
 
 } // namespace accrue

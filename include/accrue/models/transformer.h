@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/io/safetensors.h"
 #include "accrue/models/config.h"
 #include "accrue/tensor/types.h"
@@ -79,7 +80,7 @@ struct PassOptions {
 /// layout of the family's Hugging Face checkpoints. Copies share their weights.
 /// Not thread-safe, copies included: packed bf16 weights are made when a pass
 /// first needs them.
-class Transformer {
+class ACCRUE_API Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and
   /// its name, so it is the same on every machine and thread count.
@@ -90,7 +91,7 @@ class Transformer {
   Transformer(const ModelConfig& config, const ModelOptions& options);
 
   /// Logits [T, V] of every token.
-  at::Tensor logits(const TokenBatch& batch) const;
+  [[nodiscard]] at::Tensor logits(const TokenBatch& batch) const;
 
   /// Appends tokens to the sequence in the cache and returns the logits [V]
   /// after the last one. A token costs one pass over the weights, whatever the
@@ -100,7 +101,8 @@ class Transformer {
       std::span<const int64_t> tokens,
       struct KeyValueCache& cache) const;
   /// Returns an empty cache for a sequence of up to `max_tokens`.
-  std::shared_ptr<struct KeyValueCache> make_cache(int64_t max_tokens) const;
+  [[nodiscard]] std::shared_ptr<struct KeyValueCache> make_cache(
+      int64_t max_tokens) const;
 
   /// Loss for Window::add(): Σ weight · cross-entropy, with batch.target_weight
   /// as its weight. With an `objective`, the loss is the objective of the
@@ -111,19 +113,19 @@ class Transformer {
   /// The model differentiates itself. Gradients are added to the window's sums
   /// sample by sample, so that their bits depend neither on how a batch is
   /// split nor on the number of threads.
-  ModelLoss loss(
+  [[nodiscard]] ModelLoss loss(
       const TokenBatch& batch,
       const PassOptions& options = {},
       const TokenObjective& objective = nullptr) const;
 
   /// The value of loss() [] in fp64, without gradients.
-  at::Tensor loss_sum(
+  [[nodiscard]] at::Tensor loss_sum(
       const TokenBatch& batch,
       const tensor::DropoutKey& dropout = {},
       const TokenObjective& objective = nullptr) const;
 
   /// Cross-entropy [T] of every token whose weight is not 0, fp64.
-  at::Tensor token_losses(const TokenBatch& batch) const;
+  [[nodiscard]] at::Tensor token_losses(const TokenBatch& batch) const;
 
   /// Names and tensors in the order of the forward pass, adapters included.
   const std::vector<std::pair<std::string, at::Tensor>>& named_parameters()
@@ -131,20 +133,20 @@ class Transformer {
     return parameters_;
   }
   /// Trained parameters, for a Window and an Optimizer.
-  std::vector<at::Tensor> parameters() const;
-  int64_t num_parameters() const;
+  [[nodiscard]] std::vector<at::Tensor> parameters() const;
+  [[nodiscard]] int64_t num_parameters() const;
   /// Number of trained parameters: all, or those of the adapters.
-  int64_t num_trained() const;
+  [[nodiscard]] int64_t num_trained() const;
 
   /// Weights under the names of the family's checkpoints, without adapters.
   /// They alias the model's: load_safetensors(path, model.state()) loads one.
-  TensorMap state() const;
+  [[nodiscard]] TensorMap state() const;
 
   /// Adapters as "<layer>.lora_A.weight" [r, in] and "<layer>.lora_B.weight"
   /// [out, r], trained rows as
   /// "<table>.token_adapter.trainable_tokens_delta" [n, C], as PEFT names them;
   /// empty without LoRA. They alias the model's.
-  TensorMap adapters() const;
+  [[nodiscard]] TensorMap adapters() const;
 
   /// Turns the model into that of the frozen weights: A and B become 0, trained
   /// rows become those of their tables at the last load_base_rows().

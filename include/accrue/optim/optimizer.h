@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// Updates parameters in place from gradients that a Window has summed,
@@ -22,7 +24,7 @@ namespace accrue {
 /// memory of the same shape and dtype. A master copy follows every write that
 /// LibTorch counts, such as copy_() without gradients; writes through data()
 /// are not counted. A frozen parameter has no state until its first gradient.
-class Optimizer {
+class ACCRUE_API Optimizer {
  public:
   explicit Optimizer(std::vector<at::Tensor> parameters);
   virtual ~Optimizer() = default;
@@ -51,7 +53,7 @@ class Optimizer {
   /// State that the next update depends on, apart from the parameters, keyed
   /// "<index of the parameter>.<slot>". The tensors alias the live state, so
   /// load_safetensors(path, optimizer.state()) restores it.
-  std::map<std::string, at::Tensor> state() const;
+  [[nodiscard]] std::map<std::string, at::Tensor> state() const;
 
   /// Number of updates that belong to a state() that was restored.
   void set_steps(int64_t steps) {
@@ -105,7 +107,7 @@ struct AdamWOptions {
 
 /// AdamW, arXiv 1711.05101. On a CPU it has the same bits on every machine
 /// (docs/bits.md); elsewhere it is LibTorch's fused operator.
-class AdamW : public Optimizer {
+class ACCRUE_API AdamW : public Optimizer {
  public:
   explicit AdamW(std::vector<at::Tensor> parameters, AdamWOptions = {});
 
@@ -127,7 +129,7 @@ struct SgdOptions {
 };
 
 /// Stochastic gradient descent with (undamped, non-Nesterov) momentum.
-class Sgd : public Optimizer {
+class ACCRUE_API Sgd : public Optimizer {
  public:
   explicit Sgd(std::vector<at::Tensor> parameters, SgdOptions = {});
 

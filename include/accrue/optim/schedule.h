@@ -3,13 +3,15 @@
 
 #include <cstdint>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 enum class ScheduleKind { kConstant, kCosine, kLinear, kWsd };
 
 /// The learning rate as a pure function of the number of optimizer steps
 /// taken; micro-batches don't exist for it.
-struct Schedule {
+struct ACCRUE_API Schedule {
   ScheduleKind kind = ScheduleKind::kConstant;
   /// Highest learning rate.
   double lr = 1e-3;
@@ -25,7 +27,7 @@ struct Schedule {
   ///   cosine   arXiv 1608.03983, one half period
   ///   linear   straight to min_lr
   ///   wsd      constant, then linear over the last 20 % (arXiv 2405.18392)
-  double at(int64_t step) const;
+  [[nodiscard]] double at(int64_t step) const;
 };
 
 } // namespace accrue

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// The gradient sums of a window: one tensor per use of a parameter, in fp32
@@ -24,7 +26,7 @@ namespace accrue {
 /// parameters are taken from `.grad` after every backward pass.
 ///
 /// Not thread-safe.
-class Accumulators {
+class ACCRUE_API Accumulators {
  public:
   /// Throws Error if no parameter requires a gradient, or if one that does is
   /// in the list twice.
@@ -68,15 +70,15 @@ class Accumulators {
 
   /// The parameters in the order given, frozen ones included. Only the first of
   /// parameters that share their memory is listed.
-  std::vector<at::Tensor> parameters() const;
+  [[nodiscard]] std::vector<at::Tensor> parameters() const;
   /// The sums of all uses.
-  std::vector<at::Tensor> all() const;
+  [[nodiscard]] std::vector<at::Tensor> all() const;
   /// Sums of the first uses, in the order of parameters(); undefined where a
   /// parameter has had no gradient.
-  std::vector<at::Tensor> gradients() const;
+  [[nodiscard]] std::vector<at::Tensor> gradients() const;
   /// The same in the order of an optimizer's parameters. Throws Error for a
   /// trained one that is not in the list, or a gradient that it would miss.
-  std::vector<at::Tensor> gradients_for(
+  [[nodiscard]] std::vector<at::Tensor> gradients_for(
       const std::vector<at::Tensor>& stepped) const;
   /// Puts gradients where LibTorch's optimizers look for them.
   void expose_gradients();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/accumulators.h"
 #include "accrue/window/loss.h"
@@ -74,7 +75,7 @@ struct StepReport {
 /// Losses are read back from the device once, at commit.
 ///
 /// Not thread-safe.
-class Window {
+class ACCRUE_API Window {
  public:
   explicit Window(
       std::vector<at::Tensor> parameters,
@@ -120,18 +121,18 @@ class Window {
 
   /// The parameters in the order given, frozen ones included. Only the first of
   /// parameters that share their memory is listed.
-  std::vector<at::Tensor> parameters() const {
+  [[nodiscard]] std::vector<at::Tensor> parameters() const {
     return sums_.parameters();
   }
 
   /// The accumulated (after normalize(): divided and clipped) gradients, in
   /// fp32 or fp64, undefined where a parameter has had none in this window.
-  std::vector<at::Tensor> gradients() const {
+  [[nodiscard]] std::vector<at::Tensor> gradients() const {
     return sums_.gradients();
   }
 
   /// Bytes of the sums that this window keeps.
-  uint64_t sum_bytes() const;
+  [[nodiscard]] uint64_t sum_bytes() const;
 
   /// The state of an unfinished window: everything that add() has changed.
   struct Unfinished {
