@@ -15,7 +15,8 @@
 #include "accrue/models/transformer.h"
 #include "accrue/window/window.h"
 #include "compare.h"
-#include "memory/meter.h"
+#include "device/memory.h"
+#include "device/process.h"
 
 namespace {
 
@@ -91,7 +92,7 @@ void allocators() {
   config.mlp_width = 1536;
   config.max_positions = 256;
   c10::Allocator* theirs = c10::GetCPUAllocator();
-  accrue::memory::install_allocator();
+  static const accrue::device::AllocatorScope allocator;
   c10::Allocator* ours = c10::GetCPUAllocator();
   accrue::Transformer model(config, accrue::Dtype::kBf16, 1);
   accrue::Window window(model.parameters());
@@ -129,7 +130,7 @@ void allocators() {
     for (int i = 0; i < kPasses; ++i) {
       replay(ours, events);
     }
-    accrue::memory::peak_resident_bytes();
+    accrue::device::peak_resident_bytes();
   });
   fmt::print(
       "\nThe meter alone: every allocation of a step of {} micro-batches once "

@@ -40,8 +40,8 @@ void products(
   at::Tensor dy = torch::randn({tokens, out});
   at::Tensor low_x = x.to(dtype);
   at::Tensor low_dy = dy.to(dtype);
-  Linear layer = make_linear(
-      torch::randn({in, out}).requires_grad_(), {}, WeightLayout::kInOut);
+  Linear layer = make_linear(torch::randn({in, out}), {}, WeightLayout::kInOut);
+  const LinearGradients sums{torch::zeros({in, out})};
   at::Tensor weight = layer.weight.detach().to(dtype);
   at::Tensor y = at::empty({tokens, out}, dtype);
   at::Tensor dx = at::empty({tokens, in}, dtype);
@@ -57,7 +57,9 @@ void products(
   at::Tensor gradient = torch::zeros({in, out});
   compare(
       "weight gradient " + shape,
-      [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
+      [&] {
+        linear_weight_gradient(chunk, low_x, low_dy, layer, compute, sums);
+      },
       [&] {
         if (compute == Type::kF32) {
           gradient.addmm_(low_x.t(), low_dy);
@@ -76,8 +78,12 @@ void products(
   }
   compare(
       fmt::format("  folded per sample of {} against per micro-batch", length),
-      [&] { linear_weight_gradient(chunk, low_x, low_dy, layer, compute); },
-      [&] { linear_weight_gradient(whole, low_x, low_dy, layer, compute); });
+      [&] {
+        linear_weight_gradient(chunk, low_x, low_dy, layer, compute, sums);
+      },
+      [&] {
+        linear_weight_gradient(whole, low_x, low_dy, layer, compute, sums);
+      });
 }
 
 /// Rows of a Llama's operations in place of LayerNorm, GELU and learned
@@ -87,7 +93,8 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
   at::Tensor x = torch::randn({tokens, width}).requires_grad_();
   at::Tensor dy = torch::randn({tokens, width});
-  Norm layer{torch::ones({width}).requires_grad_(), {}, 1e-5};
+  Norm layer{torch::ones({width}), {}, 1e-5};
+  const NormGradients sums{torch::zeros({width})};
   at::Tensor weight = torch::ones({width}).requires_grad_();
   at::Tensor plain = x.detach();
   NormStatistics statistics = make_statistics(layer, plain);
@@ -96,7 +103,7 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
       fmt::format("RMSNorm {} x {}, forward and backward", tokens, width),
       [&] {
         norm(chunk, plain, layer, statistics);
-        norm_backward(chunk, plain, dy, layer, statistics, dx);
+        norm_backward(chunk, plain, dy, layer, statistics, dx, sums);
       },
       [&] { at::rms_norm(x, {width}, weight, 1e-5).backward(dy); });
 
@@ -153,10 +160,8 @@ void rows(int64_t samples, int64_t length, int64_t width) {
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];
   at::Tensor x = torch::randn({tokens, width});
   at::Tensor dy = torch::randn({tokens, width});
-  Norm layer{
-      torch::ones({width}).requires_grad_(),
-      torch::zeros({width}).requires_grad_(),
-      1e-5};
+  Norm layer{torch::ones({width}), torch::zeros({width}), 1e-5};
+  const NormGradients sums{torch::zeros({width}), torch::zeros({width})};
   NormStatistics statistics = make_statistics(layer, x);
   at::Tensor dx = torch::zeros_like(x);
   auto [y, mean, rstd] = at::native_layer_norm(
@@ -170,7 +175,7 @@ void rows(int64_t samples, int64_t length, int64_t width) {
       });
   compare(
       "  its backward",
-      [&] { norm_backward(chunk, x, dy, layer, statistics, dx); },
+      [&] { norm_backward(chunk, x, dy, layer, statistics, dx, sums); },
       [&] {
         at::native_layer_norm_backward(
             dy,
@@ -255,10 +260,9 @@ void head(
     int64_t vocab) {
   int64_t tokens = samples * length;
   Chunk chunk = chunks_of(samples, length, compute)[0];
+  const LinearGradients sums{torch::zeros({vocab, width})};
   Linear head{
-      torch::randn({vocab, width}).mul_(0.02).requires_grad_(),
-      {},
-      WeightLayout::kOutIn};
+      torch::randn({vocab, width}).mul_(0.02), {}, WeightLayout::kOutIn};
   at::Tensor x = torch::randn({tokens, width});
   at::Tensor targets = torch::randint(0, vocab, {tokens});
   at::Tensor weights = torch::ones({tokens}, at::kDouble);
@@ -271,7 +275,9 @@ void head(
           tokens,
           width,
           vocab),
-      [&] { cross_entropy(chunk, x, head, compute, targets, weights, dx); },
+      [&] {
+        cross_entropy(chunk, x, head, compute, targets, weights, dx, sums);
+      },
       [&] {
         at::Tensor leaf = x.detach().requires_grad_();
         at::Tensor logits = at::linear(leaf.to(type), head.weight.to(type));

@@ -3,8 +3,9 @@
 
 #include "accrue/core/error.h"
 #include "accrue/drive/accumulate.h"
+#include "device/memory.h"
+#include "device/process.h"
 #include "failing_allocator.h"
-#include "memory/meter.h"
 #include "support.h"
 
 namespace accrue {
@@ -142,8 +143,8 @@ TEST(AccumulateTest, RollbackRestoresRandomStateAndBuffers) {
 TEST(AccumulateTest, ASampleThatDoesNotFitIsAnError) {
   torch::nn::Sequential net = make_net();
   torch::optim::AdamW optimizer(net->parameters(), 0.01);
-  memory::install_allocator();
-  uint64_t resident = memory::resident_bytes();
+  const device::AllocatorScope allocator;
+  uint64_t resident = device::resident_bytes();
   Accumulate step(
       net,
       optimizer,

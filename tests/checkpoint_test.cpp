@@ -7,7 +7,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "models/adapter.h"
-#include "models/checkpoint.h"
+#include "models/hf_folder.h"
 #include "objectives/preference.h"
 #include "support.h"
 

@@ -5,47 +5,57 @@
 #include <optional>
 #include <vector>
 
-#include "memory/meter.h"
-#include "memory/planner.h"
-#include "memory/retreat.h"
+#include "device/memory.h"
+#include "device/process.h"
+#include "drive/backoff.h"
+#include "drive/fit_table.h"
 
-namespace accrue::memory {
+namespace accrue {
 namespace {
 
+using device::available_bytes;
+using device::peak_resident_bytes;
+using device::resident_bytes;
+using drive::Backoff;
+using drive::FitTable;
+using drive::MicroBatching;
+
+device::DeviceMemory& memory = device::host_memory();
+
 TEST(MeterTest, CountsLiveAndPeakBytesOfTensors) {
-  install_allocator();
-  uint64_t before = live_bytes();
+  const device::AllocatorScope allocator;
+  uint64_t before = memory.allocated();
   {
     at::Tensor kept = at::empty({1000}, at::kFloat);
-    reset_peak();
+    memory.reset_peak();
     { at::Tensor passing = at::empty({5000}, at::kDouble); }
-    EXPECT_EQ(live_bytes(), before + 4000);
-    EXPECT_EQ(peak_bytes(), before + 44000);
+    EXPECT_EQ(memory.allocated(), before + 4000);
+    EXPECT_EQ(memory.max_allocated(), before + 44000);
   }
-  EXPECT_EQ(live_bytes(), before);
+  EXPECT_EQ(memory.allocated(), before);
 }
 
 TEST(AllocatorTest, FreedLargeBlockIsReused) {
-  install_allocator();
+  const device::AllocatorScope allocator;
   const void* first = at::empty({300'000}, at::kFloat).const_data_ptr();
   // Not the same size, but the same class.
   EXPECT_EQ(at::empty({299'990}, at::kFloat).const_data_ptr(), first);
 }
 
 TEST(AllocatorTest, NeverHoldsMoreThanWasInUseAtOnce) {
-  install_allocator();
-  release_kept(); // what other tests of this process had at once is past
+  const device::AllocatorScope allocator;
+  memory.empty_cache(); // what other tests of this process had at once is past
   { at::Tensor largest = at::empty({16 << 20}, at::kByte); }
-  uint64_t most = held_bytes();
+  uint64_t most = memory.reserved();
   for (int64_t size = 100'000; size < (8 << 20); size += 123'457) {
     at::Tensor a = at::empty({size}, at::kByte);
     at::Tensor b = at::empty({size / 2}, at::kByte);
-    EXPECT_LE(held_bytes(), most);
+    EXPECT_LE(memory.reserved(), most);
   }
 }
 
 TEST(AllocatorTest, BlocksAreAlignedAndDoNotOverlap) {
-  install_allocator();
+  const device::AllocatorScope allocator;
   std::vector<at::Tensor> tensors;
   for (int64_t size : {1, 64, 65'000, 65'472, 65'473, 1'000'000, 3'333'333}) {
     tensors.push_back(at::empty({size}, at::kByte).fill_(tensors.size()));
@@ -65,36 +75,36 @@ TEST(MeterTest, KernelFiguresArePlausible) {
 }
 
 TEST(AllocatorTest, BeyondTheLimitIsOutOfMemory) {
-  install_allocator();
-  release_kept();
-  set_limit(held_bytes() + (1 << 20));
+  const device::AllocatorScope allocator;
+  memory.empty_cache();
+  memory.set_limit(memory.reserved() + (1 << 20));
   at::Tensor fits = at::empty({512 << 10}, at::kByte);
-  uint64_t before = live_bytes();
+  uint64_t before = memory.allocated();
   EXPECT_THROW(at::empty({1 << 20}, at::kByte), c10::OutOfMemoryError);
-  EXPECT_EQ(live_bytes(), before);
+  EXPECT_EQ(memory.allocated(), before);
   fits.reset();
   EXPECT_NO_THROW(at::empty({900 << 10}, at::kByte));
-  set_limit(std::nullopt);
+  memory.set_limit(std::nullopt);
   EXPECT_NO_THROW(at::empty({4 << 20}, at::kByte));
 }
 
 TEST(AllocatorTest, WhatTheSystemRefusesIsNotHeld) {
-  install_allocator();
+  const device::AllocatorScope allocator;
   { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
-  uint64_t before = live_bytes();
+  uint64_t before = memory.allocated();
   EXPECT_THROW(at::empty({int64_t{1} << 50}, at::kByte), c10::OutOfMemoryError);
-  EXPECT_EQ(live_bytes(), before);
+  EXPECT_EQ(memory.allocated(), before);
   { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
   { at::Tensor freed = at::empty({12 << 20}, at::kByte); }
-  EXPECT_LE(held_bytes(), before + (13 << 20)); // one block, not both
+  EXPECT_LE(memory.reserved(), before + (13 << 20)); // one block, not both
 }
 
 TEST(AllocatorTest, GivesBackWhatIsKept) {
-  install_allocator();
+  const device::AllocatorScope allocator;
   { at::Tensor freed = at::empty({8 << 20}, at::kByte); }
-  EXPECT_GE(held_bytes(), 8U << 20);
-  release_kept();
-  EXPECT_LE(held_bytes(), live_bytes() + (1 << 20));
+  EXPECT_GE(memory.reserved(), 8U << 20);
+  memory.empty_cache();
+  EXPECT_LE(memory.reserved(), memory.allocated() + (1 << 20));
 }
 
 FitTable table() {
@@ -149,33 +159,33 @@ TEST(PlannerTest, TimeOfAWindow) {
 
 TEST(PlannerTest, FastestThatFits) {
   // 2 and 4 are equally fast: the smaller one.
-  EXPECT_EQ(table().fastest(9000, 8), (Way{2, false}));
+  EXPECT_EQ(table().fastest(9000, 8), (MicroBatching{2, false}));
   // Checkpointing where it is the only way, or the faster one.
-  EXPECT_EQ(table().fastest(1149, 8), (Way{4, true}));
-  EXPECT_EQ(table().fastest(1139, 8), (Way{1, true}));
-  EXPECT_EQ(table().fastest(1160, 8), (Way{1, false}));
+  EXPECT_EQ(table().fastest(1149, 8), (MicroBatching{4, true}));
+  EXPECT_EQ(table().fastest(1139, 8), (MicroBatching{1, true}));
+  EXPECT_EQ(table().fastest(1160, 8), (MicroBatching{1, false}));
   EXPECT_EQ(table().fastest(1109, 8), std::nullopt);
 }
 
-TEST(RetreatTest, ComesBackAfterAWhileAndLaterEachTime) {
-  Retreat<int> way(8);
+TEST(BackoffTest, ComesBackAfterAWhileAndLaterEachTime) {
+  Backoff<int> setting(8);
   auto windows_until = [&](int want) {
     int windows = 0;
-    while (way.now() != want && windows < 1000) {
-      way.window_done();
+    while (setting.current() != want && windows < 1000) {
+      setting.on_success();
       ++windows;
     }
     return windows;
   };
-  way.to(4);
+  setting.back_off(4);
   EXPECT_EQ(windows_until(8), 8);
-  way.to(4);
-  way.to(2);
+  setting.back_off(4);
+  setting.back_off(2);
   EXPECT_EQ(windows_until(4), 16);
   EXPECT_EQ(windows_until(8), 16);
-  way.window_done();
-  EXPECT_EQ(way.now(), 8);
+  setting.on_success();
+  EXPECT_EQ(setting.current(), 8);
 }
 
 } // namespace
-} // namespace accrue::memory
+} // namespace accrue

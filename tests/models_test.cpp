@@ -210,28 +210,26 @@ TEST_P(FamilyTest, PreferenceLossAgreesWithTheOracle) {
   }
   for (int64_t pairs : {3, 1}) { // at once
     Window window(model.parameters());
-    PairSums sums;
-    double loss = 0;
+    std::vector<double> sums{0, 0};
     for (int64_t i = 0; i < 3; i += pairs) {
       TokenBatch batch = ragged.part({2 * i, 2 * (i + pairs)});
-      at::Tensor sum = model.objective_sum(
+      LossTerms terms = preference_terms(
           batch,
-          preference_objective(
-              batch,
-              std::span(references)
-                  .subspan(static_cast<size_t>(i), static_cast<size_t>(pairs)),
-              0.3,
-              Dtype::kFp64,
-              sums));
-      loss += sum.item<double>();
-      window.add({.sum = sum, .weight = 1.0 / 3 * static_cast<double>(pairs)});
+          {references.begin() + i, references.begin() + i + pairs},
+          0.3,
+          Dtype::kFp64);
+      ModelLoss loss = model.loss(batch, {}, terms.objective);
+      loss.weight = 1.0 / 3 * static_cast<double>(pairs);
+      window.add(loss);
+      sums[0] += (*terms.figures)[0];
+      sums[1] += (*terms.figures)[1];
     }
-    window.normalize(); // by 1: the oracle's gradient is of the sum
+    // By 1: the oracle's gradient is of the sum.
+    const double loss = window.normalize().loss;
     EXPECT_NEAR(loss / oracle_.at("dpo.loss").item<double>(), 1, 1e-9);
     EXPECT_NEAR(
-        sums.margin / oracle_.at("dpo.margins").sum().item<double>(), 1, 1e-9);
-    EXPECT_EQ(
-        sums.accuracy, oracle_.at("dpo.margins").gt(0).sum().item<double>());
+        sums[0] / oracle_.at("dpo.margins").sum().item<double>(), 1, 1e-9);
+    EXPECT_EQ(sums[1], oracle_.at("dpo.margins").gt(0).sum().item<double>());
     auto got = window.gradients();
     for (size_t i = 0; i < got.size(); ++i) {
       const std::string& name = model.named_parameters()[i].first;
@@ -303,15 +301,46 @@ TEST_P(FamilyTest, ForeignWeightsAreListed) {
   expect_contains(message, "\"extra\" is not expected");
 }
 
-TEST_P(FamilyTest, BackwardRunsOnceEvenIfTheGraphIsRetained) {
+TEST_P(FamilyTest, ALossThatIsDroppedLeavesNoTrace) {
   Transformer model(config_, Dtype::kFp32, 1);
-  at::Tensor loss = model.loss_sum(random_batch(config_, 2).part({0, 2}));
-  loss.backward({}, /*retain_graph=*/true);
-  at::Tensor grad = model.parameters()[0].grad().clone();
-  auto message =
-      message_of<Error>([&] { loss.backward({}, /*retain_graph=*/true); });
-  expect_contains(message, "backward ran twice");
-  EXPECT_TRUE(model.parameters()[0].grad().equal(grad));
+  RaggedBatch batch = random_batch(config_, 4);
+  auto want = gradients(model, batch, 2);
+  Window window(model.parameters());
+  for (Range part : split_range(4, 2)) {
+    ModelLoss dropped = model.loss(batch.part({0, 4}));
+    model.loss_sum(batch.part({1, 3}));
+    window.add(loss(model, batch.part(part)));
+  }
+  window.normalize();
+  for (size_t i = 0; i < want.size(); ++i) {
+    EXPECT_TRUE(window.gradients()[i].equal(want[i])) << i;
+  }
+}
+
+TEST_P(FamilyTest, AnUnfinishedWindowGoesOnInAnotherOne) {
+  RaggedBatch batch = random_batch(config_, 12);
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config_, dtype, 1);
+    auto want = gradients(model, batch, 12);
+    Window::Unfinished state;
+    {
+      Window window(model.parameters());
+      window.add(loss(model, batch.part({0, 5})));
+      window.add(loss(model, batch.part({5, 7})));
+      state = window.save();
+      window.add(loss(model, batch.part({7, 12}))); // of no consequence
+    }
+    Window window(model.parameters());
+    window.add(loss(model, batch.part({2, 3}))); // forgotten
+    window.restore(state);
+    for (int64_t i = 7; i < 12; ++i) {
+      window.add(loss(model, batch.part({i, i + 1})));
+    }
+    EXPECT_EQ(window.normalize().micro_batches, 7);
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_TRUE(window.gradients()[i].equal(want[i])) << i;
+    }
+  }
 }
 
 TEST(InitTest, Gpt2ScalesTheResidualWeights) {

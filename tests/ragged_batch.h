@@ -80,11 +80,11 @@ inline RaggedBatch random_batch(const ModelConfig& config, int64_t samples) {
   return random_batch(config, std::move(lengths));
 }
 
-inline LossSum loss(const Transformer& model, const TokenBatch& batch) {
-  return {.sum = model.loss_sum(batch), .weight = batch.target_weight};
+inline ModelLoss loss(const Transformer& model, const TokenBatch& batch) {
+  return model.loss(batch);
 }
 
-/// Of the whole batch, divided by its weight.
+/// Gradients of the whole batch, divided by its weight.
 inline std::vector<at::Tensor> gradients(
     const Transformer& model,
     const RaggedBatch& batch,

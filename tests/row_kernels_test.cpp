@@ -246,18 +246,16 @@ TEST(NormTest, GradientsDoNotDependOnThreadsOrChunks) {
   at::Tensor x = torch::randn({400, 72});
   at::Tensor dy = torch::randn({400, 72});
   auto run = [&](int64_t chunk_tokens) {
-    Norm norm_{
-        torch::ones({72}).requires_grad_(),
-        torch::zeros({72}).requires_grad_(),
-        1e-5};
+    Norm norm_{torch::ones({72}), torch::zeros({72}), 1e-5};
+    NormGradients gradients{torch::zeros({72}), torch::zeros({72})};
     NormStatistics statistics = make_statistics(norm_, x);
     at::Tensor dx = torch::zeros_like(x);
     for (const Chunk& chunk :
          sample_chunks(offsets, Type::kF32, chunk_tokens)) {
       norm(chunk, x, norm_, statistics);
-      norm_backward(chunk, x, chunk.of(dy), norm_, statistics, dx);
+      norm_backward(chunk, x, chunk.of(dy), norm_, statistics, dx, gradients);
     }
-    return std::vector<at::Tensor>{norm_.weight.grad(), norm_.bias.grad(), dx};
+    return std::vector<at::Tensor>{gradients.weight, gradients.bias, dx};
   };
   int threads = at::get_num_threads();
   at::set_num_threads(1);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "accrue/core/error.h"
 #include "accrue/models/transformer.h"
 #include "ragged_batch.h"
@@ -57,7 +59,9 @@ std::vector<at::Tensor> mean_of_means(
   for (Range part : parts) {
     TokenBatch tokens = batch.part(part);
     tokens.weights = tokens.weights / tokens.target_weight;
-    window.add({.sum = model.loss_sum(tokens), .weight = 1});
+    ModelLoss mean = model.loss(tokens);
+    mean.weight = 1;
+    window.add(mean);
   }
   window.normalize();
   return window.gradients();
@@ -94,20 +98,24 @@ std::vector<at::Tensor> fold(
     int64_t micro_batch,
     bool apart,
     const tensor::DropoutKey& dropout = {}) {
-  auto parameters = model.parameters();
-  std::vector<at::Tensor> sums(parameters.size());
+  std::vector<at::Tensor> total;
+  std::optional<Accumulators> sums;
   for (Range part : split_range(batch.size(), micro_batch)) {
-    model.loss_sum(batch.part(part), dropout).backward();
-    for (size_t i = 0; apart && i < sums.size(); ++i) {
-      at::Tensor& grad = parameters[i].mutable_grad();
-      sums[i] = sums[i].defined() ? sums[i] + grad : grad;
-      grad.reset();
+    if (apart || !sums) {
+      sums.emplace(model.parameters());
+    }
+    model.loss(batch.part(part), {.dropout = dropout}).accumulate(*sums);
+    if (apart || part.end == batch.size()) {
+      sums->merge();
+      std::vector<at::Tensor> gradients = sums->gradients();
+      for (size_t i = 0; i < gradients.size(); ++i) {
+        gradients[i] =
+            total.empty() ? gradients[i].clone() : total[i] + gradients[i];
+      }
+      total = std::move(gradients);
     }
   }
-  for (size_t i = 0; !apart && i < sums.size(); ++i) {
-    std::swap(sums[i], parameters[i].mutable_grad());
-  }
-  return sums;
+  return total;
 }
 
 TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {

@@ -3,12 +3,13 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
+#include "device/memory.h"
 #include "failing_allocator.h"
 #include "io/files.h"
-#include "memory/meter.h"
 #include "run/compare.h"
 #include "run/options.h"
 #include "run/task.h"
@@ -169,7 +170,8 @@ class TrainingTest : public ::testing::Test {
   std::string run(
       const std::string& name,
       const OnStep& on_step,
-      const std::function<void(TrainOptions&)>& change = {}) {
+      const std::function<void(TrainOptions&)>& change = {},
+      std::unique_ptr<Objective> objective = nullptr) {
     TrainOptions options;
     options.model = folder_.write(
         "config.json",
@@ -189,7 +191,12 @@ class TrainingTest : public ::testing::Test {
       change(options);
     }
     report::Progress progress(stderr, /*quiet=*/true);
-    Task task(options, /*needs_out=*/true, progress.callback());
+    Task task(
+        options,
+        /*needs_out=*/true,
+        progress.callback(),
+        {},
+        std::move(objective));
     train(task, progress, on_step);
     return io::read_file(
         folder_ /
@@ -201,7 +208,7 @@ class TrainingTest : public ::testing::Test {
   /// A run whose second window runs out of memory, at every allocation in turn.
   void expect_bits_of_undisturbed(
       const std::function<void(TrainOptions&)>& change) {
-    memory::install_allocator();
+    const device::AllocatorScope scope;
     testing::FailingAllocator allocator;
     std::vector<report::StepMetrics> undisturbed;
     int64_t allocations = 0;
@@ -237,6 +244,59 @@ class TrainingTest : public ::testing::Test {
   testing::TemporaryFolder folder_;
 };
 
+/// Σ of the squares of the tokens' losses, a toy: the loop does not know it.
+class SquaredLoss final : public Objective {
+ public:
+  void prepare(const Preparation& preparation) override {
+    prepared = preparation.data.train.size();
+  }
+  LossTerms terms(const TokenBatch& batch, const Examples&) const override {
+    LossTerms terms{
+        .weight = batch.target_weight,
+        .figures = std::make_shared<std::vector<double>>(1)};
+    terms.objective = [figures = terms.figures](
+                          const at::Tensor& losses,
+                          const at::Tensor& derivative) {
+      derivative.copy_(2 * losses);
+      (*figures)[0] += losses.max().item<double>();
+      return losses.square().sum().item<double>();
+    };
+    return terms;
+  }
+  void report(
+      std::span<const double> figures,
+      double weight,
+      report::StepMetrics& metrics) const override {
+    EXPECT_GT(figures[0], 0);
+    metrics.reward_margin = figures[0] / weight;
+  }
+
+  inline static uint64_t prepared = 0;
+};
+
+TEST_F(TrainingTest, AnObjectiveIsAddedWithoutTouchingTheLoop) {
+  auto train_with = [&](int64_t micro_batch, const std::string& name) {
+    std::vector<report::StepMetrics> metrics;
+    std::string weights = run(
+        name,
+        [&](const report::StepMetrics& m) { metrics.push_back(m); },
+        [&](TrainOptions& options) {
+          options.micro_batch = micro_batch;
+          options.valid_fraction = 0.1;
+        },
+        std::make_unique<SquaredLoss>());
+    // Near log(256)² at the beginning, for every target.
+    EXPECT_NEAR(metrics.front().loss, 30.7, 1);
+    EXPECT_NEAR(*metrics.back().valid_loss, metrics.back().loss, 2);
+    EXPECT_GT(*metrics.front().reward_margin, 0);
+    return weights;
+  };
+  const std::string want = train_with(7, "whole");
+  EXPECT_EQ(train_with(1, "single"), want);
+  EXPECT_GT(SquaredLoss::prepared, 0U);
+  EXPECT_NE(run("lm", [](const auto&) {}), want);
+}
+
 TEST_F(TrainingTest, OutOfMemoryAtEveryAllocationLeavesTheBits) {
   expect_bits_of_undisturbed({});
 }
@@ -260,7 +320,7 @@ TEST_F(TrainingTest, OutOfMemoryLeavesTheBitsOfAdaptersAndPreferences) {
 }
 
 TEST_F(TrainingTest, OutOfMemoryAtOneSampleTurnsOnCheckpointing) {
-  memory::install_allocator();
+  const device::AllocatorScope scope;
   testing::FailingAllocator allocator;
   auto one = [](TrainOptions& options) { options.micro_batch = 1; };
   auto fails = [&](const report::StepMetrics& m) {

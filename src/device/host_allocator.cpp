@@ -266,8 +266,8 @@ class HostMemory final : public DeviceMemory {
   static constexpr uint64_t kLaterBytes = uint64_t{4} << 20;
 };
 
-/// Lowest priority that replaces LibTorch's own allocator.
-constexpr uint8_t kPriority = 1;
+/// Priority above those of the allocators that LibTorch registers.
+constexpr uint8_t kPriority = 2;
 
 } // namespace
 

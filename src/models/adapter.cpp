@@ -12,7 +12,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/safetensors_file.h"
-#include "models/blocks.h"
+#include "models/pass.h"
 
 namespace accrue {
 namespace {

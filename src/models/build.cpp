@@ -19,7 +19,7 @@
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "core/functions.h"
-#include "models/blocks.h"
+#include "models/pass.h"
 
 namespace accrue {
 namespace {
@@ -215,7 +215,7 @@ tensor::Type compute_type(Dtype dtype) {
 } // namespace
 
 Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
-    : weights_(std::make_shared<Weights>()) {
+    : weights_(std::make_shared<ModelWeights>()) {
   at::NoGradGuard no_grad;
   weights_->config = config;
   weights_->compute = compute_type(options.dtype);
@@ -250,7 +250,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
 
 /// Rows that are trained beside the adapters.
 void Transformer::build_rows(Builder& builder) {
-  Weights& w = *weights_;
+  ModelWeights& w = *weights_;
   const LoraOptions& lora = *w.lora;
   for (int64_t token : lora.tokens) {
     if (token < 0 || token >= config().vocab_size) {
@@ -274,7 +274,7 @@ void Transformer::build_rows(Builder& builder) {
 /// to the residual stream (Radford et al. 2019), biases 0.
 void Transformer::build_gpt2(Builder& builder) {
   const ModelConfig& c = config();
-  Weights& w = *weights_;
+  ModelWeights& w = *weights_;
   const double std = c.init_std;
   const double residual_std =
       std / std::sqrt(2.0 * static_cast<double>(c.num_layers));
@@ -345,7 +345,7 @@ at::Tensor rotary_frequencies(const ModelConfig& c) {
 /// Llama: normal(0, std) for every matrix.
 void Transformer::build_llama(Builder& builder) {
   const ModelConfig& c = config();
-  Weights& w = *weights_;
+  ModelWeights& w = *weights_;
   const int64_t q_width = c.num_heads * c.head_dim;
   const int64_t kv_width = c.num_kv_heads * c.head_dim;
   w.token_embedding = builder.normal(

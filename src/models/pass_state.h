@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "accrue/window/accumulators.h"
-#include "models/blocks.h"
+#include "models/kv_cache.h"
+#include "models/model_weights.h"
 
 // Data and steps that the parts of a pass share.
 
@@ -23,16 +24,17 @@ using tensor::Chunk;
 /// the vocabulary.
 constexpr int64_t kChunkTokens = 1024;
 
-struct Pass::State {
-  std::shared_ptr<const Weights> weights;
+/// Data of one pass that its parts share.
+struct PassState {
+  std::shared_ptr<const ModelWeights> weights;
   TokenBatch batch;
   Accumulators* sums; // nullptr: no gradients
   KeyValueCache* cache;
   std::vector<Chunk> chunks; // whole samples
   tensor::Dropout dropout;
 
-  State(
-      std::shared_ptr<const Weights> w,
+  PassState(
+      std::shared_ptr<const ModelWeights> w,
       TokenBatch b,
       const tensor::DropoutKey& key,
       Accumulators* s,
@@ -46,8 +48,8 @@ struct Pass::State {
             weights->compute,
             kChunkTokens)),
         dropout(key, batch.offsets, batch.sample_ids) {}
-  State(const State&) = delete; // dropout looks at the batch
-  State& operator=(const State&) = delete;
+  PassState(const PassState&) = delete; // dropout looks at the batch
+  PassState& operator=(const PassState&) = delete;
 
   tensor::LinearGradients gradients(const tensor::Linear& layer) const {
     tensor::LinearGradients g{sums->of(layer.weight), sums->of(layer.bias)};

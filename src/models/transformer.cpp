@@ -12,7 +12,7 @@
 #include <array>
 
 #include "accrue/core/error.h"
-#include "models/blocks.h"
+#include "models/pass.h"
 
 namespace accrue {
 namespace {

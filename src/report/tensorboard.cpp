@@ -61,15 +61,15 @@ void visit_curves(const StepMetrics& m, Visitor&& v) {
     return count == 0 ? std::nullopt
                       : std::optional(static_cast<double>(count));
   };
-  v("run/loss", m.loss);
-  v("run/grad_norm", m.grad_norm);
-  v("run/lr", m.lr);
-  v("run/tokens_per_s", m.tokens_per_s);
-  v("run/step_s", m.step_s);
-  v("run/reward_margin", m.reward_margin);
-  v("run/reward_accuracy", m.reward_accuracy);
-  v("run/skipped", unless_0(m.skipped));
-  v("run/rollbacks", unless_0(m.rollbacks));
+  v("train/loss", m.loss);
+  v("train/grad_norm", m.grad_norm);
+  v("train/lr", m.lr);
+  v("train/tokens_per_s", m.tokens_per_s);
+  v("train/step_s", m.step_s);
+  v("train/reward_margin", m.reward_margin);
+  v("train/reward_accuracy", m.reward_accuracy);
+  v("train/skipped", unless_0(m.skipped));
+  v("train/rollbacks", unless_0(m.rollbacks));
   v("valid/loss", m.valid_loss);
   v("valid/reward_margin", m.valid_reward_margin);
   v("valid/reward_accuracy", m.valid_reward_accuracy);

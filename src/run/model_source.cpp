@@ -10,7 +10,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "models/adapter.h"
-#include "models/checkpoint.h"
+#include "models/hf_folder.h"
 
 namespace accrue {
 namespace {

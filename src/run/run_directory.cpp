@@ -9,7 +9,7 @@
 #include "accrue/core/error.h"
 #include "drive/out_of_memory.h"
 #include "io/files.h"
-#include "models/checkpoint.h"
+#include "models/hf_folder.h"
 #include "run/fit_table_file.h"
 
 namespace accrue {

@@ -52,7 +52,7 @@ Dataset::Dataset(
   if (packing_ != Packing::kOff) {
     whole_size_ = divide_up(corpus_->num_tokens() - 1, seq_len_);
   } else if (!is_text()) {
-    whole_size_ = corpus_->num_documents() / (is_preference() ? 2 : 1);
+    whole_size_ = corpus_->num_documents() / (has_pairs() ? 2 : 1);
   } else {
     auto ends = std::make_shared<std::vector<uint64_t>>();
     for (uint64_t i = 0; i < corpus_->num_documents(); ++i) {
@@ -199,7 +199,7 @@ Sample Dataset::sample(uint64_t index) const {
     }
   } else if (is_text()) {
     sample.sequences = {sequence(span(sample.id), sample.id)};
-  } else if (is_preference()) {
+  } else if (has_pairs()) {
     for (uint64_t id : {2 * sample.id, 2 * sample.id + 1}) {
       sample.sequences.push_back(sequence(document(id), id));
     }
@@ -219,7 +219,7 @@ int64_t Dataset::length(uint64_t index) const {
     return static_cast<int64_t>(length);
   }
   uint64_t length = is_text() ? span(id).length
-      : is_preference() ? document(2 * id).length + document(2 * id + 1).length
+      : has_pairs() ? document(2 * id).length + document(2 * id + 1).length
                         : document(id).length;
   return static_cast<int64_t>(length);
 }
@@ -230,7 +230,7 @@ uint64_t Dataset::find_longest() const {
     return longest; // all samples but the last have the same length
   }
   int64_t most = 0;
-  const auto bound = static_cast<int64_t>(seq_len_ * (is_preference() ? 2 : 1));
+  const auto bound = static_cast<int64_t>(seq_len_ * (has_pairs() ? 2 : 1));
   for (uint64_t i = 0; i < size() && most < bound; ++i) {
     if (int64_t length_i = length(i); length_i > most) {
       longest = i;

@@ -103,7 +103,7 @@ class Dataset {
   bool is_text() const {
     return corpus_->kind() == ExampleKind::kText;
   }
-  bool is_preference() const {
+  bool has_pairs() const {
     return corpus_->kind() == ExampleKind::kPreference;
   }
   uint64_t find_longest() const;

@@ -23,10 +23,10 @@ else:
 
 # Where a curve's values stand in metrics.jsonl.
 CURVES = {
-    "run/loss": "loss", "run/grad_norm": "grad_norm", "run/lr": "lr",
-    "run/tokens_per_s": "tokens_per_s", "run/step_s": "step_s",
-    "run/reward_margin": "reward_margin", "run/reward_accuracy": "reward_accuracy",
-    "run/skipped": "skipped", "run/rollbacks": "rollbacks", "valid/loss": "valid_loss",
+    "train/loss": "loss", "train/grad_norm": "grad_norm", "train/lr": "lr",
+    "train/tokens_per_s": "tokens_per_s", "train/step_s": "step_s",
+    "train/reward_margin": "reward_margin", "train/reward_accuracy": "reward_accuracy",
+    "train/skipped": "skipped", "train/rollbacks": "rollbacks", "valid/loss": "valid_loss",
     "valid/reward_margin": "valid_reward_margin",
     "valid/reward_accuracy": "valid_reward_accuracy",
     "memory/peak_bytes": "peak_bytes", "memory/resident_peak_bytes": "resident_peak_bytes"}
@@ -82,8 +82,8 @@ class TensorboardTest(CliTest):
     def test_curves_are_those_of_the_metrics(self):
         self.train("run", "--steps", 5, "--tensorboard", "--eval-every", 2,
                    "--valid-fraction", 0.2, "--schedule", "cosine")
-        got = self.assert_same("run", "run/lr", "memory/peak_bytes")
-        self.assertEqual([step for step, _ in got["run/loss"]], [1, 2, 3, 4, 5])
+        got = self.assert_same("run", "train/lr", "memory/peak_bytes")
+        self.assertEqual([step for step, _ in got["train/loss"]], [1, 2, 3, 4, 5])
         self.assertEqual([step for step, _ in got["valid/loss"]], [2, 4, 5])
         self.assertRegex(self.event_file("run").name, r"^events\.out\.tfevents\.\d{10}\."
                          + socket.gethostname().replace(".", r"\.") + r"\.accrue$")
@@ -104,26 +104,26 @@ class TensorboardTest(CliTest):
             for i in range(24)))
         self.train("run", "--steps", 3, "--tensorboard", "--objective", "dpo", "--data", pairs,
                    "--packing", "off", "--chat-template", "plain", "--valid", pairs)
-        self.assert_same("run", "run/reward_margin", "run/reward_accuracy",
+        self.assert_same("run", "train/reward_margin", "train/reward_accuracy",
                          "valid/reward_margin", "valid/reward_accuracy")
 
     def test_what_is_not_finite_is_nan(self):
         self.train("run", "--steps", 3, "--lr", "1e30", "--clip-norm", 0, "--weight-decay", 0,
                    "--on-nonfinite", "skip", "--tensorboard")
         got = self.assert_same("run")
-        self.assertTrue(math.isnan(got["run/loss"][1][1]))
-        self.assertEqual(got["run/skipped"], [(2, 12), (3, 12)])
+        self.assertTrue(math.isnan(got["train/loss"][1][1]))
+        self.assertEqual(got["train/skipped"], [(2, 12), (3, 12)])
 
     def test_a_killed_run_goes_on_with_its_file(self):
         process = self.start("--checkpoint-every", 3)
         process.kill()
         process.wait(60)
         written = len(self.metrics("run"))
-        self.assertIn(len(self.curves("run")["run/loss"]), (written - 1, written))
+        self.assertIn(len(self.curves("run")["train/loss"]), (written - 1, written))
         steps = written + 4
         self.resume("run", "--steps", steps)
         got = self.assert_same("run")
-        self.assertEqual([step for step, _ in got["run/loss"]], list(range(1, steps + 1)))
+        self.assertEqual([step for step, _ in got["train/loss"]], list(range(1, steps + 1)))
 
     def test_an_interrupted_run_goes_on_with_its_file(self):
         process = self.start()
@@ -137,26 +137,26 @@ class TensorboardTest(CliTest):
         self.train("run", "--steps", 3)
         self.resume("run", "--steps", 3, "--tensorboard")  # nothing is left to do
         got = self.assert_same("run")
-        self.assertEqual(len(got["run/loss"]), 3)
+        self.assertEqual(len(got["train/loss"]), 3)
         self.resume("run", "--steps", 5)  # config.toml has it
-        self.assertEqual(len(self.assert_same("run")["run/loss"]), 5)
+        self.assertEqual(len(self.assert_same("run")["train/loss"]), 5)
 
     def test_times_do_not_go_back(self):
         self.train("run", "--steps", 3, "--tensorboard")
         self.resume("run", "--steps", 5)
         reader = EventAccumulator(self.path("run/tensorboard")).Reload()
-        times = [event.wall_time for event in reader.Scalars("run/loss")]
+        times = [event.wall_time for event in reader.Scalars("train/loss")]
         self.assertEqual(times, sorted(times))
 
     def test_control_a_flipped_byte_is_noticed(self):
         self.train("run", "--steps", 4, "--tensorboard")
         file = self.event_file("run")
         data = bytearray(file.read_bytes())
-        value = data.rindex(b"run/loss") + len(b"run/loss") + 2
+        value = data.rindex(b"train/loss") + len(b"train/loss") + 2
         data[value] ^= 1
         file.write_bytes(data)
         # The reader stops before the record.
-        self.assertEqual(len(self.curves("run")["run/loss"]), 3)
+        self.assertEqual(len(self.curves("run")["train/loss"]), 3)
         with self.assertRaises(AssertionError):
             self.assert_same("run")
 

@@ -14,12 +14,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-PLAIN = [("run/loss", 2.0), ("run/grad_norm", 1.5), ("run/lr", 1e-3),
-         ("run/tokens_per_s", 8000), ("run/step_s", 2),
+PLAIN = [("train/loss", 2.0), ("train/grad_norm", 1.5), ("train/lr", 1e-3),
+         ("train/tokens_per_s", 8000), ("train/step_s", 2),
          ("memory/peak_bytes", 300 << 20), ("memory/resident_peak_bytes", 500 << 20)]
-FULL = [("run/loss", float("nan")), ("run/grad_norm", float("nan")), ("run/lr", 1e-3),
-        ("run/tokens_per_s", 8000), ("run/step_s", 2), ("run/reward_margin", -0.25),
-        ("run/reward_accuracy", 0.5), ("run/skipped", 3), ("run/rollbacks", 1),
+FULL = [("train/loss", float("nan")), ("train/grad_norm", float("nan")), ("train/lr", 1e-3),
+        ("train/tokens_per_s", 8000), ("train/step_s", 2), ("train/reward_margin", -0.25),
+        ("train/reward_accuracy", 0.5), ("train/skipped", 3), ("train/rollbacks", 1),
         ("valid/loss", 2.5),
         ("memory/peak_bytes", 300 << 20), ("memory/resident_peak_bytes", 500 << 20)]
 

@@ -170,7 +170,7 @@ class ACCRUE_API Transformer {
   void build_rows(Builder& builder);
 
   std::vector<std::pair<std::string, at::Tensor>> parameters_;
-  std::shared_ptr<struct Weights> weights_;
+  std::shared_ptr<struct ModelWeights> weights_;
 };
 
 } // namespace accrue

@@ -28,6 +28,8 @@ class ACCRUE_API Optimizer {
  public:
   explicit Optimizer(std::vector<at::Tensor> parameters);
   virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
 
   /// One update with the current learning rate. `gradients[i]` belongs to
   /// `parameters()[i]`, in the dtype of the state; an undefined one leaves its

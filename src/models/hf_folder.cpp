@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "models/checkpoint.h"
+#include "models/hf_folder.h"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/safetensors_file.h"
-#include "models/blocks.h"
+#include "models/pass.h"
 
 namespace accrue {
 namespace {

@@ -6,14 +6,14 @@
 
 #include <algorithm>
 
-#include "models/blocks.h"
+#include "models/pass.h"
 #include "models/pass_state.h"
 
 namespace accrue {
 
 at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
-  const State& s = *state_;
-  const Weights& w = *s.weights;
+  const PassState& s = *state_;
+  const ModelWeights& w = *s.weights;
   at::Tensor rows = x.narrow(0, first, x.size(0) - first);
   auto statistics = tensor::make_statistics(w.final_norm, rows);
   at::Tensor logits =
@@ -32,8 +32,8 @@ at::Tensor Pass::run_head(
     const at::Tensor& x,
     const at::Tensor& weights,
     const at::Tensor& dx) const {
-  const State& s = *state_;
-  const Weights& w = *s.weights;
+  const PassState& s = *state_;
+  const ModelWeights& w = *s.weights;
   auto statistics = tensor::make_statistics(w.final_norm, x);
   at::Tensor losses = at::zeros_like(weights);
   tensor::LinearGradients head;

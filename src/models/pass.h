@@ -1,82 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <array>
 #include <functional>
 #include <memory>
-#include <optional>
-#include <utility>
 #include <vector>
 
 #include "accrue/models/transformer.h"
-#include "tensor/ops.h"
+#include "models/kv_cache.h"
+#include "models/model_weights.h"
 
 // The parts of a transformer, each with its own backward. A part keeps only its
 // input and the values that would take another matrix product to compute again.
 
 namespace accrue {
-
-/// Ends of the names of adapters, after that of their layer.
-constexpr const char* kAdapterA = ".lora_A.weight";
-constexpr const char* kAdapterB = ".lora_B.weight";
-constexpr const char* kTokenRows = ".token_adapter.trainable_tokens_delta";
-
-/// Names of the tables of tokens in checkpoints, without ".weight".
-constexpr const char* kHeadName = "lm_head";
-constexpr const char* embedding_name(Family family) {
-  return family == Family::kGpt2 ? "transformer.wte" : "model.embed_tokens";
-}
-
-struct Block {
-  tensor::Norm attention_norm;
-  std::vector<tensor::Linear> qkv; // one fused or three
-  tensor::Norm query_norm; // of each head; undefined: none
-  tensor::Norm key_norm;
-  tensor::Linear attention_out;
-  tensor::Norm mlp_norm;
-  std::vector<tensor::Linear> mlp_in; // one, or gate and up
-  tensor::Linear mlp_out;
-
-  std::vector<const tensor::Linear*> linears() const;
-};
-
-/// Layers of a model. They share the tensors that
-/// Transformer::named_parameters() lists.
-struct Weights {
-  ModelConfig config;
-  std::optional<LoraOptions> lora;
-  tensor::Type compute = tensor::Type::kF32;
-  at::Tensor token_embedding; // [V, C]; tied: also the weight of the head
-  at::Tensor position_embedding; // [positions, C], GPT-2 only
-  std::vector<Block> blocks;
-  tensor::Norm final_norm;
-  tensor::Linear head; // [V, C]
-  /// Trained rows of the embedding (LoraOptions::tokens); tied: also of the
-  /// head.
-  std::shared_ptr<const tensor::TrainedRows> embedding_rows;
-  /// Trained rows and their values in the loaded weights.
-  std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;
-  tensor::RotaryTable rotary; // Llama only
-
-  /// Puts trained rows into their tables, if they have changed.
-  void place_rows();
-
-  tensor::Heads heads() const {
-    return {config.num_heads, config.num_kv_heads, config.head_dim};
-  }
-
- private:
-  std::array<int64_t, 2> placed_{-1, -1}; // versions of what is in the tables
-};
-
-/// Keys and values of the tokens that a sequence began with.
-struct KeyValueCache {
-  int64_t size = 0; // tokens
-  int64_t max_tokens = 0;
-  /// Per block [K, max_tokens, D] in the compute type.
-  std::vector<at::Tensor> keys;
-  std::vector<at::Tensor> values;
-};
 
 /// From the gradient of an output to that of the input, in the same memory if
 /// possible: it runs once and owns its argument.
@@ -84,6 +20,8 @@ using Backward = std::function<at::Tensor(const at::Tensor&)>;
 
 /// Backward functions in the order of the forward pass.
 using Tape = std::vector<Backward>;
+
+struct PassState;
 
 /// One pass of a micro-batch through a model, without autograd. Gradients of
 /// parameters are added to `sums` by the backward functions and by the head.
@@ -93,7 +31,7 @@ class Pass {
   /// its first tokens, or one more. A pass with a cache, or without `sums`,
   /// computes no gradients.
   Pass(
-      std::shared_ptr<const Weights> weights,
+      std::shared_ptr<const ModelWeights> weights,
       TokenBatch batch,
       const tensor::DropoutKey& dropout,
       Accumulators* sums = nullptr,
@@ -137,8 +75,7 @@ class Pass {
   /// does not need.
   Part mlp(size_t block, const at::Tensor& x, bool with_output = true) const;
 
-  struct State;
-  std::shared_ptr<const State> state_;
+  std::shared_ptr<const PassState> state_;
 };
 
 } // namespace accrue
