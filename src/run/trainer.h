@@ -24,9 +24,9 @@ struct TrainSummary {
   int64_t micro_batch = 0;
   bool checkpointing = false;
   uint64_t resident_peak_bytes = 0;
-  /// What the plan said of it; 0 if nothing was planned.
+  /// Resident peak that the plan predicted; 0 if nothing was planned.
   uint64_t predicted_peak_bytes = 0;
-  /// Predicted for the whole global batch at once; 0 if it was not probed.
+  /// Predicted peak of the whole global batch at once; 0 if it was not probed.
   uint64_t unsplit_bytes = 0;
   /// SIGINT or SIGTERM if that ended the run early, else 0.
   int signal = 0;
@@ -35,7 +35,7 @@ struct TrainSummary {
   /// True if the validation loss stopped falling before the steps were over.
   bool out_of_patience = false;
   int64_t total_steps = 0; // of the whole run
-  /// Of the whole run, if it validates.
+  /// Best validation of the whole run; nullopt without validation.
   std::optional<Validation::Best> best;
 };
 
