@@ -3,7 +3,7 @@
 #include "input.h"
 #include "text/tokenizer/tokenizer.h"
 
-/// What a tokenizer.json is made into encodes and decodes, or is refused with a
+/// Loads a tokenizer.json, then encodes and decodes, or refuses it with a
 /// DataError.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string path = accrue::fuzz::write_input(data, size, "tokenizer.json");
