@@ -1,5 +1,7 @@
-// Our allocator beside LibTorch's own under a model: medians and their ratio.
-// Then what its counting costs alone, once.
+// SPDX-License-Identifier: Apache-2.0
+
+// Measures a model on accrue's allocator and on LibTorch's own: medians and
+// their ratio, then the time that counting alone takes.
 
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
@@ -18,7 +20,7 @@
 
 namespace {
 
-/// Passes requests on and remembers them.
+/// Forwards requests to LibTorch's allocator and records them.
 class Recorder final : public c10::Allocator {
  public:
   struct Event {
@@ -64,7 +66,7 @@ class Recorder final : public c10::Allocator {
   static inline c10::DeleterFnPtr release_ = nullptr;
 };
 
-/// The recorded requests once more, with nothing done in between.
+/// Repeats the recorded requests with nothing in between.
 void replay(
     c10::Allocator* allocator,
     const std::vector<Recorder::Event>& events) {
@@ -78,8 +80,8 @@ void replay(
   }
 }
 
-/// Forward and backward of gpt2-10m, with tensors from LibTorch's own
-/// allocator and from ours; then what the counting costs.
+/// Times forward and backward of gpt2-10m with LibTorch's allocator and with
+/// accrue's, then the counting alone.
 void allocators() {
   accrue::ModelConfig config;
   config.vocab_size = 256;

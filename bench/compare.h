@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -11,7 +12,7 @@
 #include <string>
 #include <vector>
 
-// What the benchmarks against LibTorch share.
+// Functions that the benchmarks against LibTorch share.
 
 using Work = std::function<void()>;
 
@@ -22,7 +23,7 @@ inline double seconds(const Work& work) {
       .count();
 }
 
-/// Above the rows of compare.
+/// Prints the head of a table whose rows compare() prints.
 inline void print_head(const std::string& what) {
   fmt::print(
       "{} threads; milliseconds; last column: LibTorch's time over ours\n\n"
@@ -31,7 +32,7 @@ inline void print_head(const std::string& what) {
       what);
 }
 
-/// One row: `ours` against `other`, in turns.
+/// Prints one row: `ours` against `other`, measured in turns.
 inline void compare(
     const std::string& what,
     const Work& ours,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Every kernel of ours beside LibTorch's operator, on shapes of gpt2-10m and
 // gpt2-124m, in turns within one run. Prints medians and their ratio; bench/
 // README.md says how to read it.
@@ -84,8 +86,8 @@ void products(
       });
 }
 
-/// What a Llama has in place of LayerNorm, GELU and learned positions; and
-/// dropout. LibTorch's gradients come from autograd.
+/// Rows of a Llama's operations in place of LayerNorm, GELU and learned
+/// positions, and of dropout. LibTorch's gradients come from autograd.
 void llama_rows(int64_t samples, int64_t length, int64_t width) {
   int64_t tokens = samples * length;
   Chunk chunk = chunks_of(samples, length, Type::kF32)[0];

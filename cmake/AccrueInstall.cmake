@@ -1,12 +1,17 @@
 include(CMakePackageConfigHelpers)
 
-# The program, and the rooms with public headers.
-install(TARGETS accrue RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS accrue_library accrue_generate accrue_drive accrue_device
-                accrue_window accrue_models accrue_optim
-                accrue_tensor accrue_io accrue_core
+if(ACCRUE_BUILD_CLI)
+  install(TARGETS accrue RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+# The library: one shared library, or a static one for each room.
+set(_library accrue_library)
+if(NOT BUILD_SHARED_LIBS)
+  list(APPEND _library ${ACCRUE_LIBRARY_ROOMS})
+endif()
+install(TARGETS ${_library}
         EXPORT accrueTargets
-        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/accrue DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
 set(_package ${CMAKE_INSTALL_LIBDIR}/cmake/accrue)

@@ -32,9 +32,10 @@ endif()
 
 # accrue_room(<name> SOURCES … [DEPENDS rooms…] [LINK public…] [PRIVATE private…])
 #
-# One room of the house: a static library accrue_<name>, alias accrue::<name>.
-# DEPENDS lists the rooms it may include from; nothing else is on its path to
-# link, so an include in the wrong direction fails at link time at the latest.
+# One room: a static library accrue_<name>, alias accrue::<name>, whatever
+# BUILD_SHARED_LIBS says: src/CMakeLists.txt makes one shared library of their
+# objects. DEPENDS lists the rooms that it may include from, directly or through
+# others; tests/layers_test.py reads it.
 function(accrue_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;DEPENDS;LINK;PRIVATE" ${ARGN})
   set(target accrue_${name})

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Precompiled in the dev preset: what most of our sources that see LibTorch
-// include anyway.
+// Headers that the dev preset precompiles: most sources that see LibTorch
+// include them anyway.
 #include <ATen/TensorOperators.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <torch/optim/adamw.h>
 #include <torch/optim/sgd.h>
 #include <torch/types.h>
@@ -12,7 +13,7 @@
 #include "regression.h"
 #include "support.h"
 
-// What is done to parameters and gradients outside of a window.
+// Changes of parameters and gradients outside of a window.
 
 namespace accrue {
 namespace {
@@ -24,7 +25,7 @@ using testing::max_relative_error;
 using testing::message_of;
 using testing::Regression;
 
-/// What becomes of two weights, the second of which is not always trained.
+/// Trains two weights, the second of which is not always trained.
 class PartlyTrained {
  public:
   enum class How { kUnused, kFrozen };

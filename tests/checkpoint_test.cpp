@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -134,7 +135,7 @@ TEST_F(CheckpointTest, AdaptersOfOtherKindsAreRefusedByName) {
   expect_contains(
       message("modules_to_save", {"lm_head"}),
       "\"modules_to_save\" is not supported ([\"lm_head\"])");
-  // What PEFT may add one day is no LoRA that we know, unless it is off.
+  // Settings unknown to accrue are refused, unless they are off.
   expect_contains(message("use_new_kind", true), "\"use_new_kind\"");
   io::Json off{
       {"peft_type", "LORA"},

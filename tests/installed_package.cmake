@@ -25,4 +25,4 @@ run(${WORK}/prefix/bin/accrue --version)
 run(${CMAKE_COMMAND} -S ${SOURCE}/examples -B ${WORK}/build -G ${GENERATOR}
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=${FLAGS} ${flags})
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${WORK}/build/train_your_module)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/build --output-on-failure)

@@ -3,6 +3,7 @@
 
 // Everything a user may include. The parts can be included one by one.
 #include "accrue/core/error.h"
+#include "accrue/core/export.h"
 #include "accrue/core/random.h"
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"

@@ -33,7 +33,7 @@ inline constexpr const char* kSwitchedOn = "true";
 template <class T>
 constexpr bool kIsList = std::is_same_v<T, std::vector<std::string>>;
 
-/// The flags of a command, made from rows of a table (train/option_row.h).
+/// The flags of a command, made from rows of a table (run/option_row.h).
 /// CLI11 splits the command line and writes the help. apply() reads the values,
 /// so that all problems are reported at once and TOML files are read likewise.
 class FlagParser {

@@ -109,8 +109,10 @@ int run_probe(const std::vector<std::string>& arguments) {
   if (options.resume && std::filesystem::exists(path)) {
     known = io::read_file(path);
   }
-  MemoryPlan plan =
-      plan_memory(task, window, {.known = known, .tick = progress.callback()});
+  MemoryPlan plan = plan_memory(
+      task,
+      window,
+      {.known = parse_fit_table(task, known), .tick = progress.callback()});
   fmt::print("{}", to_json(task, plan.table));
   return 0;
 }

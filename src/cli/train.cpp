@@ -11,6 +11,7 @@
 #include "cli/probe.h"
 #include "cli/threads.h"
 #include "io/json.h"
+#include "run/fit_table_file.h"
 #include "run/trainer.h"
 
 namespace accrue::cli {
@@ -153,7 +154,8 @@ int run_train(const std::vector<std::string>& arguments) {
       std::fflush(stdout);
     }
   };
-  TrainSummary summary = train(task, progress, print_step, fit_table, started);
+  TrainSummary summary = train(
+      task, progress, print_step, parse_fit_table(task, fit_table), started);
   if (flags.call.json) {
     fmt::print("{}\n", to_json(options, summary, planning.count()).dump());
   } else {

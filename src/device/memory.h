@@ -29,10 +29,10 @@ class DeviceMemory {
   virtual uint64_t reserved() = 0;
   /// Returns the cache to the system.
   virtual void empty_cache() = 0;
-  /// What this process could have: free memory and what it has already.
+  /// Bytes that this process could have: free memory and its own.
   virtual uint64_t available() = 0;
-  /// What the process takes beside large tensors. Empties the cache, to measure
-  /// what is left.
+  /// Bytes that the process takes beside large tensors. Empties the cache, in
+  /// order to measure the rest.
   virtual uint64_t program() = 0;
   /// The most that large tensors may take together; nullopt: no limit. A
   /// request beyond it throws c10::OutOfMemoryError.

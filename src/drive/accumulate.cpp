@@ -36,7 +36,7 @@ uint64_t trained_bytes(const std::vector<at::Tensor>& parameters) {
 
 } // namespace
 
-/// Copies of what a forward pass may change beside gradients.
+/// Copies of the buffers and random states that a forward pass may change.
 class Accumulate::Snapshot {
  public:
   Snapshot(const std::vector<at::Tensor>& buffers, at::Device device)
@@ -117,7 +117,7 @@ class Accumulate::Impl {
   void learn(const drive::MicroBatchRun& run);
 
  private:
-  /// The module's present device: it may have been moved.
+  /// The module's present device: the module may have been moved.
   at::Device device() const {
     const at::Device device = window_.parameters().front().device();
     if (options_.memory) {
@@ -143,7 +143,7 @@ class Accumulate::Impl {
   class Batch;
 };
 
-/// A batch of the user's as the work of a window.
+/// The user's batch as the work of a window.
 class Accumulate::Impl::Batch final : public drive::WindowWork {
  public:
   Batch(Impl& impl, int64_t samples, const LossOf& loss_of)
@@ -208,7 +208,7 @@ StepReport Accumulate::Impl::run(int64_t samples, const LossOf& loss_of) {
         "budget.",
         *message));
   }
-  optimizer_bytes_ = 0; // its state is there by now
+  optimizer_bytes_ = 0; // the optimizer's state exists by now
   return report;
 }
 

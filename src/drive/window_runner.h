@@ -39,11 +39,11 @@ class WindowWork {
   virtual int64_t num_samples() const = 0;
   /// Tokens of a sample, which limit the size of a micro-batch.
   virtual int64_t num_tokens(int64_t sample) const;
-  /// Called before every try of the window: undoes what a failed one has
-  /// changed beside the window.
+  /// Called before every try of the window: undoes what a failed try has
+  /// changed outside the window.
   virtual void begin_try() {}
-  /// Adds the loss of consecutive samples to the window. Nothing if the window
-  /// left them out by policy.
+  /// Adds the loss of consecutive samples to the window. Returns nullopt if the
+  /// window left them out because they were not finite.
   virtual std::optional<Totals> add(
       Window& window,
       Range samples,
@@ -62,7 +62,7 @@ class WindowWork {
   virtual std::string nonfinite_advice(std::optional<Range> samples) const;
 };
 
-/// What became of a window.
+/// Outcome of one window.
 struct WindowResult {
   StepReport report; // of run()
   Totals totals;
@@ -75,10 +75,11 @@ struct WindowResult {
   std::vector<Range> added; // samples of every micro-batch of the window
 };
 
-/// The driver of a window: split → loss → add, with one policy for memory that
-/// runs out (roll back, smaller micro-batches, then recompute) and one for
-/// losses that are not finite (of a micro-batch that is left out, every sample
-/// is tried alone, so that the split does not decide which are).
+/// The driver of a window: split → loss → add. When memory runs out, it rolls
+/// the window back and runs it again with smaller micro-batches, then with
+/// recomputation. When a micro-batch is left out because it is not finite, it
+/// tries the samples of that micro-batch one by one, so that the split does not
+/// decide which samples are left out.
 class WindowRunner {
  public:
   /// `may_recompute`: whether a sample that does not fit alone may be run with
@@ -93,8 +94,8 @@ class WindowRunner {
   /// MemoryError for a sample that does not fit alone.
   WindowResult run(WindowWork& work, const CommitOptions& options = {});
 
-  /// Adds the micro-batches once and does not normalize. Nothing if memory ran
-  /// out; the window has begun anew then.
+  /// Adds the micro-batches once and does not normalize. Returns nullopt if
+  /// memory ran out; the window has begun anew then.
   std::optional<WindowResult> try_once(WindowWork& work);
 
   const MicroBatching& batching() const {

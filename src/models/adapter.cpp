@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "models/adapter.h"
 
 #include <fmt/format.h>
@@ -22,8 +23,8 @@ constexpr const char* kAdapterConfig = "adapter_config.json";
 constexpr const char* kAdapterWeights = "adapter_model.safetensors";
 constexpr std::string_view kPeftPrefix = "base_model.model.";
 
-/// Fields that are read, or change nothing once an adapter is made: where it
-/// came from, how it was initialized and trained.
+/// Fields that are read, or that change nothing once an adapter is made: its
+/// origin, its initialization, its training.
 const std::set<std::string> kAdapterFields{
     "auto_mapping",
     "base_model_name_or_path",
@@ -80,7 +81,7 @@ void check_kind(const fs::path& folder, const io::Node& node) {
   };
   want("peft_type", node.at("peft_type").json() == "LORA", "LORA");
   want("bias", node.text("bias", "none") == "none", "none");
-  // Of the others some change the base's weights when they are loaded.
+  // Some other initializations change the base's weights at loading.
   auto init = node.find("init_lora_weights");
   want(
       "init_lora_weights",

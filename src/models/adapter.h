@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <filesystem>
@@ -21,8 +22,9 @@ void save_adapter(
     const std::string& base,
     std::optional<at::ScalarType> dtype = std::nullopt);
 
-/// What an adapter folder was made with. Throws DataError naming every field
-/// that asks for what accrue can't do (other kinds than LoRA, biases, DoRA, …).
+/// Settings of an adapter folder. read_adapter_config() throws DataError naming
+/// every field that asks for something accrue can't do (other kinds than LoRA,
+/// biases, DoRA, …).
 struct AdapterConfig {
   LoraOptions lora;
   std::string base; // model folder or name; may be empty

@@ -33,7 +33,7 @@ at::Tensor AttentionPart::forward() {
   return y;
 }
 
-/// Queries, keys and values of every token.
+/// Computes queries, keys and values of every token.
 void AttentionPart::project() {
   const PassState& s = *state_;
   qkv_ = tensor::empty(s.compute(), {x_.size(0), heads_.qkv_width()}, x_);
@@ -75,7 +75,7 @@ at::Tensor AttentionPart::backward(const at::Tensor& dy) const {
   return dy;
 }
 
-/// In place: the chunk's rows of dy become those of dx at the end.
+/// Replaces the chunk's rows of dy by those of dx.
 void AttentionPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
   const PassState& s = *state_;
   at::Tensor dbranch = s.branch_gradient(chunk, site_, dy);

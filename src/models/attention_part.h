@@ -21,7 +21,7 @@ class AttentionPart {
 
   at::Tensor forward(); // [T, C]
 
-  /// From dy [T, C] to dx, in the same memory.
+  /// Turns dy [T, C] into dx, in the same memory.
   at::Tensor backward(const at::Tensor& dy) const;
 
  private:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/models/transformer.h"
 
 #include <ATen/TensorOperators.h>
@@ -31,7 +32,7 @@ uint64_t hash_name(const std::string& name) {
   return hash;
 }
 
-/// In ±bound.
+/// Fills a tensor with uniform values in ±bound.
 void fill_uniform(at::Tensor& tensor, double bound, uint64_t key) {
   CounterRandom random(key);
   at::Tensor values = at::empty(tensor.sizes(), at::kDouble);
@@ -105,7 +106,7 @@ class Transformer::Builder {
     if (!options_.lora) {
       return tensor::make_linear(weight, offset, layout);
     }
-    // Frozen weights are kept once: a packed copy would be one more.
+    // Frozen weights are not packed: a packed copy would double their memory.
     tensor::Linear linear{weight, offset, layout};
     if (is_target(name)) {
       linear.adapter = adapter(name, in, out);
@@ -123,7 +124,7 @@ class Transformer::Builder {
     return norm;
   }
 
-  /// LoRA's tokens of the table `name`.
+  /// Trained rows of the table `name`: those of LoraOptions::tokens.
   std::shared_ptr<const tensor::TrainedRows> rows(const std::string& name) {
     const auto& tokens = options_.lora->tokens;
     auto count = static_cast<int64_t>(tokens.size());
@@ -240,7 +241,7 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
     head = builder.normal(
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
-  // Without a packed copy: it would be the largest of all and wins little.
+  // The head is not packed: its copy would be the largest and saves little.
   weights_->head = {head, {}, tensor::WeightLayout::kOutIn};
   if (options.lora && !options.lora->tokens.empty()) {
     build_rows(builder);
@@ -306,8 +307,8 @@ void Transformer::build_gpt2(Builder& builder) {
 
 namespace {
 
-/// Frequencies [D/2] in fp32, as transformers computes them, but for the last
-/// digit of the power, which depends on the machine in LibTorch.
+/// Frequencies [D/2] in fp32, as transformers computes them, except for the
+/// last digit of the power, which depends on the machine in LibTorch.
 at::Tensor rotary_frequencies(const ModelConfig& c) {
   auto fp32 = at::TensorOptions().dtype(at::kFloat);
   at::Tensor exponent = at::arange(0, c.head_dim, 2, fp32) / c.head_dim;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/models/config.h"
 
 #include <fmt/format.h>
@@ -94,7 +95,7 @@ void read_rope_object(
   rope.reject_unknown();
 }
 
-/// What two spellings of rotary settings say differently.
+/// Adds a problem for every rotary setting whose two spellings disagree.
 void compare_ropes(
     const ModelConfig& older,
     const ModelConfig& newer,
@@ -133,8 +134,9 @@ void compare_ropes(
   }
 }
 
-/// transformers 5 writes "rope_parameters", earlier versions "rope_theta" and
-/// "rope_scaling". Of a config with both, versions take one or the other.
+/// Reads rotary settings. transformers 5 writes "rope_parameters", earlier
+/// versions "rope_theta" and "rope_scaling"; if a config has both, the version
+/// of transformers decides which it reads.
 void read_rope(
     const io::Json& json,
     Fields& fields,
@@ -166,7 +168,7 @@ void read_rope(
   }
 }
 
-/// What a config.json of a family means where it says nothing, and what else
+/// Defaults of a family for fields that its config.json omits, and traits that
 /// the family fixes.
 struct LlamaKind {
   const char* model_type;
@@ -186,8 +188,8 @@ constexpr std::array<LlamaKind, 4> kLlamaKinds{{
 
 constexpr int64_t kSlidingWindow = 4096; // where a config does not say
 
-/// Attention may be limited to the last "sliding_window" tokens: no limit as
-/// long as samples are not longer.
+/// Limits positions to "sliding_window": attention over the last so many tokens
+/// is full attention as long as samples are not longer.
 void read_sliding_window(
     const io::Json& json,
     const LlamaKind& kind,
@@ -274,7 +276,7 @@ ModelConfig read_llama(
   return config;
 }
 
-/// Of the model itself: an id, or a list of which the first counts.
+/// End-of-text token: an id, or the first of a list of ids; -1 if absent.
 int64_t read_eos(const io::Json& json) {
   auto eos = json.find("eos_token_id");
   if (eos == json.end()) {

@@ -1,12 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "models/config_fields.h"
 
 namespace accrue {
 namespace {
 
-/// Fields that say nothing about the forward pass or the initial weights:
-/// notes of transformers and of tools that fine-tune with it, settings of
-/// generation, which transformers keeps out of the config since version 5, and
-/// dropout, which comes from --dropout alone.
+/// Fields that do not touch the forward pass or the initial weights: notes of
+/// transformers and of tools that fine-tune with it, settings of generation
+/// (not in the config since transformers 5), and dropout (--dropout decides).
 const std::set<std::string> kInert{
     "_attn_implementation",
     "_attn_implementation_autoset",

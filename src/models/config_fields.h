@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <fmt/format.h>
@@ -11,7 +12,7 @@
 
 namespace accrue {
 
-/// Reads fields one by one and remembers what was wrong and what was asked.
+/// Reads fields one by one. Remembers problems and which fields were read.
 class Fields {
  public:
   Fields(const io::Json& json, Problems& problems)
@@ -66,7 +67,8 @@ class Fields {
     used_.insert(name);
   }
 
-  /// Every other field must be one that changes nothing.
+  /// Adds a problem for every field that was not read and may change the
+  /// result.
   void reject_unknown();
 
  private:

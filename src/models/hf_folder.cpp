@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "models/hf_folder.h"
 
 #include <fmt/format.h>
@@ -68,7 +69,7 @@ class Checkpoint {
     }
   }
 
-  /// `names`: what the index says is in it.
+  /// Adds a file. `names`: the tensors that the index lists for it.
   void add_file(const fs::path& path, const std::set<std::string>* names) {
     paths_.push_back(path);
     files_.push_back(std::make_unique<io::SafetensorsFile>(path));
@@ -95,7 +96,7 @@ class Checkpoint {
   io::FileTensors tensors_;
 };
 
-/// Buffers that no parameter stands for.
+/// True for a buffer, which is not a parameter of the model.
 bool is_buffer(const std::string& name) {
   return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias") ||
       name.ends_with(".rotary_emb.inv_freq");
@@ -107,8 +108,8 @@ std::string embedding_weight(Family family) {
   return std::string(embedding_name(family)) + ".weight";
 }
 
-/// The names of a model's weights for those of a checkpoint, a head of its own
-/// among them if the file has one.
+/// Maps the names of a checkpoint's tensors to those of the model's weights. A
+/// separate head is among them if the file has one.
 io::FileTensors match_names(const Checkpoint& checkpoint, Family family) {
   const std::string prefix =
       family == Family::kGpt2 ? "transformer." : "model.";
@@ -133,8 +134,8 @@ const char* dtype_name(at::ScalarType dtype) {
                               : "bfloat16";
 }
 
-/// The config with the dtype that the weights are written in: transformers
-/// loads them as it says.
+/// Text of config.json with the dtype that the weights are written in:
+/// transformers loads them in that dtype.
 std::string config_text(
     const Transformer& model,
     std::optional<at::ScalarType> dtype) {
@@ -144,7 +145,7 @@ std::string config_text(
       dtype.value_or(model.named_parameters().front().second.scalar_type()));
   bool changed = false;
   for (const char* key : {"dtype", "torch_dtype"}) {
-    // One that was asked for is named whether another was or not.
+    // A dtype that was asked for is written even if the config had none.
     const bool add = dtype && key == std::string_view("dtype") &&
         !json.contains("torch_dtype");
     if ((json.contains(key) || add) && json[key] != name) {
@@ -225,7 +226,7 @@ void load_checkpoint(const fs::path& folder, const Transformer& model) {
   Checkpoint checkpoint(folder);
   auto named = match_names(checkpoint, model.config().family);
   if (model.config().tied_head) {
-    // Where there is no embedding, the head that is the same stands for it.
+    // A tied checkpoint may hold only the head: it is the embedding, too.
     if (auto head = named.extract(kHead)) {
       head.key() = embedding_weight(model.config().family);
       named.insert(std::move(head));

@@ -30,7 +30,7 @@ void decode_attention(
     const at::Tensor& out) {
   int64_t length = cache.size + 1;
   int64_t group = heads.group();
-  // Query heads of a group share keys: rows of one small matrix.
+  // The query heads that share a key head are the rows of one matrix.
   at::Tensor q = tensor::columns(qkv, 0, heads.width())
                      .reshape({heads.keys, group, heads.dim});
   out.copy_(at::scaled_dot_product_attention(

@@ -20,8 +20,8 @@ struct KeyValueCache {
   std::vector<at::Tensor> values;
 };
 
-/// Puts keys and values of new tokens into the cache, from qkv
-/// [T, (H + 2K) * D].
+/// Appends keys and values of new tokens, from qkv [T, (H + 2K) * D], to the
+/// cache.
 void append_to_kv_cache(
     const at::Tensor& qkv,
     const tensor::Heads& heads,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/scalar_tensor.h>
@@ -38,7 +39,7 @@ at::Tensor Pass::run_head(
   tensor::LinearGradients head;
   tensor::NormGradients norm;
   if (dx.defined()) {
-    // Also where all weights are 0: a gradient of zeros is one, too.
+    // Even if all weights are 0: the head then has a gradient of zeros.
     head = s.gradients(w.head);
     norm = s.gradients(w.final_norm);
   }

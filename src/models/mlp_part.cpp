@@ -42,7 +42,7 @@ at::Tensor MlpPart::backward(const at::Tensor& dy) const {
   return dy;
 }
 
-/// In place: the chunk's rows of dy become those of dx at the end.
+/// Replaces the chunk's rows of dy by those of dx.
 void MlpPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
   const PassState& s = *state_;
   at::Tensor dbranch = s.branch_gradient(chunk, site_, dy);

@@ -19,10 +19,11 @@ class MlpPart {
       size_t index,
       const at::Tensor& x);
 
-  /// [T, C]; without output only as far as backward needs it.
+  /// Returns y [T, C]. `with_output` false: leaves out the last matrix product,
+  /// which backward does not need.
   at::Tensor forward(bool with_output);
 
-  /// From dy [T, C] to dx, in the same memory.
+  /// Turns dy [T, C] into dx, in the same memory.
   at::Tensor backward(const at::Tensor& dy) const;
 
  private:

@@ -37,7 +37,7 @@ struct Block {
   std::vector<const tensor::Linear*> linears() const;
 };
 
-/// Everything that a model is made of. Layers share the tensors that
+/// Layers of a model. They share the tensors that
 /// Transformer::named_parameters() lists.
 struct ModelWeights {
   ModelConfig config;
@@ -48,7 +48,8 @@ struct ModelWeights {
   std::vector<Block> blocks;
   tensor::Norm final_norm;
   tensor::Linear head; // [V, C]
-  /// LoRA's tokens: rows of the embedding; tied: also those of the head.
+  /// Trained rows of the embedding (LoraOptions::tokens); tied: also of the
+  /// head.
   std::shared_ptr<const tensor::TrainedRows> embedding_rows;
   /// Trained rows and their values before training.
   std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;

@@ -28,7 +28,8 @@ struct PassState;
 class Pass {
  public:
   /// With a cache the batch is one sequence that goes on where the cache ends:
-  /// its first tokens, or one more. No gradients then, nor without `sums`.
+  /// its first tokens, or one more. A pass with a cache, or without `sums`,
+  /// computes no gradients.
   Pass(
       std::shared_ptr<const ModelWeights> weights,
       TokenBatch batch,
@@ -36,12 +37,13 @@ class Pass {
       Accumulators* sums = nullptr,
       KeyValueCache* cache = nullptr);
 
-  /// The blocks' output [T, C] for the whole batch. With a tape its gradient
-  /// can be propagated. With `recompute` only the input of every block is kept
-  /// for that and the rest is computed again: the same bits, a third more work.
+  /// The blocks' output [T, C] for the whole batch. With a tape, the functions
+  /// that propagate its gradient are appended to the tape. With `recompute`
+  /// they keep only the input of every block and compute the rest again: the
+  /// same bits, a third more work.
   at::Tensor hidden(bool recompute, Tape* tape) const;
 
-  /// [R, V] of the rows from `first` on.
+  /// Logits [R, V] of the rows of x from `first` on.
   at::Tensor logits(const at::Tensor& x, int64_t first = 0) const;
 
   /// Σ weight · cross-entropy, or the objective of the tokens' cross-entropies:
@@ -69,7 +71,8 @@ class Pass {
       const at::Tensor& x,
       const at::Tensor& weights,
       const at::Tensor& dx) const;
-  /// Without its output: only as far as backward needs it.
+  /// `with_output` false: leaves out the last matrix product, which backward
+  /// does not need.
   Part mlp(size_t block, const at::Tensor& x, bool with_output = true) const;
 
   std::shared_ptr<const PassState> state_;

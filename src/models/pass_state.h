@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -12,15 +13,15 @@
 #include "models/kv_cache.h"
 #include "models/model_weights.h"
 
-// Data that the parts of a pass share, and steps that they all take.
+// Data and steps that the parts of a pass share.
 
 namespace accrue {
 
 using tensor::Chunk;
 
-/// Rows at once: enough for a matrix product to be at its best; more would only
-/// cost memory, most of all in the head, where a row is as wide as the
-/// vocabulary.
+/// Rows processed at once: enough for the full speed of a matrix product. More
+/// would only cost memory, most of all in the head, where a row is as wide as
+/// the vocabulary.
 constexpr int64_t kChunkTokens = 1024;
 
 /// Data of one pass that its parts share.
@@ -70,14 +71,14 @@ struct PassState {
     return weights->compute;
   }
 
-  /// In place: the output of the embedding, or its gradient.
+  /// Applies dropout in place to the output of the embedding or its gradient.
   void drop_embedding(const at::Tensor& x) const {
     for (const Chunk& chunk : chunks) {
       dropout.apply(chunk, 0, chunk.of(x), {}, chunk.of(x));
     }
   }
 
-  /// y = x · [W₀ W₁ …]
+  /// Writes y = x · [W₀ W₁ …].
   void linears(
       const std::vector<tensor::Linear>& layers,
       const at::Tensor& x,
@@ -110,7 +111,7 @@ struct PassState {
     return dx;
   }
 
-  /// dy · Wᵀ in the sum type.
+  /// Returns dy · Wᵀ in the sum type.
   at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
       const {
     at::Tensor dx = tensor::empty(
@@ -119,7 +120,7 @@ struct PassState {
     return dx;
   }
 
-  /// y = x + dropout(branch · W + bias), the chunk's rows.
+  /// Writes y = x + dropout(branch · W + bias) for the chunk's rows.
   void add_branch(
       const Chunk& chunk,
       uint64_t site,
@@ -143,7 +144,7 @@ struct PassState {
     tensor::linear(branch, out, compute(), rows, /*add=*/true);
   }
 
-  /// The gradient of what add_branch adds.
+  /// Returns the gradient of the term that add_branch() adds.
   at::Tensor branch_gradient(
       const Chunk& chunk,
       uint64_t site,

@@ -19,7 +19,7 @@ void for_both_norms(
   run(block.key_norm, heads.width(), heads.keys);
 }
 
-/// The chunk with a row per head of each token, as a stream of its own.
+/// Returns the chunk as a stream with one row per head of each token.
 Chunk per_head(const Chunk& chunk, int64_t heads) {
   Chunk rows;
   rows.end = chunk.size() * heads;

@@ -26,7 +26,7 @@ struct HeadNormGradients {
 };
 
 /// dqkv [R, (H + 2K) · D], the chunk's rows: in, the gradient of the normed
-/// queries and keys; out, that of the before ones. Adds to `gradients`.
+/// queries and keys; out, that of those before the norms. Adds to `gradients`.
 void norm_heads_backward(
     const tensor::Chunk& chunk,
     const at::Tensor& before,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/models/transformer.h"
 
 #include <ATen/TensorOperators.h>
@@ -17,7 +18,7 @@
 namespace accrue {
 namespace {
 
-/// The adapters among them, or the others.
+/// Returns the adapters of the named tensors, or all others.
 TensorMap tensors_of(
     const std::vector<std::pair<std::string, at::Tensor>>& parameters,
     bool adapters) {

@@ -9,7 +9,7 @@ LossTerms LanguageModel::terms(const TokenBatch& batch, const Examples&) const {
   return {.weight = batch.target_weight};
 }
 
-/// Sample by sample, as `accrue eval` sums.
+/// Sums sample by sample, as `accrue eval` does.
 void LanguageModel::validate(
     const Transformer& model,
     const ConcatDataset& valid,

@@ -44,7 +44,7 @@ struct LossTerms {
 
 /// Training objective: the kind of samples it reads, what it prepares before
 /// the first step, its loss, metrics and validation. Language modelling and DPO
-/// are two of them; a run knows nothing else of them.
+/// are two of them; the code of a run uses only this interface.
 class Objective {
  public:
   virtual ~Objective() = default;

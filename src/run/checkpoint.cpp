@@ -59,7 +59,8 @@ void check_manifest(const fs::path& folder, bool adapters) {
   }
 }
 
-/// Every parameter of a model has its part in every update: none is missed.
+/// The optimizer's state without its counts of missed updates: every parameter
+/// of a model takes part in every update.
 TensorMap state_of(const Optimizer& optimizer) {
   TensorMap state = optimizer.state();
   std::erase_if(state, [](const auto& named) {
@@ -163,7 +164,7 @@ void Checkpoints::save(
     const Transformer& model,
     const Optimizer& optimizer,
     int64_t keep) const {
-  // Also where a run that was resumed has saved before.
+  // Replaces a checkpoint of the same step from before a resume.
   io::replace_directory(path(cursor.step), [&](const fs::path& folder) {
     save_weights(folder, model, source_);
     save_safetensors(folder / kOptimizer, state_of(optimizer));
@@ -179,7 +180,7 @@ void Checkpoints::save(
     write_manifest(folder, model.lora().has_value());
   });
   std::vector<int64_t> all = steps();
-  // Later ones were passed over when the run was resumed.
+  // Later checkpoints are damaged: the resume has passed over them.
   while (all.back() > cursor.step) {
     fs::remove_all(path(all.back()));
     all.pop_back();

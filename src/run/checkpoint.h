@@ -19,18 +19,18 @@ struct Cursor {
   int64_t samples_done = 0;
 };
 
-/// Files and data that a run reads, which must be the same when it is resumed.
+/// Digests of files and data that must be the same when a run is resumed.
 struct RunInputs {
   struct Input {
     std::string id; // in state.json
-    std::string words; // in messages, and the id of older checkpoints
+    std::string words; // name in messages, and the id in older checkpoints
     std::string digest;
   };
   uint64_t num_samples = 0; // to train on
   std::vector<Input> digests;
 };
 
-/// The model with its tokenizer, or its adapter, as it is trained.
+/// Writes the model with its tokenizer, or its adapter, unrounded.
 void save_weights(
     const std::filesystem::path& folder,
     const Transformer& model,

@@ -27,7 +27,7 @@ double student_probability(double t, uint64_t degrees) {
 } // namespace
 
 double student_quantile(uint64_t degrees_of_freedom) {
-  // From here on it is that of the normal distribution to five digits.
+  // Beyond this it equals the normal distribution's to five digits.
   const uint64_t degrees = std::min<uint64_t>(degrees_of_freedom, 100'000);
   double low = 1.9;
   double high = 13;

@@ -24,11 +24,11 @@ struct Comparison {
   }
 };
 
-/// Compares sample by sample, which takes out what makes samples easy or hard
-/// for both (Miller 2024, arXiv 2411.00640). A loss per token is a ratio of
-/// sums, its variance that of Cochran 1977, "Sampling Techniques", §6.3, the
-/// interval that of Student's t. The samples are the units: those cut from one
-/// document are taken as independent. None for fewer than two samples.
+/// Compares sample by sample, which removes the difficulty that a sample has
+/// for both models (Miller 2024, arXiv 2411.00640). A loss per token is a ratio
+/// of sums; its variance is from Cochran 1977, "Sampling Techniques", §6.3, its
+/// interval from Student's t. Samples are taken as independent, even those of
+/// one document. Returns nullopt for fewer than two samples.
 std::optional<Comparison> compare(
     std::span<const SampleLoss> first,
     std::span<const SampleLoss> second);

@@ -9,16 +9,16 @@
 
 namespace accrue {
 
-/// Tells people what is about to run: model, data, template, windows.
+/// Prints a summary of the run: model, data, chat template, windows.
 void describe(
     const Task& task,
     const drive::MicroBatching& batching,
     report::Progress& progress);
 
-/// The samples of the window of `step` (from 0) with the highest losses, or
-/// none that is a number, as the model is now: "highest losses: sample 812
-/// (9.13), …". Computed one by one, so that it does not depend on how windows
-/// are split.
+/// Names the samples of the window of `step` (from 0) whose losses are highest,
+/// or not a number, with the model as it is now: "highest losses: sample 812
+/// (9.13), …". Runs them one by one, so that the text does not depend on how
+/// windows are split.
 std::string worst_samples(const Task& task, int64_t step);
 
 } // namespace accrue

@@ -31,8 +31,9 @@ io::Json table_key(const Task& task) {
       {"version", ACCRUE_VERSION}};
 }
 
-/// True for a table as measuring leaves it: for every way of running the
-/// baseline, which takes no time, and one sample.
+/// True for a table that was measured to the end: with and without
+/// recomputation it has the baseline, which takes no time, and one sample, or
+/// neither.
 bool is_complete(const drive::FitTable& table) {
   return !table.probes.empty() &&
       std::all_of(

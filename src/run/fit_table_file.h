@@ -18,8 +18,8 @@ inline std::filesystem::path fit_table_path(const TrainOptions& options) {
 /// A fit table with the settings that it depends on.
 std::string to_json(const Task& task, const drive::FitTable& table);
 
-/// Nothing for a table that can't be read or is of other settings: it is
-/// measured again.
+/// Reads a fit table. Returns nullopt if it is damaged or belongs to other
+/// settings, so that it is measured again.
 std::optional<drive::FitTable> parse_fit_table(
     const Task& task,
     const std::string& text);

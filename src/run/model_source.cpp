@@ -28,7 +28,7 @@ constexpr const char* kTokenizerFiles[] = {
     "merges.txt",
 };
 
-/// As it is, or beside the adapter.
+/// Finds the base by its name as a path, or beside the adapter.
 fs::path find_base(const fs::path& adapter, const std::string& name) {
   for (const fs::path& path : {fs::path(name), adapter / name}) {
     if (!name.empty() && fs::exists(path / "config.json")) {
@@ -45,7 +45,7 @@ fs::path find_base(const fs::path& adapter, const std::string& name) {
       name));
 }
 
-/// Weights under names that accrue does not read.
+/// Throws DataError for weights in files that accrue does not read.
 void check_no_other_weights(const fs::path& folder) {
   static const std::set<std::string> kWeights{
       ".safetensors", ".bin", ".pt", ".pth", ".gguf"};
@@ -63,7 +63,7 @@ void check_no_other_weights(const fs::path& folder) {
   }
 }
 
-/// An adapter's base stays bf16 if it was saved so.
+/// True if the frozen base of an adapter stays in bf16, as it was saved.
 bool keeps_bf16(const ModelSource& source, Dtype dtype) {
   return source.has_weights() && dtype != Dtype::kFp64 &&
       is_bf16_checkpoint(source.base);
@@ -108,7 +108,7 @@ Vocabulary open_vocabulary(const ModelSource& source) {
         source.config.vocab_size,
         vocabulary.size()));
   }
-  // Tokenizers may have more tokens, as long as nobody uses them.
+  // A tokenizer may have more tokens than embeddings, if they are not used.
   vocabulary.set_embedding(
       static_cast<uint32_t>(
           std::min<int64_t>(source.config.vocab_size, vocabulary.size())),

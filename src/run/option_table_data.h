@@ -4,7 +4,7 @@
 #include "run/option_row.h"
 #include "run/options.h"
 
-// Rows of train/option_table.h: model, data and adapters.
+// Rows of run/option_table.h: model, data and adapters.
 
 namespace accrue {
 

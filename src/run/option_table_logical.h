@@ -5,7 +5,7 @@
 #include "run/option_table_data.h"
 #include "run/options.h"
 
-// Rows of train/option_table.h: the settings that decide the result of a run.
+// Rows of run/option_table.h: the settings that decide the result of a run.
 
 namespace accrue {
 

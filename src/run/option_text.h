@@ -41,7 +41,7 @@ void parse(const std::string& text, uint64_t& value);
 void parse(const std::string& text, double& value);
 void parse(const std::string& text, Bytes& value);
 void parse(const std::string& text, Seconds& value);
-/// Throws the error of a text that is none of `names`.
+/// Throws ConfigError for a text that is not among `names`.
 [[noreturn]] void refuse(const std::string& text, const std::string& names);
 template <NamedEnum E>
 void parse(const std::string& text, E& value) {

@@ -28,7 +28,7 @@ enum class SaveDtype { kFp32, kBf16, kFp16 };
 constexpr int64_t kDefaultSeqLen = 1024;
 
 /// Settings of a run. Names, bounds and help of their flags:
-/// train/option_table.h. Where 0 or an empty value has a meaning of its own,
+/// run/option_table.h. Where 0 or an empty value has a meaning of its own,
 /// the comment says so.
 struct TrainOptions {
   // Settings that decide the result. They may not change at a resume.

@@ -9,7 +9,6 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
-#include "run/fit_table_file.h"
 #include "run/prober.h"
 
 namespace accrue {
@@ -85,8 +84,8 @@ MemoryPlan plan_memory(
   Prober prober(task, window, options.tick);
   MemoryPlan plan;
   plan.budget_bytes = budget.total();
-  auto known = parse_fit_table(task, options.known);
-  plan.table = known ? *known : prober.measure(options.everything);
+  plan.table =
+      options.known ? *options.known : prober.measure(options.everything);
   const drive::FitTable allowed =
       allowed_part(plan.table, task.options().checkpointing);
   const auto fastest = allowed.fastest(budget.usable(), task.global_batch());

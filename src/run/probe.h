@@ -2,15 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <optional>
 
 #include "drive/fit_table.h"
 #include "run/task.h"
 
 namespace accrue {
 
-/// How a run is going to use memory, from real forward and backward passes at
-/// its longest length, gradients discarded.
+/// Micro-batch of a run and its predicted memory and time, from real forward
+/// and backward passes at the run's longest length, gradients discarded.
 struct MemoryPlan {
   drive::FitTable table;
   drive::MicroBatching batching; // chosen, or as asked for
@@ -24,16 +24,15 @@ struct PlanOptions {
   /// Also measure configurations that this run will not use, for the table of
   /// `accrue plan`.
   bool everything = false;
-  /// A fit table in JSON. One of the same model, length, dtype, threads, budget
-  /// and version spares the probes; any other is ignored.
-  std::string known;
-  /// Told of every size that was measured.
+  /// A fit table measured before, which replaces the probes.
+  std::optional<drive::FitTable> known;
+  /// Called for every size that was measured.
   ProgressCallback tick;
 };
 
-/// Probes and chooses the fastest micro-batch that fits the budget. From here
-/// on tensors are held to the budget. Parameters and window are left as they
-/// were. Throws MemoryError that says what is missing if one sample, or the
+/// Probes and chooses the fastest micro-batch that fits the budget. From then
+/// on tensors are limited to the budget. Parameters and window are left as they
+/// were. Throws MemoryError with the missing bytes if one sample, or the
 /// micro-batch asked for, does not fit.
 MemoryPlan plan_memory(
     const Task& task,

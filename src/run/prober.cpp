@@ -15,8 +15,9 @@ namespace accrue {
 namespace {
 
 /// Tokens in a micro-batch beyond which more samples at once are hardly faster
-/// on a CPU, and from which on recomputing can't be either.
+/// on a CPU.
 constexpr int64_t kEnoughTokens = 4096;
+/// Tokens in a micro-batch that gains nothing from recomputation.
 constexpr int64_t kPlentyTokens = 1024;
 
 /// Planning ends after three optimizer steps or this, whichever is more.
@@ -59,7 +60,7 @@ drive::FitTable Prober::measure(bool everything) {
   return std::move(table_);
 }
 
-/// One pass, or nothing if there is not enough memory for it.
+/// Runs one pass. Returns nullopt if memory does not suffice.
 std::optional<drive::Probe> Prober::run(
     const drive::MicroBatching& batching,
     int64_t length) {
@@ -81,7 +82,7 @@ std::optional<drive::Probe> Prober::run(
   return drive::Probe{batching, result->peak_bytes, result->seconds};
 }
 
-/// As many passes as give a time worth comparing.
+/// Repeats a pass until its time is worth comparing.
 std::optional<drive::Probe> Prober::run_timed(
     const drive::MicroBatching& batching) {
   std::optional<drive::Probe> probe = run(batching, length_);
@@ -98,7 +99,8 @@ std::optional<drive::Probe> Prober::run_timed(
   return probe;
 }
 
-/// Growing sizes, each once before: pages are fresh the first time.
+/// Measures growing sizes. Each is run once before it is timed, because its
+/// pages are fresh the first time.
 void Prober::measure_sizes(bool recompute) {
   const int64_t limit = std::min(
       task_.global_batch(), std::max<int64_t>(1, kEnoughTokens / length_));
@@ -126,8 +128,8 @@ void Prober::measure_sizes(bool recompute) {
   }
 }
 
-/// One sample, and once the commit. Afterwards all code has run and everything
-/// that stays was written, so the size of the program is known.
+/// Measures one sample, and the commit once. Afterwards all code has run and
+/// all lasting tensors are written, so the size of the program is known.
 bool Prober::measure_first(const drive::MicroBatching& one) {
   if (!run(one, length_)) {
     return false;
@@ -141,7 +143,7 @@ bool Prober::measure_first(const drive::MicroBatching& one) {
   return run(one, length_).has_value();
 }
 
-/// Would two passes of `size` samples take planning beyond its time?
+/// True if two passes of `size` samples would exceed the time for planning.
 bool Prober::exceeds_time_limit(const drive::Probe& probe, int64_t size) const {
   const double sample_seconds =
       probe.seconds / static_cast<double>(probe.batching.max_samples);
@@ -152,13 +154,14 @@ bool Prober::exceeds_time_limit(const drive::Probe& probe, int64_t size) const {
       std::max(kPlanningSeconds, kPlanningSteps * step);
 }
 
-/// An update that changes nothing: learning rate 0, a state that is dropped.
+/// Times an update that changes nothing: its learning rate is 0 and its state
+/// is dropped.
 void Prober::measure_commit() {
   at::NoGradGuard no_grad;
   optimizer_->set_learning_rate(0);
   std::vector<at::Tensor> gradients;
   for (const at::Tensor& parameter : optimizer_->parameters()) {
-    // Ones: 0 / 0 if epsilon is 0, too.
+    // Ones, because zeros would give 0 / 0 if epsilon is 0.
     gradients.push_back(parameter.grad().fill_(1));
   }
   const auto start = std::chrono::steady_clock::now();

@@ -22,8 +22,8 @@ class Prober {
   /// pointless.
   drive::FitTable measure(bool everything);
 
-  /// Bytes that the process needs for one sample of the longest length, from
-  /// shorter ones; only a lower bound if not even those fit.
+  /// Bytes that the process needs for one sample of the longest length,
+  /// extrapolated from shorter ones; a lower bound if those do not fit either.
   struct Minimum {
     uint64_t bytes = 0;
     int64_t fitting_length = 0; // 0 = none was found

@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// So that other programs end answers where the template ends them.
+/// Writes stop tokens into generation_config.json, so that other programs end
+/// answers where the chat template ends them.
 void write_stop_tokens(
     const fs::path& folder,
     const std::vector<uint32_t>& stops) {
@@ -50,7 +51,7 @@ std::optional<at::ScalarType> dtype_of(std::optional<SaveDtype> dtype) {
                                     : at::kHalf;
 }
 
-/// The model and its tokenizer, or its adapter, into a folder.
+/// Writes the model and its tokenizer, or its adapter, into a folder.
 void write_result(Task& task, const fs::path& folder) {
   Transformer& model = task.model();
   const fs::path out = task.options().out;

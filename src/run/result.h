@@ -5,9 +5,10 @@
 
 namespace accrue {
 
-/// out/model: what was trained, with the tokenizer, in --save-dtype. Whole, and
-/// without what an earlier end of the run left there. With --merge the model is
-/// merged, and its adapter is in out/adapter, as it was trained.
+/// Writes out/model: the trained model or adapter with the tokenizer, in
+/// --save-dtype. Replaces the folder of an earlier end of the run at once. With
+/// --merge, out/model is the merged model and out/adapter its adapter,
+/// unrounded.
 void save_result(Task& task);
 
 } // namespace accrue

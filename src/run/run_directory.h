@@ -14,8 +14,8 @@
 
 namespace accrue {
 
-/// The folder of a run: its lock, settings, checkpoints, and the inputs that a
-/// resumed run must find as they were.
+/// The folder of a run: its lock, settings, checkpoints, and digests of the
+/// inputs that a resumed run must find unchanged.
 class RunDirectory {
  public:
   RunDirectory(Task& task, report::Progress& progress);
@@ -30,7 +30,7 @@ class RunDirectory {
   /// newest good checkpoint if the options say resume and there is one.
   Cursor begin_or_resume(Optimizer& optimizer, int64_t tokens);
 
-  /// config.toml and, if there is a plan, its fit table.
+  /// Writes config.toml and, if there is a plan, its fit table.
   void write_settings(const drive::FitTable* table) const;
 
   bool checkpoint_is_due(const Cursor& cursor) const;

@@ -28,7 +28,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLockName = ".lock";
 
-/// A lock that is looked at is held for a moment.
+/// Attempts to take the lock: another process that only looks at it holds it
+/// for a moment.
 constexpr int kAttempts = 20;
 constexpr std::chrono::milliseconds kPause{25};
 
@@ -73,7 +74,7 @@ bool take(int fd) {
   return true;
 }
 
-/// Who writes into `out` now, or empty.
+/// Describes the process that writes into `out` now; empty if there is none.
 std::string run_in(const fs::path& out) {
   int fd = ::open((out / kLockName).c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {

@@ -7,12 +7,12 @@
 
 namespace accrue {
 
-/// True if there is no run in `out` and nothing else: a folder that is not
-/// there, or holds no more than the file of a lock.
+/// True if `out` holds nothing: the folder does not exist, or holds only the
+/// lock file.
 bool is_unused(const std::filesystem::path& out);
 
-/// Adds why no run can begin in `out`, or go on there, now: another one writes
-/// there, or what is there is no run to go on with.
+/// Adds a problem if no run can begin or go on in `out` now: another run writes
+/// there, or the folder holds something else than a run.
 void check_out(
     const std::filesystem::path& out,
     bool resume,
@@ -26,8 +26,8 @@ class RunLock {
   /// it.
   explicit RunLock(std::filesystem::path out);
 
-  /// Throws DataError if the folder is no longer the one that was locked, so
-  /// that another run may write there now.
+  /// Throws DataError if the folder is no longer the one that was locked:
+  /// another run may write there now.
   void check() const;
 
  private:

@@ -18,8 +18,7 @@ namespace fs = std::filesystem;
 void check_model(RunSpec& spec, Problems& problems) {
   try {
     spec.source = find_model(spec.options.model);
-    read_stop_tokens(
-        spec.source.folder()); // the end of a run is no time to fail
+    read_stop_tokens(spec.source.folder()); // a run must not fail at its end
   } catch (const DataError&) {
     problems.throw_if_any<ConfigError>("config");
     throw;

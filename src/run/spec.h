@@ -13,7 +13,7 @@
 
 namespace accrue {
 
-/// Settings of a run after everything that they leave open was decided.
+/// Settings of a run with every open choice decided.
 struct RunSpec {
   TrainOptions options;
   ModelSource source; // of the model
@@ -22,8 +22,8 @@ struct RunSpec {
 };
 
 /// Checks the settings and reads the model's config, which is small, so that
-/// all problems come in one message. Throws ConfigError with those and the ones
-/// `known`, DataError for a damaged model folder.
+/// all problems come in one message. Throws ConfigError with those and the
+/// `known` ones, DataError for a damaged model folder.
 RunSpec resolve(
     const TrainOptions& options,
     bool needs_out,

@@ -27,7 +27,7 @@ void check_model_fits(
       : options.momentum != 0                                       ? 1
                                                                     : 0;
   const uint64_t width = options.dtype == Dtype::kFp64 ? 8 : 4;
-  // Adapters are small.
+  // Only adapters are trained, and these are small.
   const uint64_t per_parameter =
       adapters ? frozen_width(spec.source, options.dtype) : (2 + slots) * width;
   const uint64_t needed = device::resident_bytes() +

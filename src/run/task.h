@@ -22,8 +22,8 @@ namespace accrue {
 /// The objective that the settings name.
 std::unique_ptr<Objective> make_objective(const TrainOptions& options);
 
-/// Everything that a run works on, checked and loaded: settings, data, model,
-/// objective, budget. train, plan and verify all start from one.
+/// Settings, data, model, objective and budget of a run, checked and loaded.
+/// The commands train, plan and verify start from a Task.
 class Task {
  public:
   /// Checks everything before it allocates anything. Throws ConfigError with
@@ -86,8 +86,8 @@ class Task {
   /// Positions in the sample order that the window of `step` (from 0) covers.
   Range window_range(int64_t step) const;
 
-  /// A plan is a limit of tokens, because probes use the longest sample;
-  /// --micro-batch is a limit of samples.
+  /// Limits of a micro-batch: tokens if it was planned, because probes use the
+  /// longest sample; samples if --micro-batch gives it.
   drive::MicroBatching batching(const drive::MicroBatching& planned) const;
 
   /// A fresh optimizer over the model's parameters.

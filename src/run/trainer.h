@@ -24,9 +24,9 @@ struct TrainSummary {
   int64_t micro_batch = 0;
   bool checkpointing = false;
   uint64_t resident_peak_bytes = 0;
-  /// What the plan said of it; 0 if nothing was planned.
+  /// Resident peak that the plan predicted; 0 if nothing was planned.
   uint64_t predicted_peak_bytes = 0;
-  /// Predicted for the whole global batch at once; 0 if it was not probed.
+  /// Predicted peak of the whole global batch at once; 0 if it was not probed.
   uint64_t unsplit_bytes = 0;
   /// SIGINT or SIGTERM if that ended the run early, else 0.
   int signal = 0;
@@ -35,7 +35,7 @@ struct TrainSummary {
   /// True if the validation loss stopped falling before the steps were over.
   bool out_of_patience = false;
   int64_t total_steps = 0; // of the whole run
-  /// Of the whole run, if it validates.
+  /// Best validation of the whole run; nullopt without validation.
   std::optional<Validation::Best> best;
 };
 
@@ -49,7 +49,7 @@ using Clock = std::chrono::steady_clock;
 
 /// Trains `task` in its run directory, which is locked meanwhile, from the
 /// newest good checkpoint if the options say resume and there is any. A plan is
-/// made from `fit_table` (see PlanOptions::known) or from probes. SIGINT and
+/// made from the fit table `known`, or else from probes. SIGINT and
 /// SIGTERM finish the window, save and return; so does --max-time since
 /// `started`, and writes the model. At least one window is done, so that a run
 /// that is resumed often enough comes to its end.
@@ -57,7 +57,7 @@ TrainSummary train(
     Task& task,
     report::Progress& progress,
     const OnStep& on_step,
-    const std::string& fit_table = "",
+    const std::optional<drive::FitTable>& known = std::nullopt,
     Clock::time_point started = Clock::now());
 
 /// Rebuilds `run`/report.html from its config.toml and metrics.jsonl.

@@ -20,7 +20,7 @@ namespace {
 
 constexpr uint64_t kOrderStream = 1; // keeps order and weights independent
 
-/// Leaves in `parts` what is not held back.
+/// Splits off validation samples and leaves the others in `parts`.
 std::vector<Dataset> hold_back(
     std::vector<Dataset>& parts,
     double fraction,
@@ -37,7 +37,7 @@ std::vector<Dataset> hold_back(
   return held;
 }
 
-/// By its name, or of bytes, which have none, by its number.
+/// Finds a token by its name or, in a vocabulary of bytes, by its number.
 std::optional<uint32_t> find_token(
     const Vocabulary& vocabulary,
     const std::string& name) {
@@ -169,7 +169,7 @@ TrainingData Loader::load() {
 }
 
 void Loader::open_files() {
-  // A tokenizer takes tens of MiB, which the run can use: freed at the end.
+  // Freed at the end of this function: a tokenizer takes tens of MiB.
   Vocabulary vocabulary = open_vocabulary(spec_.source);
   find_trained_tokens(vocabulary);
   ChatFormat format(

@@ -13,14 +13,14 @@
 
 namespace accrue {
 
-/// How conversations of the data are written.
+/// Chat template that the data is written with.
 struct ChatUse {
   std::string description; // of the template
   std::string sample; // the first, as show() writes it
   std::vector<uint32_t> stop_tokens; // end an answer
 };
 
-/// Samples of a run, in order, and what people are told of them.
+/// Samples of a run, their order, and facts about them for messages.
 struct TrainingData {
   std::optional<ConcatDataset> train; // always there once loaded
   std::optional<ConcatDataset> valid;
@@ -45,7 +45,7 @@ struct TrainingData {
 /// tomorrow has the same data. Throws DataError and ConfigError.
 TrainingData load_data(RunSpec& spec, bool pairs, const ProgressCallback& tick);
 
-/// Lines for people: the parts of a mixture, rows of --train-embeddings.
+/// Lines of the summary: parts of a mixture, rows of --train-embeddings.
 std::vector<std::string> describe_data(
     const RunSpec& spec,
     const TrainingData& data);

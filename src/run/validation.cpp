@@ -27,7 +27,7 @@ bool Validation::is_regular(int64_t step) const {
   return every > 0 && step % every == 0;
 }
 
-/// A loss that is not a number is no improvement.
+/// True if the loss is a number and the lowest so far.
 bool Validation::improves(const report::StepMetrics& metrics) {
   if (!metrics.valid_loss ||
       (!is_regular(metrics.step) && metrics.step != task_.total_steps())) {

@@ -11,10 +11,11 @@
 
 namespace accrue {
 
-/// What validation losses decide: which model is kept (--keep-best) and when
-/// training ends (--patience). Made again from the metrics of the steps that
-/// are done, so a resumed run decides as one that was never interrupted: the
-/// evaluation at the end of an earlier, shorter run does not count.
+/// Decides by validation losses which model is kept (--keep-best) and when
+/// training ends (--patience). A resumed run rebuilds this object from the
+/// metrics of earlier steps, so it decides like a run that was never
+/// interrupted: the evaluation at the end of an earlier, shorter run does not
+/// count.
 class Validation {
  public:
   struct Best {
@@ -22,14 +23,14 @@ class Validation {
     double loss = 0;
   };
 
-  /// The best model is kept in `out`/best, a model or adapter folder, but for
-  /// the last step's, which is in memory.
+  /// Keeps the best model in `out`/best, a model or adapter folder, unless it
+  /// is that of the last step, which is in memory.
   Validation(Task& task, const std::filesystem::path& out);
 
-  /// A step that was done before this process.
+  /// Takes in a step that was done before this process.
   void recall(const report::StepMetrics& metrics);
 
-  /// A step just done: keeps the model if its validation loss is the lowest.
+  /// Takes in the step just done: keeps the model if its loss is the lowest.
   void note(const report::StepMetrics& metrics);
 
   /// True after --patience evaluations in a row that were not the best.
@@ -40,8 +41,8 @@ class Validation {
     return best_;
   }
 
-  /// Puts the weights of the best step into the model, which is that of `step`.
-  /// Returns what to tell of it. Throws DataError if they are damaged.
+  /// Puts the weights of the best step into the model, whose own are those of
+  /// `step`. Returns a line to print. Throws DataError if they are damaged.
   std::string restore_best(int64_t step);
 
  private:

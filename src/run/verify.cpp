@@ -51,7 +51,8 @@ double relative_error(const at::Tensor& got, const at::Tensor& want) {
   return norm > 0 ? difference / norm : difference;
 }
 
-/// From "…h.3.…" or "…layers.3.…": 4. Embeddings 0, the rest L + 1.
+/// Layer of a parameter by its name: 4 for "…h.3.…" or "…layers.3.…", 0 for
+/// embeddings, L + 1 for the rest.
 int64_t layer_of(const std::string& name, int64_t num_layers) {
   for (const char* prefix : {"transformer.h.", "model.layers."}) {
     std::string_view view(prefix);

@@ -12,11 +12,12 @@ namespace {
 constexpr size_t kMiddle = 9; // steps whose median is the middle of the band
 constexpr size_t kHistory = 64; // steps that tell how wide the band is
 constexpr size_t kFewest = 16; // of those
-/// In units of the median, which for a normal distribution is 0.67 standard
-/// deviations: some 7 of those, far beyond what noise does in a long run.
+/// Width of the band in median deviations. One of these is 0.67 standard
+/// deviations of a normal distribution, so the band is some 7 of them wide, far
+/// beyond the noise of a long run.
 constexpr double kWidth = 10;
 
-/// Has a logarithm; a norm of 0 is far below any band.
+/// Replaces a norm of 0, which has no logarithm; far below any band.
 constexpr double kLeastNorm = 1e-300;
 
 double median(std::vector<double> values) {

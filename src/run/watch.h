@@ -10,9 +10,9 @@
 
 namespace accrue {
 
-/// Where a quantity is expected next, from its last steps: around the median of
-/// the newest few, as far as it has strayed from such medians before. Medians,
-/// so that one outlier neither moves the band nor widens it.
+/// Range in which a quantity is expected next: around the median of the newest
+/// values, as wide as earlier values have strayed from such medians. Medians
+/// are used so that one outlier neither moves nor widens the band.
 class Band {
  public:
   struct Bounds {
@@ -20,12 +20,12 @@ class Band {
     double high = 0;
   };
 
-  /// No narrower than `least` to either side of the middle, or `least_share` of
-  /// its size.
+  /// The band reaches at least `least`, or `least_share` of the middle's size,
+  /// to either side of the middle.
   Band(double least, double least_share)
       : least_(least), least_share_(least_share) {}
 
-  /// None before there are enough steps to tell.
+  /// Returns nullopt until there are enough steps.
   std::optional<Bounds> bounds() const;
 
   void add(double value);
@@ -42,8 +42,8 @@ class Band {
 /// nobody intended. A pure function of the metrics so far.
 class Watch {
  public:
-  /// What left its band at this step, and did not at the one before: "the loss
-  /// is 8.13, expected 2.9 to 3.4".
+  /// Names the quantities that left their bands at this step but not at the one
+  /// before: "the loss is 8.13, expected 2.9 to 3.4".
   std::vector<std::string> look(const report::StepMetrics& metrics);
 
  private:

@@ -120,13 +120,13 @@ LongestSamples::LongestSamples(const Task& task, int64_t count, int64_t length)
   const int64_t whole = longest_.length();
   int64_t left = length;
   for (Sequence& sequence : longest_.sequences) {
-    // Of a pair each is shortened by the same share.
+    // Both sequences of a pair are shortened by the same share.
     int64_t share = &sequence == &longest_.sequences.back()
         ? left
         : sequence.length() * length / whole;
     share = std::clamp<int64_t>(share, 1, sequence.length());
     sequence.tokens.resize(static_cast<size_t>(share + 1));
-    sequence.loss_mask.clear(); // the worst: all of it is trained on
+    sequence.loss_mask.clear(); // the worst case: all tokens are trained on
     left -= share;
   }
 }

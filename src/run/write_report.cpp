@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A setting as people write it.
+/// Returns a setting as it is written on the command line.
 std::string show(const toml::node& node) {
   if (auto text = node.value_exact<std::string>()) {
     return *text;

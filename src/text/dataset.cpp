@@ -220,7 +220,7 @@ int64_t Dataset::length(uint64_t index) const {
   }
   uint64_t length = is_text() ? span(id).length
       : has_pairs() ? document(2 * id).length + document(2 * id + 1).length
-                        : document(id).length;
+                    : document(id).length;
   return static_cast<int64_t>(length);
 }
 

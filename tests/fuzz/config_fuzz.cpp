@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/core/error.h"
 #include "accrue/models/config.h"
 #include "input.h"

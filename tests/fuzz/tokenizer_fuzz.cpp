@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "accrue/core/error.h"
 #include "input.h"
 #include "text/tokenizer/tokenizer.h"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Prints a digest of what every kernel makes of fixed inputs, for every
 // instruction set that this CPU has, and fails unless all sets that fuse
 // multiplication and addition agree with the file of digests named on the

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "tensor/cpu/scratch.h"
 
 #include <cstdlib>
 #include <memory>
 
-// Stands in for src/tensor/cpu/scratch.cpp, whose error is LibTorch's, where there
-// is no LibTorch (./dev test-arm).
+// Stands in for src/tensor/cpu/scratch.cpp, whose error is LibTorch's, where
+// there is no LibTorch (./dev test-arm).
 
 namespace accrue::tensor {
 

@@ -6,38 +6,40 @@
 #include <string>
 #include <vector>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// Base of all exceptions that accrue throws on purpose. A message has a tag,
 /// the rule, the value received and a way out:
 ///   [window] total weight must be > 0, got 0 (4 micro-batches). Check that ...
-class Error : public std::runtime_error {
+class ACCRUE_API Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 /// Flags or settings that are wrong or contradict each other. Exit code 2.
-class ConfigError : public Error {
+class ACCRUE_API ConfigError : public Error {
  public:
   using Error::Error;
 };
 
 /// Files that are missing, damaged or of the wrong kind, or that can't be
 /// written. Exit code 3.
-class DataError : public Error {
+class ACCRUE_API DataError : public Error {
  public:
   using Error::Error;
 };
 
 /// Not even one sample fits the memory budget. Exit code 4.
-class MemoryError : public Error {
+class ACCRUE_API MemoryError : public Error {
  public:
   using Error::Error;
 };
 
 /// A loss or gradient is NaN or infinite and the policy is `error`. Exit code
 /// 1. The window that threw has changed neither parameters nor optimizer.
-class NonFiniteError : public Error {
+class ACCRUE_API NonFiniteError : public Error {
  public:
   explicit NonFiniteError(const std::string& message, int64_t micro_batch = -1)
       : Error(message), micro_batch_(micro_batch) {}
@@ -52,7 +54,7 @@ class NonFiniteError : public Error {
 };
 
 /// Collects problems so that all of them are reported at once.
-class Problems {
+class ACCRUE_API Problems {
  public:
   void add(std::string problem) {
     list_.push_back(std::move(problem));

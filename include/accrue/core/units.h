@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// A size in bytes, kept apart from plain counts by its type.
@@ -31,20 +33,20 @@ constexpr Bytes operator""_GiB(unsigned long long n) {
 /// Reads "512MiB", "4GiB", "1.5GB", "2e9" or "4096". Binary suffixes are KiB,
 /// MiB, GiB, TiB; decimal ones are kB/KB, MB, GB, TB; no suffix means bytes.
 /// Throws ConfigError that names the text.
-Bytes parse_bytes(std::string_view text);
+[[nodiscard]] ACCRUE_API Bytes parse_bytes(std::string_view text);
 
 /// Reads "90s", "30m", "8h", "1.5h", "2d" or several of them, the largest
 /// first: "1h30m". A number without a unit is refused, because its unit would
 /// be a guess. Throws ConfigError that names the text.
-Seconds parse_seconds(std::string_view text);
+[[nodiscard]] ACCRUE_API Seconds parse_seconds(std::string_view text);
 
 /// Writes "1.50 GiB", "312 MiB" or "12 B".
-std::string format_bytes(uint64_t bytes);
+[[nodiscard]] ACCRUE_API std::string format_bytes(uint64_t bytes);
 
 /// Writes "950 ms", "12.3 s", "4m 05s" or "2h 03m".
-std::string format_duration(double seconds);
+[[nodiscard]] ACCRUE_API std::string format_duration(double seconds);
 
 /// Writes 950 as "950", 12345 as "12.3k" and 4.2e6 as "4.2M".
-std::string format_count(double count);
+[[nodiscard]] ACCRUE_API std::string format_count(double count);
 
 } // namespace accrue

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/core/units.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
@@ -46,9 +47,9 @@ struct AccumulateOptions {
 /// smaller pieces. The optimizer's step is never repeated.
 ///
 /// With a budget, tensors come from accrue's allocator from the constructor on;
-/// whatever else the process holds by then counts as part of the program.
+/// memory that the process holds before that counts as part of the program.
 /// Not thread-safe.
-class Accumulate {
+class ACCRUE_API Accumulate {
  public:
   /// `model`: a torch::nn module holder or pointer. `optimizer`: accrue's or
   /// LibTorch's. Both must outlive this. Throws ConfigError for sizes that
@@ -68,9 +69,10 @@ class Accumulate {
   Accumulate(const Accumulate&) = delete;
   Accumulate& operator=(const Accumulate&) = delete;
 
-  /// One optimizer step on `batch` (see slice()). `loss_fn` takes a part of it
-  /// and returns a LossSum. Throws MemoryError if one sample does not fit, and
-  /// what the loss, the window or the optimizer throw; call again to go on.
+  /// Does one optimizer step on `batch` (see slice()). `loss_fn` takes a part
+  /// of the batch and returns a LossSum. Throws MemoryError if one sample does
+  /// not fit, and the exceptions of the loss, the window and the optimizer; a
+  /// later call goes on.
   template <class Batch, class LossFn>
   StepReport operator()(const Batch& batch, LossFn&& loss_fn) {
     return run(num_samples(batch), [&](Range range) {
@@ -78,11 +80,11 @@ class Accumulate {
     });
   }
 
-  /// Samples per micro-batch, now.
-  int64_t micro_batch() const;
+  /// Present number of samples per micro-batch.
+  [[nodiscard]] int64_t micro_batch() const;
 
   /// Windows that were begun again after running out of memory.
-  int64_t rollbacks() const;
+  [[nodiscard]] int64_t rollbacks() const;
 
  private:
   using LossOf = std::function<LossSum(Range)>;

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/generate/sampler.h"
 #include "accrue/models/transformer.h"
 
@@ -30,7 +31,7 @@ using OnToken = std::function<void(int64_t token)>;
 ///
 /// Throws Error for an empty prompt, ConfigError for sampling options out of
 /// range, DataError for a prompt that leaves the model no position.
-std::vector<int64_t> generate(
+ACCRUE_API std::vector<int64_t> generate(
     const Transformer& model,
     std::span<const int64_t> prompt,
     const GenerateOptions& options,

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "accrue/core/export.h"
 #include "accrue/core/random.h"
 
 namespace accrue {
@@ -26,7 +27,7 @@ struct SamplingOptions {
 
 /// Draws tokens. Holds no state: the token drawn for a position depends on the
 /// logits, the options and the position alone.
-class Sampler {
+class ACCRUE_API Sampler {
  public:
   /// Throws ConfigError for options out of range.
   explicit Sampler(const SamplingOptions& options);
@@ -34,7 +35,8 @@ class Sampler {
   /// Returns the index of an element of `logits` [V], of any floating-point
   /// type, on any device. `position` counts the tokens drawn before.
   /// Equally likely tokens are ordered by their index.
-  int64_t sample(const at::Tensor& logits, uint64_t position) const;
+  [[nodiscard]] int64_t sample(const at::Tensor& logits, uint64_t position)
+      const;
 
  private:
   SamplingOptions options_;

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// Tensors by name. The map's order is the order in files.
@@ -21,22 +23,25 @@ using TensorMap = std::map<std::string, at::Tensor>;
 /// in pieces, which takes hardly any extra memory. Throws DataError if the file
 /// can't be written, or if a finite value becomes infinite in `dtype`; the
 /// message names the tensor.
-void save_safetensors(
+ACCRUE_API void save_safetensors(
     const std::filesystem::path& path,
     const TensorMap& tensors,
     std::optional<at::ScalarType> dtype = std::nullopt);
 
 /// Reads a safetensors file into CPU tensors that own their memory. Throws
 /// DataError naming the tensor and the rule for a damaged file.
-TensorMap load_safetensors(const std::filesystem::path& path);
+[[nodiscard]] ACCRUE_API TensorMap
+load_safetensors(const std::filesystem::path& path);
 
 /// Copies a file's tensors into those of the same names in `into`, which must
 /// be contiguous, and converts dtypes. Works in pieces, which takes hardly any
 /// extra memory. Throws DataError naming every tensor that is missing,
 /// unexpected or of another shape; nothing is changed in that case.
-void load_safetensors(const std::filesystem::path& path, const TensorMap& into);
+ACCRUE_API void load_safetensors(
+    const std::filesystem::path& path,
+    const TensorMap& into);
 
 /// Copies tensors in memory, otherwise like load_safetensors() above.
-void copy_tensors(const TensorMap& from, const TensorMap& into);
+ACCRUE_API void copy_tensors(const TensorMap& from, const TensorMap& into);
 
 } // namespace accrue

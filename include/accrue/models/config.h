@@ -1,23 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
 
+#include "accrue/core/export.h"
 #include "accrue/tensor/activation.h"
 
 namespace accrue {
 
-/// kLlama is also Mistral, Qwen2 and Qwen3, which differ in ModelConfig's
-/// switches only.
+/// Families of models. kLlama also stands for Mistral, Qwen2 and Qwen3, which
+/// differ only in ModelConfig's switches.
 enum class Family { kGpt2, kLlama };
-/// Rotary positions: unchanged, all frequencies divided (arXiv 2306.15595), or
-/// the low ones as Llama 3.1 does.
+/// Scaling of rotary frequencies: none, all divided (arXiv 2306.15595), or only
+/// the low ones, as in Llama 3.1.
 enum class RopeScaling { kNone, kLinear, kLlama3 };
 using tensor::Activation;
 
 /// A decoder-only transformer as a Hugging Face config.json describes it.
-struct ModelConfig {
+struct ACCRUE_API ModelConfig {
   Family family = Family::kGpt2;
   int64_t vocab_size = 0;
   /// Width of the residual stream (C).
@@ -51,16 +53,16 @@ struct ModelConfig {
   bool head_norm = false;
   /// Token that separates documents, or -1 if the config names none.
   int64_t eos_token = -1;
-  /// The config.json as it was read: written back beside trained weights.
+  /// Text of the config.json, written back beside trained weights.
   std::string json;
 
   /// Parameters of a model of this shape. A tied head counts once.
-  int64_t num_parameters() const;
+  [[nodiscard]] int64_t num_parameters() const;
 };
 
 /// Reads `path`, a config.json or a folder that holds one. Fields that don't
 /// touch the result are ignored; any other field that accrue does not support
 /// is an error. Throws DataError listing every problem.
-ModelConfig read_model_config(const std::filesystem::path& path);
+ACCRUE_API ModelConfig read_model_config(const std::filesystem::path& path);
 
 } // namespace accrue

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/io/safetensors.h"
 #include "accrue/models/config.h"
 #include "accrue/tensor/types.h"
@@ -21,7 +23,7 @@ namespace accrue {
 /// The samples of one micro-batch as one stream of T tokens, not padded.
 struct TokenBatch {
   at::Tensor tokens; // [T] int64
-  at::Tensor targets; // [T] int64, the token after each; any where weight is 0
+  at::Tensor targets; // [T] int64, the next token; unused where the weight is 0
   at::Tensor weights; // [T] fp64, 0 = not trained on
   at::Tensor positions; // [T] int64, from 0 in every sample
   std::vector<int64_t> offsets; // [S + 1]
@@ -29,29 +31,29 @@ struct TokenBatch {
   double target_weight = 0; // sum of weights
 };
 
-/// How the matrix work is done. Parameters are fp64 for kFp64, else fp32.
+/// Type of the matrix products. Parameters are fp64 for kFp64, else fp32.
 enum class Dtype { kFp32, kFp64, kBf16 };
 
 /// Low-rank adapters (arXiv 2106.09685) beside frozen weights.
 struct LoraOptions {
   int64_t rank = 8;
-  /// What they add is scaled by alpha / rank.
+  /// The product B·A is scaled by alpha / rank.
   double alpha = 16;
   /// Last parts of the names of linear layers ("q_proj", "c_attn"), or
   /// "all-linear": those of every block.
   std::vector<std::string> targets{"all-linear"};
-  /// Tokens, each once, whose rows of the embedding are trained, too, in place
-  /// of the frozen ones (PEFT's trainable_token_indices).
+  /// Tokens, each once, whose rows of the embedding are trained in place of the
+  /// frozen ones (PEFT's trainable_token_indices).
   std::vector<int64_t> tokens;
-  /// And their rows of a head that is not tied to the embedding.
+  /// Train the rows of these tokens in an untied head, too.
   bool tokens_in_head = true;
 };
 
 struct ModelOptions {
   Dtype dtype = Dtype::kFp32;
-  /// What fresh parameters are drawn from.
+  /// Seed of fresh parameters.
   uint64_t seed = 0;
-  /// Leave the weights as memory has them: they are about to be loaded.
+  /// Leave the weights uninitialized, because they are about to be loaded.
   bool uninitialized = false;
   /// Train adapters only. The weights are frozen then.
   std::optional<LoraOptions> lora;
@@ -59,12 +61,12 @@ struct ModelOptions {
   bool bf16_base = false;
 };
 
-/// From the cross-entropy [T] of every token, fp64, to a loss; stores the
-/// loss's derivative by each of them in `derivative` [T].
+/// Computes a loss from the cross-entropy [T] of every token, fp64, and stores
+/// the derivative of the loss by each of them in `derivative` [T].
 using TokenObjective = std::function<
     double(const at::Tensor& losses, const at::Tensor& derivative)>;
 
-/// How the pass of a micro-batch is run.
+/// Options of one pass of a micro-batch through the model.
 struct PassOptions {
   /// Key of the dropout masks; no dropout by default.
   tensor::DropoutKey dropout;
@@ -78,7 +80,7 @@ struct PassOptions {
 /// layout of the family's Hugging Face checkpoints. Copies share their weights.
 /// Not thread-safe, copies included: packed bf16 weights are made when a pass
 /// first needs them.
-class Transformer {
+class ACCRUE_API Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and
   /// its name, so it is the same on every machine and thread count.
@@ -89,68 +91,71 @@ class Transformer {
   Transformer(const ModelConfig& config, const ModelOptions& options);
 
   /// Logits [T, V] of every token.
-  at::Tensor logits(const TokenBatch& batch) const;
+  [[nodiscard]] at::Tensor logits(const TokenBatch& batch) const;
 
-  /// Takes more tokens of one sequence in and returns the logits [V] after the
-  /// last of them. What went before is in the cache, so that a token costs one
-  /// pass over the weights whatever the length. Throws DataError for more
-  /// tokens than the cache or the model has positions.
+  /// Appends tokens to the sequence in the cache and returns the logits [V]
+  /// after the last one. A token costs one pass over the weights, whatever the
+  /// length of the sequence. Throws DataError for more tokens than the cache or
+  /// the model has positions.
   at::Tensor next_logits(
       std::span<const int64_t> tokens,
       struct KeyValueCache& cache) const;
-  /// An empty cache for a sequence of up to `max_tokens`.
-  std::shared_ptr<struct KeyValueCache> make_cache(int64_t max_tokens) const;
+  /// Returns an empty cache for a sequence of up to `max_tokens`.
+  [[nodiscard]] std::shared_ptr<struct KeyValueCache> make_cache(
+      int64_t max_tokens) const;
 
   /// Loss for Window::add(): Σ weight · cross-entropy, with batch.target_weight
-  /// as its weight, or the `objective` of the tokens' cross-entropies, whose
-  /// weight the caller sets. batch.weights say which tokens an objective may
-  /// look at (not 0); it takes the head's products once more.
+  /// as its weight. With an `objective`, the loss is the objective of the
+  /// tokens' cross-entropies; it may use the tokens whose batch.weights are not
+  /// 0, the caller sets the loss's weight, and the head's products are computed
+  /// twice.
   ///
   /// The model differentiates itself. Gradients are added to the window's sums
   /// sample by sample, so that their bits depend neither on how a batch is
   /// split nor on the number of threads.
-  ModelLoss loss(
+  [[nodiscard]] ModelLoss loss(
       const TokenBatch& batch,
       const PassOptions& options = {},
       const TokenObjective& objective = nullptr) const;
 
   /// The value of loss() [] in fp64, without gradients.
-  at::Tensor loss_sum(
+  [[nodiscard]] at::Tensor loss_sum(
       const TokenBatch& batch,
       const tensor::DropoutKey& dropout = {},
       const TokenObjective& objective = nullptr) const;
 
   /// Cross-entropy [T] of every token whose weight is not 0, fp64.
-  at::Tensor token_losses(const TokenBatch& batch) const;
+  [[nodiscard]] at::Tensor token_losses(const TokenBatch& batch) const;
 
-  /// Name and tensor, in the order of the forward pass, adapters included.
+  /// Names and tensors in the order of the forward pass, adapters included.
   const std::vector<std::pair<std::string, at::Tensor>>& named_parameters()
       const {
     return parameters_;
   }
-  /// The trained ones of them, for a Window and an Optimizer.
-  std::vector<at::Tensor> parameters() const;
-  int64_t num_parameters() const;
+  /// Trained parameters, for a Window and an Optimizer.
+  [[nodiscard]] std::vector<at::Tensor> parameters() const;
+  [[nodiscard]] int64_t num_parameters() const;
   /// Number of trained parameters: all, or those of the adapters.
-  int64_t num_trained() const;
+  [[nodiscard]] int64_t num_trained() const;
 
   /// Weights under the names of the family's checkpoints, without adapters.
   /// They alias the model's: load_safetensors(path, model.state()) loads one.
-  TensorMap state() const;
+  [[nodiscard]] TensorMap state() const;
 
   /// Adapters as "<layer>.lora_A.weight" [r, in] and "<layer>.lora_B.weight"
   /// [out, r], trained rows as
   /// "<table>.token_adapter.trainable_tokens_delta" [n, C], as PEFT names them;
   /// empty without LoRA. They alias the model's.
-  TensorMap adapters() const;
+  [[nodiscard]] TensorMap adapters() const;
 
-  /// Makes the model that of the frozen weights: A and B become 0, trained
-  /// rows those of their tables when load_base_rows() was called.
+  /// Turns the model into that of the frozen weights: A and B become 0, trained
+  /// rows become those of their tables at the last load_base_rows().
   void clear_adapters();
-  /// After the frozen weights were loaded: trained rows begin as they are.
+  /// Sets trained rows to the rows of the tables. Call it after loading the
+  /// frozen weights.
   void load_base_rows();
 
-  /// Adds what the adapters do to the weights and leaves them at 0.
+  /// Adds the adapters' products to the weights and sets the adapters to 0.
   void merge_adapters();
 
   const std::optional<LoraOptions>& lora() const;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -7,6 +8,8 @@
 #include <span>
 #include <string>
 #include <vector>
+
+#include "accrue/core/export.h"
 
 namespace accrue {
 
@@ -18,10 +21,10 @@ namespace accrue {
 /// Parameters that share their memory are one parameter: the first stays.
 ///
 /// Parameters may be loaded, frozen and unfrozen at any time, and given other
-/// memory of the same shape and dtype. A master copy follows what LibTorch
-/// counts as a write: copy_() without gradients, say, but not through data().
-/// What is frozen takes no state until it has a gradient.
-class Optimizer {
+/// memory of the same shape and dtype. A master copy follows every write that
+/// LibTorch counts, such as copy_() without gradients; writes through data()
+/// are not counted. A frozen parameter has no state until its first gradient.
+class ACCRUE_API Optimizer {
  public:
   explicit Optimizer(std::vector<at::Tensor> parameters);
   virtual ~Optimizer() = default;
@@ -30,7 +33,7 @@ class Optimizer {
 
   /// One update with the current learning rate. `gradients[i]` belongs to
   /// `parameters()[i]`, in the dtype of the state; an undefined one leaves its
-  /// parameter as it is, and this is no update of it. Throws Error for a
+  /// parameter alone and does not count as an update of it. Throws Error for a
   /// gradient of another shape, or a parameter that was moved or reshaped;
   /// nothing has been updated then.
   void step(std::span<const at::Tensor> gradients);
@@ -49,11 +52,12 @@ class Optimizer {
     return steps_;
   }
 
-  /// Everything beside the parameters that the next update depends on, keyed
-  /// "<index of the parameter>.<slot>". The tensors alias the live state.
-  std::map<std::string, at::Tensor> state() const;
+  /// State that the next update depends on, apart from the parameters, keyed
+  /// "<index of the parameter>.<slot>". The tensors alias the live state, so
+  /// load_safetensors(path, optimizer.state()) restores it.
+  [[nodiscard]] std::map<std::string, at::Tensor> state() const;
 
-  /// After state() was filled with what it was after `steps` updates.
+  /// Number of updates that belong to a state() that was restored.
   void set_steps(int64_t steps) {
     steps_ = steps;
   }
@@ -67,10 +71,10 @@ class Optimizer {
   /// steps() already counts this update.
   virtual void update(std::span<const at::Tensor> gradients) = 0;
 
-  /// Updates of parameter i: steps() without those that it had no gradient in.
+  /// Updates of parameter i: steps() minus those in which it had no gradient.
   int64_t updates(size_t i) const;
 
-  /// What takes the updates: the parameter itself or its fp32 master copy.
+  /// Tensors that take the updates: the parameters or their fp32 master copies.
   const std::vector<at::Tensor>& targets() const {
     return targets_;
   }
@@ -81,8 +85,8 @@ class Optimizer {
   bool has_master(size_t i) const;
 
   std::vector<at::Tensor> parameters_;
-  std::vector<at::Tensor> aliases_; // of parameters, as the last step left them
-  std::vector<uint32_t> versions_; // then
+  std::vector<at::Tensor> aliases_; // of parameters after the last step
+  std::vector<uint32_t> versions_; // after the last step
   std::vector<at::Tensor> targets_;
   std::vector<at::Tensor> missed_; // int64, steps without a gradient
   std::map<std::string, std::vector<at::Tensor>> slots_;
@@ -105,7 +109,7 @@ struct AdamWOptions {
 
 /// AdamW, arXiv 1711.05101. On a CPU it has the same bits on every machine
 /// (docs/bits.md); elsewhere it is LibTorch's fused operator.
-class AdamW : public Optimizer {
+class ACCRUE_API AdamW : public Optimizer {
  public:
   explicit AdamW(std::vector<at::Tensor> parameters, AdamWOptions = {});
 
@@ -127,7 +131,7 @@ struct SgdOptions {
 };
 
 /// Stochastic gradient descent with (undamped, non-Nesterov) momentum.
-class Sgd : public Optimizer {
+class ACCRUE_API Sgd : public Optimizer {
  public:
   explicit Sgd(std::vector<at::Tensor> parameters, SgdOptions = {});
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "accrue/core/export.h"
 #include "accrue/tensor/activation.h" // IWYU pragma: export
 
 namespace accrue::tensor {
@@ -68,7 +69,8 @@ inline int64_t out_width(const Linear& linear) {
 }
 
 /// Returns a layer whose weight is packed once per window.
-Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);
+[[nodiscard]] ACCRUE_API Linear
+make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout);
 
 /// LayerNorm, or RMSNorm without a bias. Parameters are fp32, or fp64.
 struct Norm {

@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "accrue/core/export.h"
+
 namespace accrue {
 
 /// The gradient sums of a window: one tensor per use of a parameter, in fp32
@@ -24,7 +26,7 @@ namespace accrue {
 /// parameters are taken from `.grad` after every backward pass.
 ///
 /// Not thread-safe.
-class Accumulators {
+class ACCRUE_API Accumulators {
  public:
   /// Throws Error if no parameter requires a gradient, or if one that does is
   /// in the list twice.
@@ -37,16 +39,16 @@ class Accumulators {
   /// Undefined if the parameter is not trained or not in the list.
   at::Tensor of(const at::Tensor& parameter, size_t use = 0);
 
-  /// Zeros everywhere; no parameter has a gradient.
+  /// Sets every sum to zero; no parameter has a gradient then.
   void begin();
 
   /// Call before every micro-batch, `first` for the first of a window. Throws
   /// Error for parameters that were frozen, unfrozen or moved since the first
   /// one, and for gradients that others have written.
   void check(bool first);
-  /// Takes in what autograd has put into `.grad`.
+  /// Moves the gradients that autograd has put into `.grad` into the sums.
   void collect_gradients();
-  /// Call after every micro-batch: what is written from now on is by others.
+  /// Call after every micro-batch: later writes to the sums are by others.
   void mark();
 
   /// Copies of the sums: the state of an unfinished window.
@@ -54,29 +56,29 @@ class Accumulators {
     /// By parameter and use; undefined: no gradient.
     std::vector<std::vector<at::Tensor>> sums;
   };
-  /// Overwrites `into`, whose memory is used again.
+  /// Saves the sums into `into` and reuses its memory.
   void save(Saved& into) const;
   /// Throws Error for the sums of other parameters.
   void restore(const Saved& saved);
 
-  /// Adds the sums of all uses into that of the first, and hides `.grad` of
-  /// parameters without a gradient, for which LibTorch's optimizers would take
-  /// zeros for one.
+  /// Adds the sums of all uses into that of the first. Clears `.grad` of
+  /// parameters without a gradient, because LibTorch's optimizers would take
+  /// its zeros for a gradient.
   void merge();
   /// Divides every gradient.
   void scale(double divisor);
 
-  /// The parameters in the order given, frozen ones included, of those that
-  /// share their memory the first.
-  std::vector<at::Tensor> parameters() const;
-  /// Every sum that there is, whatever its use.
-  std::vector<at::Tensor> all() const;
+  /// The parameters in the order given, frozen ones included. Only the first of
+  /// parameters that share their memory is listed.
+  [[nodiscard]] std::vector<at::Tensor> parameters() const;
+  /// The sums of all uses.
+  [[nodiscard]] std::vector<at::Tensor> all() const;
   /// Sums of the first uses, in the order of parameters(); undefined where a
   /// parameter has had no gradient.
-  std::vector<at::Tensor> gradients() const;
+  [[nodiscard]] std::vector<at::Tensor> gradients() const;
   /// The same in the order of an optimizer's parameters. Throws Error for a
   /// trained one that is not in the list, or a gradient that it would miss.
-  std::vector<at::Tensor> gradients_for(
+  [[nodiscard]] std::vector<at::Tensor> gradients_for(
       const std::vector<at::Tensor>& stepped) const;
   /// Puts gradients where LibTorch's optimizers look for them.
   void expose_gradients();
@@ -84,8 +86,8 @@ class Accumulators {
  private:
   struct Sum {
     at::Tensor tensor; // undefined until the first gradient
-    bool added = false; // to it in this window
-    uint32_t version = 0; // of it, as this object left it
+    bool added = false; // it has a gradient in this window
+    uint32_t version = 0; // of the tensor after the last write by this object
   };
   /// State of a parameter that must not change inside a window.
   struct Found {
@@ -107,7 +109,7 @@ class Accumulators {
   std::vector<at::Tensor> parameters_;
   std::unordered_map<const void*, size_t> index_; // by handle
   std::vector<std::vector<Sum>> sums_; // by parameter and use; one use or more
-  std::vector<Found> found_; // by the first check()
+  std::vector<Found> found_; // at the first check() of a window
 };
 
 } // namespace accrue

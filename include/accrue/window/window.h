@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "accrue/core/export.h"
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/accumulators.h"
 #include "accrue/window/loss.h"
@@ -68,13 +69,13 @@ struct StepReport {
 /// leaves it: no decay, no momentum. So is a frozen one. Between windows
 /// parameters may be frozen, unfrozen, tied, loaded and moved.
 ///
-/// Gradients belong to the window from its first add() to commit: Error for
-/// one that was written or replaced by others. Before it zero_grad() is fine.
+/// Gradients belong to the window from its first add() to commit: one that is
+/// written or replaced by others is an Error. Before that zero_grad() is fine.
 ///
 /// Losses are read back from the device once, at commit.
 ///
 /// Not thread-safe.
-class Window {
+class ACCRUE_API Window {
  public:
   explicit Window(
       std::vector<at::Tensor> parameters,
@@ -89,8 +90,8 @@ class Window {
 
   /// Runs backward on `loss.sum` and adds to the accumulators. A weight of 0
   /// contributes exactly nothing. Returns false if the micro-batch was left
-  /// out by policy. Throws Error for a loss that is no sum; after any exception
-  /// begin() must come first.
+  /// out by policy. Throws Error for a loss that is not one element with a
+  /// graph; after any exception begin() must come first.
   bool add(const LossSum& loss);
   /// Adds the loss of a model that differentiates itself.
   bool add(const ModelLoss& loss);
@@ -118,22 +119,22 @@ class Window {
     return report;
   }
 
-  /// The parameters in the order given, frozen ones included, of those that
-  /// share their memory the first.
-  std::vector<at::Tensor> parameters() const {
+  /// The parameters in the order given, frozen ones included. Only the first of
+  /// parameters that share their memory is listed.
+  [[nodiscard]] std::vector<at::Tensor> parameters() const {
     return sums_.parameters();
   }
 
   /// The accumulated (after normalize(): divided and clipped) gradients, in
   /// fp32 or fp64, undefined where a parameter has had none in this window.
-  std::vector<at::Tensor> gradients() const {
+  [[nodiscard]] std::vector<at::Tensor> gradients() const {
     return sums_.gradients();
   }
 
   /// Bytes of the sums that this window keeps.
-  uint64_t sum_bytes() const;
+  [[nodiscard]] uint64_t sum_bytes() const;
 
-  /// Everything that add() has changed since begin(), as a value.
+  /// The state of an unfinished window: everything that add() has changed.
   struct Unfinished {
     Accumulators::Saved sums;
     /// By micro-batch: loss sum, weight, left out by policy.
@@ -144,8 +145,8 @@ class Window {
   /// Copies the state of an unfinished window. Throws Error after normalize()
   /// or an error.
   [[nodiscard]] Unfinished save() const;
-  /// Goes on where save() was called, in this window or in another over the
-  /// same parameters, in any further split.
+  /// Goes on from a saved state, in this window or in another over the same
+  /// parameters. The rest of the batch may be split in any way.
   void restore(const Unfinished& state);
 
  private:

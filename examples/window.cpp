@@ -1,7 +1,10 @@
-// Trains a module of your own at a batch of 256 rows in micro-batches of 16.
-// The loop is LibTorch's; accrue::Window replaces zero_grad and backward.
+// SPDX-License-Identifier: Apache-2.0
+
+// accrue::Window: trains your own module at a batch of 256 rows, in
+// micro-batches of 16. The loop is LibTorch's; the window replaces zero_grad()
+// and backward().
 //
-// Prints: "step 40: loss ..." falling below 0.05 from about 1.
+// Prints "step 40: loss ...", falling from about 1 to below 0.05.
 #include <accrue/accrue.h>
 #include <torch/torch.h>
 
@@ -12,7 +15,7 @@ struct Net : torch::nn::Module {
   torch::nn::Linear out{register_module("out", torch::nn::Linear(32, 1))};
 
   at::Tensor forward(const at::Tensor& x) {
-    return out(torch::tanh(in(x)));
+    return out(torch::tanh(in(x))).squeeze(1);
   }
 };
 
@@ -27,9 +30,11 @@ int main() {
     auto y = torch::sin(x.select(1, 0)) * x.select(1, 1);
     torch::data::Example<> batch{x, y};
     for (auto micro : accrue::split(batch, /*micro_batch=*/16)) {
-      auto error = net.forward(micro.data).squeeze(1) - micro.target;
+      auto error = net.forward(micro.data) - micro.target;
+      // The sum of the losses, not their mean, and what to divide it by.
       window.add({.sum = error.pow(2).sum(), .weight = error.numel()});
     }
+    // Divides once, clips, steps the optimizer.
     loss = window.commit(optimizer, {.clip_norm = 1.0}).loss;
     if (step % 10 == 0) {
       std::printf("step %d: loss %.4f\n", step, loss);
