@@ -3,8 +3,8 @@
 #include "input.h"
 #include "text/tokenizer/tokenizer.h"
 
-/// What a tokenizer.json is made into encodes and decodes, or is refused with a
-/// DataError.
+/// A tokenizer.json is refused with a DataError, or its tokenizer encodes and
+/// decodes.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string path = accrue::fuzz::write_input(data, size, "tokenizer.json");
   try {
