@@ -29,7 +29,7 @@ TEST(UnitsTest, SizesOfEverySpelling) {
 
 TEST(UnitsTest, BadSizesNameTheText) {
   for (const char* text : {"", "MiB", "-1GiB", "4XiB", "1e30", "nan", "0x10"}) {
-    auto message = message_of<ConfigError>([&] { parse_bytes(text); });
+    auto message = message_of<ConfigError>([&] { (void)parse_bytes(text); });
     expect_contains(message, std::string("\"") + text + "\"");
   }
 }
@@ -59,7 +59,7 @@ TEST(UnitsTest, BadTimesNameTheTextAndTheForms) {
         "5x",
         "9999999999h",
         "8H"}) {
-    auto message = message_of<ConfigError>([&] { parse_seconds(text); });
+    auto message = message_of<ConfigError>([&] { (void)parse_seconds(text); });
     expect_contains(message, std::string("\"") + text + "\"");
     expect_contains(message, "90s, 30m, 8h or 1h30m");
   }

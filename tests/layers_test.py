@@ -82,6 +82,14 @@ def wrong_comments(text):
     return wrong
 
 
+def missing_files(text):
+    """Files of sources that a document names and that do not exist."""
+    names = re.findall(r"`([\w./]+/[\w.]+\.(?:h|cpp|py|cmake))`", text)
+    return [name for name in names
+            if not any((base / name).exists() for base in (
+                ROOT, ROOT / "src", ROOT / "include", ROOT / "include" / "accrue"))]
+
+
 def has_license(text):
     return text.startswith("// SPDX-License-Identifier: Apache-2.0\n")
 
@@ -202,6 +210,13 @@ class ReadabilityTest(unittest.TestCase):
         for text in ("/// Number of samples.\n", "// The bytes\n// Of this.\n", "// Offset\n",
                      "int a; // as\n       // What says\n", 'f("//What");\n'):
             self.assertEqual(wrong_comments(text), [], text)
+
+    def test_documents_name_files_that_exist(self):
+        for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("*/*.md")]:
+            self.assertEqual(missing_files(path.read_text()), [], path)
+
+    def test_control_a_missing_file_is_found(self):
+        self.assertEqual(missing_files("`run/loop.cpp` and `train/loop.cpp`"), ["train/loop.cpp"])
 
     def test_every_file_names_its_license(self):
         for path in files("src", "include", "tests", "examples", "bench"):

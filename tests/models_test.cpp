@@ -422,7 +422,8 @@ TEST(ConfigTest, RotarySettingsInTwoSpellingsMustAgree) {
       config_message(config(
           R"("rope_theta": 500, "rope_parameters": {"rope_theta": 600})")),
       "\"rope_theta\" is 500 by");
-  // What the older spelling leaves out is its default, not the newer's value.
+  // A field that the older spelling omits has its default, not the newer's
+  // value.
   expect_contains(
       config_message(config(R"("rope_scaling": {"type": "linear", "factor": 4},
         "rope_parameters": {"rope_type": "linear", "factor": 4,

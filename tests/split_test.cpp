@@ -78,7 +78,7 @@ TEST_P(SplitTest, ControlsFailTheGateInEveryDtype) {
     auto means = mean_of_means(model, batch, 5);
     for (size_t i = 0; i < whole.size(); ++i) {
       const std::string& name = model.named_parameters()[i].first;
-      // That of the embeddings, the widest.
+      // The gate of the embeddings, the widest.
       const double gate = gradient_gate(dtype, config_.num_layers, 0);
       auto error = [&](const at::Tensor& got) {
         return ((got - whole[i]).norm() / whole[i].norm()).item<double>();

@@ -32,7 +32,7 @@ double tolerance(Type compute) {
   return compute == Type::kF64 ? 1e-13 : 2e-6;
 }
 
-/// What bf16 products see of x.
+/// The values of x that products of type `compute` see.
 at::Tensor seen(const at::Tensor& x, Type compute) {
   return (compute == Type::kBf16 ? x.to(at::kBFloat16) : x).to(at::kDouble);
 }
