@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "tensor/backend.h"
 
 namespace accrue::tensor {
 
-/// A test of the operations of each backend, on the device that
-/// ACCRUE_TEST_DEVICE names, by default the CPU.
+/// Returns the device that ACCRUE_TEST_DEVICE names, by default the CPU.
+inline at::Device test_device() {
+  const char* name = std::getenv("ACCRUE_TEST_DEVICE");
+  at::Device device(name == nullptr || *name == '\0' ? "cpu" : name);
+  // Programs are not linked to LibTorch's half for CUDA.
+  if (device.is_cuda() &&
+      dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    throw std::runtime_error(dlerror());
+  }
+  return device;
+}
+
+/// A test of the operations of each backend on tensors of test_device().
 class OperationTest : public ::testing::TestWithParam<const Backend*> {
  protected:
   void SetUp() override {
@@ -28,10 +41,8 @@ class OperationTest : public ::testing::TestWithParam<const Backend*> {
     return x.defined() ? x.to(device_) : x;
   }
 
-  const at::Device device_{[] {
-    const char* name = std::getenv("ACCRUE_TEST_DEVICE");
-    return std::string(name == nullptr || *name == '\0' ? "cpu" : name);
-  }()};
+  // Known before LibTorch looks for devices, which it does once.
+  static inline const at::Device device_ = test_device();
   const Backend& backend_ = *GetParam();
 };
 

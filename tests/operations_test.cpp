@@ -162,7 +162,7 @@ TEST_P(OperationTest, ActivationBackwardOfAChunkWorksInItsPlace) {
       Chunk chunk;
       chunk.begin = 2;
       chunk.end = 7;
-      at::Tensor used = on_device(x.clone());
+      at::Tensor used = on_device(x.detach().clone());
       at::Tensor dx =
           on_device(torch::empty({5, x.size(1)}, scalar_type(sum_type(type))));
       value_columns(dx, gated).copy_(chunk.of(dy));

@@ -141,7 +141,6 @@ TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
 }
 
 TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   Transformer model(config_, Dtype::kFp32, 1);

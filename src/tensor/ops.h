@@ -17,7 +17,8 @@
 // of them, C the width, H and K the query and key/value heads, D the head
 // dimension, V the vocabulary. The caller of a forward also calls its backward:
 // autograd has no part in it. Gradients of parameters are added to sums that
-// the caller gives, sample by sample in order (`Chunk`).
+// the caller gives; the cpu backend adds them sample by sample in order
+// (`Chunk`), so that their bits do not depend on how a batch is split.
 //
 // Activations that are kept have the compute type; norms, sums and gradients
 // have its sum type. The device of the first tensor decides which
@@ -44,8 +45,8 @@ void linear(
     const at::Tensor& y,
     bool add = false);
 
-/// Computes dx [R, in] = dy [R, out] · Wᵀ, of the sum type; `add`: adds
-/// that to dx.
+/// Computes dx [R, in] = dy [R, out] · Wᵀ, of the sum type; `add`: adds that to
+/// dx.
 void linear_input_gradient(
     const at::Tensor& dy,
     const Linear& layer,
@@ -175,7 +176,8 @@ at::Tensor cross_entropy(
     const at::Tensor& dx,
     const LinearGradients& gradients);
 
-/// Returns the sum of fp64 x [T] in order of its elements, an fp64 scalar.
+/// Returns the sum of fp64 x [T], an fp64 scalar; the cpu backend adds in
+/// order.
 at::Tensor sum_in_order(const at::Tensor& x);
 
 /// Returns the Euclidean norm, summed up in fp64.

@@ -3,8 +3,8 @@
 #include "input.h"
 #include "text/tokenizer/tokenizer.h"
 
-/// A tokenizer.json is refused with a DataError, or its tokenizer encodes and
-/// decodes.
+/// Loads a tokenizer.json, then encodes and decodes, or refuses it with a
+/// DataError.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string path = accrue::fuzz::write_input(data, size, "tokenizer.json");
   try {

@@ -10,7 +10,9 @@
 namespace accrue::tensor {
 namespace {
 
-constexpr int64_t kQueryRows = 64; // queries whose scores exist at a time
+/// Queries whose scores exist at a time: no [T, T] matrix does (arXiv
+/// 2205.14135).
+constexpr int64_t kQueryRows = 64;
 
 /// Rows of one sample in a tensor [T, heads · D], accessed by head.
 struct HeadRows {

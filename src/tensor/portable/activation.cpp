@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/erfc.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/sigmoid.h>
@@ -52,6 +53,7 @@ at::Tensor PortableBackend::activate(
     const at::Tensor& x,
     Activation activation,
     bool gated) const {
+  const at::NoGradGuard no_grad;
   at::Tensor y = evaluate(argument(x, gated), activation).value;
   if (gated) {
     y = y * widen(value_columns(x, gated));
@@ -64,6 +66,7 @@ at::Tensor PortableBackend::activate_backward(
     const at::Tensor& dx,
     Activation activation,
     bool gated) const {
+  const at::NoGradGuard no_grad;
   auto [value, slope] = evaluate(argument(x, gated), activation);
   at::Tensor dvalues = value_columns(dx, gated);
   at::Tensor y = columns(x, 0, dvalues.size(1));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/ones.h>
@@ -62,6 +63,7 @@ void PortableBackend::attention(
     const Heads& heads,
     const at::Tensor& out,
     const at::Tensor& logsumexp) const {
+  const at::NoGradGuard no_grad;
   const Type compute = type_of(qkv);
   for (size_t i = 0; i + 1 < offsets.size(); ++i) {
     int64_t begin = offsets[i];
@@ -83,6 +85,7 @@ at::Tensor PortableBackend::attention_backward(
     const at::Tensor& out,
     const at::Tensor& logsumexp,
     const at::Tensor& dout) const {
+  const at::NoGradGuard no_grad;
   const Type compute = type_of(qkv);
   const double scale = scale_of(heads);
   at::Tensor dqkv = empty(type_of(dout), {chunk.size(), qkv.size(1)}, dout);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/where.h>
@@ -62,6 +63,7 @@ void PortableBackend::apply_dropout(
     const at::Tensor& x,
     const at::Tensor& base,
     const at::Tensor& y) const {
+  const at::NoGradGuard no_grad;
   std::span<const int64_t> offsets = dropout.offsets();
   const auto threshold = static_cast<int64_t>(dropout.threshold());
   const int64_t width = x.size(1);

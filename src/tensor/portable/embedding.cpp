@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 
 #include "tensor/portable/backend.h"
 
@@ -9,6 +10,7 @@ void PortableBackend::embed_backward(
     const at::Tensor& ids,
     const at::Tensor& dy,
     const at::Tensor& gradient) const {
+  const at::NoGradGuard no_grad;
   at::Tensor sum = gradient;
   sum.index_add_(0, ids, dy);
 }
@@ -18,6 +20,7 @@ void PortableBackend::embed_rows_backward(
     const at::Tensor& dy,
     const at::Tensor& trained,
     const at::Tensor& gradient) const {
+  const at::NoGradGuard no_grad;
   // Pairs (token, row of the gradient) of one id.
   at::Tensor pairs = ids.unsqueeze(1).eq(trained.unsqueeze(0)).nonzero();
   at::Tensor sum = gradient;

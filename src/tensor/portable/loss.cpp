@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/where.h>
 #include <fmt/format.h>
 
@@ -37,6 +38,7 @@ at::Tensor PortableBackend::cross_entropy(
     const at::Tensor& weights,
     const at::Tensor& dx,
     const LinearGradients& gradients) const {
+  const at::NoGradGuard no_grad;
   const int64_t vocab = head.weight.size(0);
   at::Tensor weight = chunk.of(weights);
   at::Tensor counts = weight.ne(0);
@@ -67,6 +69,7 @@ at::Tensor PortableBackend::cross_entropy(
 }
 
 at::Tensor PortableBackend::sum_in_order(const at::Tensor& x) const {
+  const at::NoGradGuard no_grad;
   return x.sum();
 }
 

@@ -11,6 +11,7 @@
 namespace accrue::tensor::portable {
 
 double PortableBackend::l2_norm(const at::Tensor& x) const {
+  const at::NoGradGuard no_grad;
   return at::linalg_vector_norm(
              x, 2, /*dim=*/{}, /*keepdim=*/false, at::kDouble)
       .item<double>();

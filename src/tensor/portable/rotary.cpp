@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@ RotaryTable PortableBackend::rotary_table(
     int64_t positions,
     const at::Tensor& frequencies,
     at::ScalarType dtype) const {
+  const at::NoGradGuard no_grad;
   at::Tensor angle = at::arange(positions, frequencies.options()).unsqueeze(1) *
       frequencies; // [positions, D/2]
   at::Tensor wide = angle.to(at::kDouble);
@@ -27,6 +29,7 @@ void PortableBackend::rotate(
     const at::Tensor& positions,
     const RotaryTable& table,
     bool inverse) const {
+  const at::NoGradGuard no_grad;
   int64_t limit = table.cos.size(0);
   at::Tensor bad =
       positions.masked_select(positions.lt(0).logical_or(positions.ge(limit)));
