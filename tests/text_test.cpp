@@ -1,48 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
 #include <map>
 #include <set>
 
-#include "accrue/core/error.h"
-#include "accrue/core/random.h"
-#include "support.h"
+#include "corpus_fixture.h"
 #include "text/dataset.h"
-#include "text/mixture.h"
-#include "text/order.h"
 
 namespace accrue {
 namespace {
 
 using testing::expect_contains;
 using testing::message_of;
-using testing::TemporaryFolder;
-
-class CorpusTest : public ::testing::Test {
- protected:
-  Corpus open(std::vector<std::string> paths, bool skip_bad_lines = false) {
-    return Corpus::open(
-        {.paths = std::move(paths),
-         .skip_bad_lines = skip_bad_lines,
-         .cache = folder_ / "cache"});
-  }
-
-  std::string error(const std::string& path) {
-    auto message = message_of<DataError>([&] { open({path}); });
-    expect_contains(message, path);
-    return message;
-  }
-
-  static std::string text_of(const Corpus& corpus) {
-    std::string text;
-    for (int64_t token : corpus.tokens(0, corpus.num_tokens())) {
-      text += token == 0 ? '|' : static_cast<char>(token);
-    }
-    return text;
-  }
-
-  TemporaryFolder folder_;
-};
 
 TEST_F(CorpusTest, DocumentsEndWithTheSeparator) {
   auto txt = folder_.write("a.txt", "abc");
@@ -317,121 +284,6 @@ TEST_F(DatasetTest, ConcatenatedDatasetsAreOne) {
   EXPECT_EQ(ConcatDataset(first).sample(3).sequences.at(0).id, 3U);
 }
 
-/// JSON written over several lines, on one.
-std::string line(std::string json) {
-  std::erase(json, '\n');
-  return json + "\n";
-}
-
-/// Conversations in the plain format of bytes: what is trained on in capitals.
-class ExampleTest : public CorpusTest {
- protected:
-  std::shared_ptr<const Corpus> open_examples(
-      const std::string& lines,
-      int64_t seq_len = 100,
-      TooLong too_long = TooLong::kTruncate,
-      bool preference = false) {
-    return std::make_shared<Corpus>(Corpus::open(
-        {.paths = {folder_.write("examples.jsonl", lines)},
-         .cache = folder_ / "cache",
-         .preference = preference,
-         .seq_len = seq_len,
-         .too_long = too_long}));
-  }
-
-  static std::string show(const Sequence& sequence) {
-    std::string text;
-    for (size_t t = 0; t < sequence.tokens.size(); ++t) {
-      int64_t token = sequence.tokens[t];
-      char c = token == 0 ? '|' : static_cast<char>(token);
-      bool trained = t > 0 && sequence.loss_mask.at(t - 1) != 0;
-      text += trained ? static_cast<char>(std::toupper(c)) : c;
-    }
-    return text;
-  }
-
-  std::string lines_error(const std::string& lines, bool preference = false) {
-    return message_of<DataError>(
-        [&] { open_examples(lines, 4, TooLong::kError, preference); });
-  }
-};
-
-TEST_F(ExampleTest, OnlyTheAssistantIsTrainedOn) {
-  auto corpus = open_examples(
-      line(R"({"prompt": "ask ", "completion": "answer"})") +
-      line(R"({"messages": [{"role": "system", "content": "s "},
-         {"role": "user", "content": "u "}, {"role": "assistant", "content": "a"},
-         {"role": "user", "content": " v "},
-         {"role": "assistant", "content": "b"}]})"));
-  EXPECT_EQ(corpus->kind(), ExampleKind::kChat);
-  Dataset dataset(corpus, 100, Packing::kOn);
-  ASSERT_EQ(dataset.size(), 2U);
-  EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "ask ANSWER|");
-  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "s u A| v B|");
-  EXPECT_EQ(dataset.max_length(), 10);
-}
-
-TEST_F(ExampleTest, TooLongIsCutDroppedOrAnError) {
-  const std::string lines =
-      line(R"({"prompt": "ab", "completion": "cdefgh"})") +
-      line(R"({"prompt": "a", "completion": "b"})") +
-      line(R"({"prompt": "abcdefgh", "completion": "i"})");
-  auto cut = open_examples(lines, 4, TooLong::kTruncate);
-  Dataset dataset(cut, 4, Packing::kOn);
-  EXPECT_EQ(show(dataset.sample(0).sequences.at(0)), "abCDE");
-  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "aB|");
-  EXPECT_EQ(dataset.size(), 2U); // nothing of the third's answer is left
-  EXPECT_EQ(cut->counts().truncated, 1U);
-  EXPECT_EQ(cut->counts().dropped, 1U);
-  auto drop = open_examples(lines, 4, TooLong::kDrop);
-  EXPECT_EQ(Dataset(drop, 4, Packing::kOn).size(), 1U);
-  EXPECT_EQ(drop->counts().dropped, 2U);
-  expect_contains(lines_error(lines), "line 1 of");
-  expect_contains(lines_error(lines), "9 tokens, more than --seq-len 4");
-}
-
-TEST_F(ExampleTest, PreferencesAreTwoAnswersToOnePrompt) {
-  auto corpus = open_examples(
-      line(R"({"prompt": "p ", "chosen": "yes", "rejected": "no"})") +
-          line(R"({"prompt": [{"role": "user", "content": "q "},
-          {"role": "assistant", "content": "r "},
-          {"role": "user", "content": "s "}],
-          "chosen": [{"role": "assistant", "content": "t"}], "rejected": "u"})"),
-      100,
-      TooLong::kTruncate,
-      /*preference=*/true);
-  Dataset dataset(corpus, 100, Packing::kOn);
-  ASSERT_EQ(dataset.size(), 2U);
-  Sample first = dataset.sample(0);
-  EXPECT_EQ(show(first.sequences.at(0)), "p YES|");
-  EXPECT_EQ(show(first.sequences.at(1)), "p NO|");
-  EXPECT_EQ(first.length(), dataset.length(0));
-  // An answer inside the prompt is not what is preferred.
-  EXPECT_EQ(show(dataset.sample(1).sequences.at(0)), "q r |s T|");
-}
-
-TEST_F(ExampleTest, BadLinesSayWhatIsWrong) {
-  const std::vector<std::pair<std::string, std::string>> cases{
-      {R"({"messages": "x"})", "\"messages\" must be an array, got a string"},
-      {R"({"messages": [{"role": "user", "content": "x"}]})",
-       "no message of the assistant"},
-      {R"({"messages": [{"role": "wizard", "content": "x"}]})",
-       "no form for the role \"wizard\""},
-      {R"({"messages": [{"content": "x"}]})", "has no \"role\""},
-      {R"({"messages": [3]})", "must be an object, got a number"},
-      {R"({"prompt": "x"})", "has no \"completion\""},
-      {R"({"prompt": 1, "completion": "x"})", "\"prompt\" must be a string"},
-      {R"({"prompt": "a", "chosen": "b", "rejected": "c"})", "--objective dpo"},
-      {"{\"text\": \"a\"}\n{\"prompt\": \"a\", \"completion\": \"b\"}",
-       "of another kind"}};
-  for (const auto& [lines, what] : cases) {
-    expect_contains(lines_error(lines + "\n"), what);
-  }
-  expect_contains(
-      lines_error("{\"text\": \"a\"}\n", /*preference=*/true),
-      "has no \"chosen\" and \"rejected\"");
-}
-
 /// A text of many blocks, with all that blocks could cut wrongly.
 std::string long_text() {
   std::string text;
@@ -474,92 +326,6 @@ TEST_P(TokenizedCorpusTest, IdsAreThoseOfTheWholeTextOnAnyNumberOfThreads) {
          .threads = threads});
     auto got = corpus.tokens(0, corpus.num_tokens());
     EXPECT_EQ(std::vector<uint32_t>(got.begin(), got.end()), want);
-  }
-}
-
-TEST(SampleOrderTest, EveryEpochIsAPermutationOfItsOwn) {
-  SampleOrder order({{.num_samples = 10}}, 3);
-  std::vector<uint64_t> first;
-  std::vector<uint64_t> second;
-  for (uint64_t i = 0; i < 10; ++i) {
-    first.push_back(order.at(i));
-    second.push_back(order.at(10 + i));
-  }
-  EXPECT_EQ(std::set(first.begin(), first.end()).size(), 10U);
-  EXPECT_EQ(std::set(second.begin(), second.end()).size(), 10U);
-  EXPECT_NE(first, second);
-}
-
-TEST(SampleOrderTest, MixesByShareThroughEpochsOfEachPart) {
-  constexpr uint64_t kBlock = SampleOrder::kBlock;
-  SampleOrder order({{100, 7}, {30, 2}, {4000, 1}}, 5);
-  EXPECT_EQ(order.in_block(0), kBlock * 7 / 10);
-  std::vector<uint64_t> seen[3]; // in order
-  uint64_t early = 0; // of the first part, in the first 1000 positions
-  for (uint64_t position = 0; position < 3 * kBlock; ++position) {
-    uint64_t sample = order.at(position);
-    ASSERT_LT(sample, 4130U);
-    size_t part = sample < 100 ? 0 : sample < 130 ? 1 : 2;
-    seen[part].push_back(sample);
-    early += position < 1000 && part == 0 ? 1 : 0;
-    if (position + 1 == kBlock) {
-      EXPECT_EQ(seen[0].size(), kBlock * 7 / 10);
-      EXPECT_EQ(seen[1].size(), kBlock * 2 / 10);
-    }
-  }
-  // Six standard deviations of a draw without replacement.
-  EXPECT_NEAR(static_cast<double>(early), 700, 83);
-  // Three blocks go 210 times through the first part, 200 times through the
-  // second, and not once through the third: each as evenly as can be.
-  auto counts = [](const std::vector<uint64_t>& list) {
-    std::map<uint64_t, uint64_t> times;
-    for (uint64_t sample : list) {
-      ++times[sample];
-    }
-    return times;
-  };
-  for (const auto& [sample, count] : counts(seen[0])) {
-    EXPECT_EQ(count, 210U) << sample;
-  }
-  for (const auto& [sample, count] : counts(seen[1])) {
-    EXPECT_EQ(count, 200U) << sample;
-  }
-  EXPECT_EQ(counts(seen[2]).size(), 3000U);
-  // One part alone has the order that it always had.
-  SampleOrder mixed({{100, 1}, {30, 1}}, 5);
-  SampleOrder alone({{.num_samples = 100, .share = 0.3}}, 5);
-  Permutation epoch(100, mix(5, 0));
-  for (uint64_t i = 0; i < 100; ++i) {
-    EXPECT_EQ(alone.at(i), epoch(i));
-  }
-}
-
-TEST(MixtureTest, SharesStandBehindPaths) {
-  TemporaryFolder folder;
-  const std::string odd = folder.write("a:0.5", "a");
-  auto parts = [](std::vector<std::string> data) {
-    Problems problems;
-    auto list = data_parts(data, problems);
-    problems.throw_if_any<ConfigError>("config");
-    return list;
-  };
-  auto mixed = parts({"x/a.jsonl:0.7", "b.txt:3e-1"});
-  ASSERT_EQ(mixed.size(), 2U);
-  EXPECT_EQ(mixed[0].paths, std::vector<std::string>{"x/a.jsonl"});
-  EXPECT_EQ(mixed[0].share, 0.7);
-  EXPECT_EQ(mixed[1].share, 0.3);
-  auto plain = parts({odd, "b.txt", "c:d"});
-  ASSERT_EQ(plain.size(), 1U);
-  EXPECT_EQ(plain[0].paths.size(), 3U);
-  EXPECT_EQ(parts({odd + ":2"})[0].paths, std::vector<std::string>{odd});
-  for (const auto& wrong : std::vector<std::vector<std::string>>{
-           {"a:0.5", "b"},
-           {"a:0", "b:1"},
-           {"a:-1", "b:1"},
-           {"a:nan", "b:1"},
-           {"a:inf", "b:1"},
-           {"a:1e-9", "b:1"}}) {
-    EXPECT_THROW(parts(wrong), ConfigError) << wrong[0];
   }
 }
 
