@@ -14,6 +14,7 @@
 #include "cli/flags.h"
 #include "cli/threads.h"
 #include "io/json.h"
+#include "objectives/batch.h"
 #include "run/probe.h"
 
 namespace accrue::cli {
