@@ -9,6 +9,7 @@
 #include "accrue/core/error.h"
 #include "core/clock.h"
 #include "drive/out_of_memory.h"
+#include "window/next_micro_batch.h"
 
 namespace accrue::drive {
 
@@ -67,13 +68,17 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
   WindowResult result;
   work.begin_try();
   for (int64_t begin = 0; begin < work.num_samples();) {
-    int64_t tokens = 0;
-    const Range samples = next(work, begin, tokens);
+    const Range samples = next_micro_batch(
+        begin,
+        work.num_samples(),
+        [&](int64_t sample) { return work.num_tokens(sample); },
+        batching_.current().max_tokens,
+        batching_.current().max_samples);
     const auto began = std::chrono::steady_clock::now();
     memory_.reset_peak();
     if (auto message = out_of_memory([&] { add(work, samples, result); })) {
       window_.begin();
-      failure_ = {samples, tokens, *std::move(message)};
+      failure_ = {samples, *std::move(message)};
       return std::nullopt;
     }
     ++result.accumulation_steps;
@@ -85,24 +90,6 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
   }
   result.seconds = seconds_since(started);
   return result;
-}
-
-/// The next micro-batch: as many samples as the limits allow, at least one.
-Range WindowRunner::next(const WindowWork& work, int64_t begin, int64_t& tokens)
-    const {
-  const MicroBatching& limits = batching_.current();
-  tokens = work.num_tokens(begin);
-  Range samples{begin, begin + 1};
-  while (samples.end < work.num_samples() &&
-         samples.size() < limits.max_samples) {
-    const int64_t more = work.num_tokens(samples.end);
-    if (more > limits.max_tokens - tokens) {
-      break;
-    }
-    tokens += more;
-    ++samples.end;
-  }
-  return samples;
 }
 
 void WindowRunner::add(WindowWork& work, Range samples, WindowResult& result) {
@@ -126,9 +113,13 @@ void WindowRunner::add(WindowWork& work, Range samples, WindowResult& result) {
 
 /// Halves the micro-batches, or turns recomputation on for a sample alone.
 void WindowRunner::shrink(WindowWork& work, const Failure& failure) {
+  int64_t tokens = 0;
+  for (int64_t i = failure.samples.begin; i < failure.samples.end; ++i) {
+    tokens += work.num_tokens(i);
+  }
   MicroBatching smaller = batching_.current();
   if (failure.samples.size() > 1) {
-    smaller.max_tokens = failure.tokens / 2;
+    smaller.max_tokens = tokens / 2;
   } else if (!smaller.recompute && may_recompute_) {
     smaller.recompute = true;
   } else {
@@ -141,7 +132,7 @@ void WindowRunner::shrink(WindowWork& work, const Failure& failure) {
   }
   work.on_rollback(fmt::format(
       "out of memory with {} tokens at once; the window is done again {}",
-      failure.tokens,
+      tokens,
       smaller.recompute == batching_.current().recompute
           ? fmt::format("in pieces of up to {}", smaller.max_tokens)
           : "with checkpointing"));

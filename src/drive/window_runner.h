@@ -109,11 +109,9 @@ class WindowRunner {
  private:
   struct Failure {
     Range samples;
-    int64_t tokens = 0;
     std::string message;
   };
 
-  Range next(const WindowWork& work, int64_t begin, int64_t& tokens) const;
   void add(WindowWork& work, Range samples, WindowResult& result);
   void shrink(WindowWork& work, const Failure& failure);
 

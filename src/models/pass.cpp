@@ -12,17 +12,15 @@
 namespace accrue {
 
 Pass::Pass(
-    std::shared_ptr<const ModelWeights> weights,
+    std::shared_ptr<ModelWeights> weights,
     TokenBatch batch,
     const tensor::DropoutKey& dropout,
     Accumulators* sums,
-    KeyValueCache* cache)
-    : state_(std::make_shared<PassState>(
-          std::move(weights),
-          std::move(batch),
-          dropout,
-          sums,
-          cache)) {}
+    KeyValueCache* cache) {
+  weights->place_rows();
+  state_ = std::make_shared<PassState>(
+      std::move(weights), std::move(batch), dropout, sums, cache);
+}
 
 at::Tensor Pass::hidden(bool recompute, Tape* tape) const {
   auto output = [&](Part part) {

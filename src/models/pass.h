@@ -27,11 +27,12 @@ struct PassState;
 /// parameters are added to `sums` by the backward functions and by the head.
 class Pass {
  public:
+  /// Puts trained rows into their tables, if they have changed.
   /// With a cache the batch is one sequence that goes on where the cache ends:
   /// its first tokens, or one more. A pass with a cache, or without `sums`,
   /// computes no gradients.
   Pass(
-      std::shared_ptr<const ModelWeights> weights,
+      std::shared_ptr<ModelWeights> weights,
       TokenBatch batch,
       const tensor::DropoutKey& dropout,
       Accumulators* sums = nullptr,

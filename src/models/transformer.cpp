@@ -45,7 +45,6 @@ const std::optional<LoraOptions>& Transformer::lora() const {
 
 at::Tensor Transformer::logits(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
-  weights_->place_rows();
   Pass pass(weights_, batch, {});
   return pass.logits(pass.hidden(/*recompute=*/false, nullptr));
 }
@@ -91,7 +90,6 @@ at::Tensor Transformer::next_logits(
       at::arange(cache.size, cache.size + count, batch.tokens.options());
   batch.offsets = {0, count};
   batch.sample_ids = {0};
-  weights_->place_rows();
   Pass pass(weights_, batch, {}, nullptr, &cache);
   at::Tensor x = pass.hidden(/*recompute=*/false, nullptr);
   cache.size += count;
@@ -105,7 +103,6 @@ ModelLoss Transformer::loss(
   auto accumulate =
       [model = *this, batch, options, objective](Accumulators& sums) {
         at::NoGradGuard no_grad;
-        model.weights_->place_rows();
         Pass pass(model.weights_, batch, options.dropout, &sums);
         Tape tape;
         at::Tensor x = pass.hidden(options.recompute, &tape);
@@ -125,7 +122,6 @@ at::Tensor Transformer::loss_sum(
     const tensor::DropoutKey& dropout,
     const TokenObjective& objective) const {
   at::NoGradGuard no_grad;
-  weights_->place_rows();
   Pass pass(weights_, batch, dropout);
   return pass.loss(
       pass.hidden(/*recompute=*/false, nullptr), objective, /*dx=*/{});
@@ -133,7 +129,6 @@ at::Tensor Transformer::loss_sum(
 
 at::Tensor Transformer::token_losses(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
-  weights_->place_rows();
   Pass pass(weights_, batch, {});
   return pass.token_losses(pass.hidden(/*recompute=*/false, nullptr));
 }

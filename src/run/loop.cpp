@@ -92,15 +92,17 @@ report::StepMetrics Run::step() {
   return m;
 }
 
+int64_t Run::evaluation_tokens() const {
+  return std::min(runner_->batching().max_tokens, kEvaluationTokens);
+}
+
 void Run::validate(report::StepMetrics& m) {
   const int64_t every = task_.options().eval_every;
   const bool due =
       m.step == task_.total_steps() || (every > 0 && m.step % every == 0);
   if (task_.valid_set() != nullptr && due) {
     drive::with_fewer_tokens(
-        std::min(runner_->batching().max_tokens, kEvaluationTokens),
-        "a validation sample",
-        [&](int64_t tokens) {
+        evaluation_tokens(), "a validation sample", [&](int64_t tokens) {
           task_.objective().validate(
               task_.model(),
               *task_.valid_set(),

@@ -45,6 +45,8 @@ class Run {
   void warn(report::StepMetrics& m);
   bool ends() const;
   void check_ends();
+  /// Most tokens at once in passes without gradients.
+  int64_t evaluation_tokens() const;
 
   // start_and_finish.cpp
   void start(const std::optional<drive::FitTable>& known);

@@ -5,7 +5,6 @@
 
 #include "accrue/core/units.h"
 #include "device/process.h"
-#include "objectives/batch.h"
 #include "run/describe.h"
 #include "run/loop.h"
 #include "run/result.h"
@@ -34,9 +33,7 @@ void Run::start(const std::optional<drive::FitTable>& known) {
   plan(known);
   optimizer_ = task_.make_optimizer(); // after probes, which make their own
   directory_.lock();
-  const int64_t tokens =
-      std::min(runner_->batching().max_tokens, kEvaluationTokens);
-  cursor_ = directory_.begin_or_resume(*optimizer_, tokens);
+  cursor_ = directory_.begin_or_resume(*optimizer_, evaluation_tokens());
   directory_.write_settings(plan_ ? &plan_->table : nullptr);
   describe(task_, runner_->batching(), progress_);
 }

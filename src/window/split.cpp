@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "accrue/core/error.h"
+#include "window/next_micro_batch.h"
 
 namespace accrue {
 namespace {
@@ -34,17 +35,12 @@ std::vector<Range> split_by_tokens(
     int64_t max_samples) {
   require_positive(max_tokens, "token limit of a micro-batch");
   require_positive(max_samples, "micro-batch");
+  const auto num_samples = static_cast<int64_t>(lengths.size());
+  auto length = [&](int64_t i) { return lengths[static_cast<size_t>(i)]; };
   std::vector<Range> ranges;
-  int64_t tokens = 0;
-  for (int64_t i = 0; i < static_cast<int64_t>(lengths.size()); ++i) {
-    int64_t length = lengths[static_cast<size_t>(i)];
-    if (ranges.empty() || tokens + length > max_tokens ||
-        ranges.back().size() == max_samples) {
-      ranges.push_back({i, i});
-      tokens = 0;
-    }
-    ranges.back().end = i + 1;
-    tokens += length;
+  for (int64_t begin = 0; begin < num_samples; begin = ranges.back().end) {
+    ranges.push_back(
+        next_micro_batch(begin, num_samples, length, max_tokens, max_samples));
   }
   return ranges;
 }
