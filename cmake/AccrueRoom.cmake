@@ -3,7 +3,8 @@ target_compile_features(accrue_options INTERFACE cxx_std_20)
 # Nothing is contracted behind the back of the source: bits are the same on
 # every CPU (docs/bits.md).
 target_compile_options(accrue_options INTERFACE -ffp-contract=off
-  -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
+  -Wall -Wextra -Wno-missing-field-initializers -Wconversion -Wshadow
+  -Wnon-virtual-dtor -Woverloaded-virtual -Wformat=2
   $<$<BOOL:${ACCRUE_WERROR}>:-Werror>)
 # LibTorch's wheel carries headers of another version of fmt: a folder with the
 # system's alone comes before it. (Header-only, fmt cost every source 6 s.)
