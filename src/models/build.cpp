@@ -19,6 +19,7 @@
 #include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "core/functions.h"
+#include "models/layer_of.h"
 #include "models/pass.h"
 
 namespace accrue {
@@ -289,7 +290,7 @@ void Transformer::build_gpt2(Builder& builder) {
       builder.normal("transformer.wpe.weight", {c.max_positions, c.width}, std);
   for (int64_t i = 0; i < c.num_layers; ++i) {
     auto name = [&](const char* part) {
-      return fmt::format("transformer.h.{}.{}", i, part);
+      return fmt::format("{}{}.{}", block_prefix(c.family), i, part);
     };
     Block block;
     block.attention_norm = builder.norm(name("ln_1"), c.width, true);
@@ -353,7 +354,7 @@ void Transformer::build_llama(Builder& builder) {
   for (int64_t i = 0; i < c.num_layers; ++i) {
     auto linear = [&](const char* part, int64_t in, int64_t out, bool bias) {
       return builder.linear(
-          fmt::format("model.layers.{}.{}", i, part),
+          fmt::format("{}{}.{}", block_prefix(c.family), i, part),
           in,
           out,
           bias,
@@ -361,7 +362,9 @@ void Transformer::build_llama(Builder& builder) {
     };
     auto norm = [&](const char* part, int64_t width) {
       return builder.norm(
-          fmt::format("model.layers.{}.{}", i, part), width, false);
+          fmt::format("{}{}.{}", block_prefix(c.family), i, part),
+          width,
+          false);
     };
     Block block;
     block.attention_norm = norm("input_layernorm", c.width);

@@ -8,6 +8,7 @@
 #include "accrue/core/version.h"
 #include "io/json.h"
 #include "run/option_names.h"
+#include "tensor/environment.h"
 
 namespace accrue {
 namespace {
@@ -28,6 +29,8 @@ io::Json table_key(const Task& task) {
       {"checkpointing", to_string(o.checkpointing)},
       {"memory", o.memory ? o.memory->value : 0},
       {"threads", at::get_num_threads()},
+      {"backend", tensor::backend_name()},
+      {"instruction_set", tensor::instruction_set().name},
       {"version", ACCRUE_VERSION}};
 }
 

@@ -8,11 +8,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
 #include "drive/window_runner.h"
+#include "models/layer_of.h"
 #include "run/window_of_step.h"
 
 namespace accrue {
@@ -49,24 +49,6 @@ double relative_error(const at::Tensor& got, const at::Tensor& want) {
   double difference =
       at::linalg_vector_norm(got.to(at::kDouble) - wide).item<double>();
   return norm > 0 ? difference / norm : difference;
-}
-
-/// Layer of a parameter by its name: 4 for "…h.3.…" or "…layers.3.…", 0 for
-/// embeddings, L + 1 for the rest.
-int64_t layer_of(const std::string& name, int64_t num_layers) {
-  for (const char* prefix : {"transformer.h.", "model.layers."}) {
-    std::string_view view(prefix);
-    if (name.starts_with(view)) {
-      int64_t index = 0;
-      std::from_chars(
-          name.data() + view.size(), name.data() + name.size(), index);
-      return index + 1;
-    }
-  }
-  bool embedding = name.find(".wte.") != std::string::npos ||
-      name.find(".wpe.") != std::string::npos ||
-      name.find("embed_tokens") != std::string::npos;
-  return embedding ? 0 : num_layers + 1;
 }
 
 } // namespace
@@ -112,7 +94,7 @@ Verification verify(
         {.name = name,
          .relative_error = relative_error(got.gradients[i], want.gradients[i]),
          .gate = gradient_gate(
-             task.options().dtype, num_layers, layer_of(name, num_layers)),
+             task.options().dtype, num_layers, layer_of(model.config(), name)),
          .bits_equal = at::equal(got.gradients[i], want.gradients[i])});
     ++i;
   }

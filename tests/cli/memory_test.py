@@ -154,6 +154,11 @@ class MemoryTest(CliTest):
         done = self.run_accrue(
             "train", "--out", self.path(out), "--resume", "--steps", 6, "--memory", memory + MIB)
         self.assertNotEqual((self.folder / out / "fit-table.json").read_bytes(), table)
+        # Other operations: measured again.
+        self.env["ACCRUE_BACKEND"] = "portable"
+        self.run_accrue("train", "--out", self.path(out), "--resume", "--steps", 7)
+        table = json.loads((self.folder / out / "fit-table.json").read_text())
+        self.assertEqual(table["key"]["backend"], "portable")
 
     def check_damaged_fit_tables(self, damage):
         # What a table holds does not depend on the model, so the smallest will do.

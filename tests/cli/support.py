@@ -11,6 +11,8 @@ import unittest
 
 ACCRUE = os.environ["ACCRUE"]
 SOURCE = pathlib.Path(os.environ["ACCRUE_SOURCE"])
+# A sanitizer takes time, and keeps freed memory for a while.
+SANITIZED = "ACCRUE_SANITIZE" in os.environ
 
 GPT2 = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 64, "n_embd": 32,
         "n_layer": 2, "n_head": 2}
@@ -63,7 +65,7 @@ class CliTest(unittest.TestCase):
         kwargs.setdefault("env", self.env)
         done = subprocess.run(
             [ACCRUE, *map(str, args)], capture_output=True, text=True,
-            errors="replace", timeout=300, **kwargs)
+            errors="replace", timeout=3000 if SANITIZED else 300, **kwargs)
         self.assertEqual(
             done.returncode, expect,
             f"\n$ accrue {' '.join(map(str, args))}\n{done.stdout}\n{done.stderr}")

@@ -1,9 +1,8 @@
 import json
 import math
-import os
 import unittest
 
-from support import CliTest, prose
+from support import SANITIZED, CliTest, prose
 
 FIELDS = ["step", "loss", "lr", "grad_norm", "samples", "tokens", "target_tokens",
           "tokens_per_s", "step_s", "micro_batch", "accumulation_steps", "world_size",
@@ -48,8 +47,7 @@ class TrainingTest(CliTest):
             peaks.append(self.metrics(out)[-1]["peak_bytes"])
         self.assertLess(abs(peaks[1] / peaks[0] - 1), 0.03)
 
-    @unittest.skipIf("ACCRUE_SANITIZE" in os.environ,
-                     "a sanitizer keeps freed memory for a while")
+    @unittest.skipIf(SANITIZED, "a sanitizer keeps freed memory for a while")
     def test_a_larger_corpus_takes_no_more_memory(self):
         peaks = []
         for copies in (1, 4000):  # 14 KB and 56 MB
