@@ -154,6 +154,7 @@ int run_verify(const std::vector<std::string>& arguments) {
        .max_tokens = kEvaluationTokens,
        .tick = progress.callback()});
   std::vector<Verification> results;
+  results.reserve(references.size());
   for (const drive::MicroBatching& reference : references) {
     results.push_back(verify(task, plan.batching, reference, progress));
   }

@@ -30,8 +30,11 @@ std::optional<bool> read_flag(const OrderedJson& value) {
   if (value.is_boolean()) {
     return value.get<bool>();
   }
-  if (value.is_number() && (value == 0 || value == 1)) {
-    return value == 1;
+  if (value.is_number()) {
+    const double number = value.get<double>();
+    if (number == 0 || number == 1) {
+      return number == 1;
+    }
   }
   return std::nullopt;
 }

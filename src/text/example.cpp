@@ -178,7 +178,8 @@ void LineReader::read_preference() {
       fail("has no \"chosen\" and \"rejected\"");
     }
     const OrderedJson& answer = json_[key];
-    if (answer.empty() || (answer.is_string() && answer == "")) {
+    const auto* text = answer.get_ptr<const std::string*>();
+    if (answer.empty() || (text != nullptr && text->empty())) {
       fail(fmt::format("has an empty \"{}\"", key));
     }
   }

@@ -24,7 +24,7 @@ struct Joiner : Object {
     return true;
   }
   Value call(Runtime&, Arguments arguments) override {
-    Bound("joiner", "", std::move(arguments));
+    const Bound none("joiner", "", std::move(arguments)); // refuses any
     return std::exchange(used, true) ? separator : Value("");
   }
 

@@ -172,6 +172,7 @@ Value sort_entries(Runtime&, const Value& self, const Bound& arguments) {
         return backwards ? less(key(b), key(a)) : less(key(a), key(b));
       });
   std::vector<Value> pairs;
+  pairs.reserve(entries.size());
   for (const auto& [name, value] : entries) {
     pairs.push_back(make_tuple({name, value}));
   }

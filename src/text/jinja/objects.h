@@ -98,7 +98,10 @@ class Bound {
     return *values_[i];
   }
   Value get(size_t i, Value fallback) const {
-    return has(i) ? *values_[i] : std::move(fallback);
+    if (has(i)) {
+      return *values_[i];
+    }
+    return fallback;
   }
   bool is_none_or_absent(size_t i) const {
     return !has(i) || values_[i]->is_none();
