@@ -64,6 +64,7 @@ Function1 make_keys(const Value& attributes, bool case_sensitive) {
   }
   return [keys](const Value& item) {
     std::vector<Value> values;
+    values.reserve(keys.size());
     for (const Function1& key : keys) {
       values.push_back(key(item));
     }
@@ -97,6 +98,7 @@ Value sort(Runtime& runtime, const Value& self, const Bound& arguments) {
       make_keys(arguments.get(2, Value()), arguments.truth(1, false)),
       arguments.integer(0, 0) != 0);
   std::vector<Value> items;
+  items.reserve(keyed.size());
   for (auto& [key, item] : keyed) {
     items.push_back(std::move(item));
   }
