@@ -35,8 +35,6 @@ function(accrue_kernels room)
     target_compile_definitions(${target} PRIVATE ACCRUE_ISA=${name})
     target_compile_options(${target} PRIVATE ${_kernel_flags} ${flags} -fopenmp)
     target_link_libraries(${target} PRIVATE accrue_options)
-    # They use extensions that clang does not have.
-    set_property(TARGET ${target} PROPERTY CXX_CLANG_TIDY "")
     target_sources(accrue_${room} PRIVATE $<TARGET_OBJECTS:${target}>)
     list(APPEND objects $<TARGET_OBJECTS:${target}>)
   endforeach()
