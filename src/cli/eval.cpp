@@ -44,7 +44,7 @@ void EvalOptions::visit(Options& o, Visitor&& v) {
      .required = true},
     o.model);
   v({.name = "data",
-     .value = "PATH...",
+     .value = "PATH",
      .help = "files and folders",
      .required = true,
      .alias = "valid"},

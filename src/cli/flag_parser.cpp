@@ -3,28 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "cli/exit.h"
 
 namespace accrue::cli {
 namespace {
-
-/// Returns the Levenshtein distance: single-character edits from `a` to `b`.
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row.back();
-}
 
 /// Returns "--valid,--data", or the bare name of a positional argument.
 std::string flag_names(const OptionRow& row) {
@@ -35,6 +19,7 @@ std::string flag_names(const OptionRow& row) {
                            : fmt::format("--{},--{}", row.alias, row.name);
 }
 
+/// Returns the text of a TOML string without its quotes.
 std::string unquoted(const std::string& text) {
   return text.front() == '"' ? text.substr(1, text.size() - 2) : text;
 }
@@ -54,8 +39,9 @@ FlagParser::~FlagParser() = default;
 
 void FlagParser::add_switch(const OptionRow& row) {
   const std::string help(row.help); // CLI11 would bind a temporary as a value
-  remember(row, app_->add_flag(flag_names(row), help));
-  flags_[std::string(row.name)].is_switch = true;
+  CLI::Option* option = app_->add_flag(flag_names(row), help);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  remember(row, option);
 }
 
 void FlagParser::add(
@@ -71,8 +57,7 @@ void FlagParser::add(
   CLI::callback_t accept = [](const CLI::results_t&) { return true; };
   CLI::Option* option =
       app_->add_option(flag_names(row), std::move(accept), help);
-  const bool required = row.required && shows_required_;
-  option->type_name(placeholder + (required ? " REQUIRED" : ""));
+  option->type_name(placeholder + (row.required ? " REQUIRED" : ""));
   if (list) {
     option->allow_extra_args();
     option->expected(
@@ -103,34 +88,64 @@ Texts FlagParser::parse(
   } catch (const CLI::ParseError& error) {
     problems.add(error.what());
   }
-  for (const std::string& extra : app_->remaining()) {
-    problems.add(
-        fmt::format("unknown argument \"{}\"{}", extra, suggestion(extra)));
-  }
+  report_unknown(app_->remaining(), problems);
   Texts given;
   for (const auto& [name, flag] : flags_) {
     if (flag.option->count() > 0) {
-      const std::vector<std::string>& results = flag.option->results();
+      const std::vector<std::string> results = flag.option->reduced_results();
       const bool bare = !flag.if_bare.empty() && results.size() == 1 &&
           results.front().empty();
-      given[name] = flag.is_switch ? std::vector<std::string>{kSwitchedOn}
-          : bare                   ? std::vector<std::string>{flag.if_bare}
-                                   : results;
+      given[name] = bare ? std::vector{flag.if_bare} : results;
     }
   }
   return given;
 }
 
-/// Returns ", did you mean --x?" for text that is nearly a flag, else how to
-/// list the flags.
-std::string FlagParser::suggestion(const std::string& given) const {
+void FlagParser::report_unknown(
+    const std::vector<std::string>& arguments,
+    Problems& problems) const {
+  Names names;
   for (const auto& [name, flag] : flags_) {
-    std::string known = fmt::format("--{}", name);
-    if (given.starts_with("--") && edit_distance(given, known) <= 2) {
-      return fmt::format(", did you mean {}?", known);
-    }
+    names.insert(
+        flag.option->get_lnames().begin(), flag.option->get_lnames().end());
   }
-  return fmt::format("; {} --help lists the flags", app_->get_name());
+  bool after_flag = false;
+  for (const std::string& argument : arguments) {
+    const bool is_flag = argument.starts_with("--");
+    if (after_flag && !argument.starts_with("-")) { // the unknown flag's value
+      after_flag = false;
+      continue;
+    }
+    const size_t end = argument.find('=');
+    after_flag = is_flag && end == std::string::npos;
+    std::optional<std::string> nearest;
+    if (is_flag) {
+      nearest = nearest_name(argument.substr(2, end - 2), names);
+    }
+    problems.add(fmt::format(
+        "unknown argument \"{}\"{}",
+        argument,
+        nearest
+            ? fmt::format(", did you mean --{}?", *nearest)
+            : fmt::format("; {} --help lists the flags", app_->get_name())));
+  }
+}
+
+std::string unknown_setting(
+    const std::string& source,
+    const std::string& name,
+    const Names& known) {
+  // As TOML files spell names.
+  auto spelled = [](std::string text) {
+    std::replace(text.begin(), text.end(), '-', '_');
+    return text;
+  };
+  const std::optional<std::string> nearest = nearest_name(name, known);
+  return fmt::format(
+      "{}{} is not a setting{}",
+      source,
+      spelled(name),
+      nearest ? fmt::format(", did you mean {}?", spelled(*nearest)) : "");
 }
 
 } // namespace accrue::cli

@@ -4,15 +4,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "accrue/core/error.h"
+#include "cli/nearest_name.h"
 #include "run/option_check.h"
 #include "run/option_row.h"
 #include "run/option_text.h"
@@ -47,13 +47,8 @@ class FlagParser {
   void begin_group(const std::string& title) {
     group_ = title;
   }
-  /// Makes --help mark required settings: for commands that take settings from
-  /// the command line alone.
-  void show_required() {
-    shows_required_ = true;
-  }
-
-  /// Adds the flag of a row; `fallback` is the default that --help shows.
+  /// Adds the flag of a row; `fallback` is the default that --help shows. The
+  /// functions that visit the rows of a table call this.
   template <class T>
   void operator()(const OptionRow& row, const T& fallback) {
     if constexpr (std::is_same_v<T, bool>) {
@@ -96,19 +91,25 @@ class FlagParser {
       bool list);
   /// Registers a flag for parse().
   void remember(const OptionRow& row, CLI::Option* option);
-  std::string suggestion(const std::string& given) const;
+  void report_unknown(
+      const std::vector<std::string>& arguments,
+      Problems& problems) const;
 
   struct Flag {
     CLI::Option* option = nullptr;
     std::string if_bare;
-    bool is_switch = false;
   };
 
   std::unique_ptr<CLI::App> app_;
   std::string group_ = "Options";
-  bool shows_required_ = false;
   std::map<std::string, Flag> flags_; // by the name of the setting
 };
+
+/// Returns the problem of a name in a TOML file that is not a setting.
+std::string unknown_setting(
+    const std::string& source,
+    const std::string& name,
+    const Names& known);
 
 /// Sets the fields that `texts` names. `visit(visitor)` calls
 /// visitor(row, field) for every row; `source` stands before a name in
@@ -119,7 +120,7 @@ void apply(
     const Texts& texts,
     const std::string& source,
     Problems& problems) {
-  std::set<std::string, std::less<>> known;
+  Names known;
   visit([&](const OptionRow& row, auto& field) {
     known.emplace(row.name);
     auto it = texts.find(row.name);
@@ -142,7 +143,7 @@ void apply(
   });
   for (const auto& [name, values] : texts) {
     if (!known.contains(name)) {
-      problems.add(fmt::format("{}{} is not a setting", source, name));
+      problems.add(unknown_setting(source, name, known));
     }
   }
 }
@@ -158,7 +159,6 @@ Options parse_command(
   Options options;
   Problems problems;
   FlagParser parser(command, description);
-  parser.show_required();
   Options::visit(options, parser);
   auto visit = [&](auto&& visitor) { Options::visit(options, visitor); };
   apply(visit, parser.parse(arguments, problems), "--", problems);

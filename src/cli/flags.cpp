@@ -149,6 +149,12 @@ ParsedFlags parse_flags(
   option_check::check_rows(
       [&](auto&& visitor) { CallOptions::visit(parsed.call, visitor); },
       problems);
+  if (options.resume && parsed.begins && options.model.empty()) {
+    problems.add(fmt::format(
+        "--resume: {} holds no run. Check --out, or give all settings to begin "
+        "one there",
+        options.out));
+  }
   options.resume = options.resume && !parsed.begins;
   make_paths_absolute(options);
   if (parsed.saved) {

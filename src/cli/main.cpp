@@ -14,6 +14,7 @@
 #include "accrue/core/version.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
+#include "cli/nearest_name.h"
 #include "device/memory.h"
 #include "tensor/environment.h"
 
@@ -68,9 +69,15 @@ int dispatch(const std::vector<std::string>& arguments) {
   accrue::tensor::backend_name();
   auto it = kCommands.find(arguments[0]);
   if (it == kCommands.end()) {
+    cli::Names names;
+    for (const auto& command : kCommands) {
+      names.emplace(command.first);
+    }
+    const auto nearest = cli::nearest_name(arguments[0], names);
     throw accrue::ConfigError(fmt::format(
-        "[accrue] unknown command \"{}\". accrue --help lists them.",
-        arguments[0]));
+        "[accrue] unknown command \"{}\"{} accrue --help lists them.",
+        arguments[0],
+        nearest ? fmt::format(", did you mean {}?", *nearest) : "."));
   }
   return it->second({arguments.begin() + 1, arguments.end()});
 }

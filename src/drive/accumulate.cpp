@@ -23,7 +23,7 @@ namespace {
 
 /// Passes of one size before it is judged; the first, on fresh pages, is not
 /// timed.
-constexpr int64_t kPasses = 3;
+constexpr int64_t kPasses = 4;
 
 /// Bytes of trained parameters.
 uint64_t trained_bytes(const std::vector<at::Tensor>& parameters) {
@@ -212,7 +212,8 @@ StepReport Accumulate::Impl::run(int64_t samples, const LossOf& loss_of) {
   return report;
 }
 
-/// Doubles the micro-batch as long as that is faster and fits.
+/// Doubles the micro-batch until twice in a row that is not faster, or does not
+/// fit; then takes the fastest. A single time may be another program's fault.
 void Accumulate::Impl::learn(const drive::MicroBatchRun& run) {
   const drive::MicroBatching size{.max_samples = run.samples.size()};
   if (settled_ || size.max_samples != micro_batch()) {
@@ -228,7 +229,8 @@ void Accumulate::Impl::learn(const drive::MicroBatchRun& run) {
   }
   drive::Probe& probe = table_.probes.back();
   probe.tensor_bytes = std::max(probe.tensor_bytes, run.peak_bytes);
-  probe.seconds += run.seconds / static_cast<double>(kPasses - 1);
+  probe.seconds =
+      passes_ == 2 ? run.seconds : std::min(probe.seconds, run.seconds);
   if (passes_ < kPasses) {
     return;
   }
@@ -236,13 +238,12 @@ void Accumulate::Impl::learn(const drive::MicroBatchRun& run) {
   const uint64_t limit =
       tensor_limit_ - std::min(tensor_limit_, optimizer_bytes_);
   const int64_t global_batch = options_.global_batch;
-  const auto fastest = table_.fastest(limit, global_batch);
-  drive::MicroBatching chosen = fastest.value_or(size);
-  if (chosen == size) {
-    chosen.max_samples = table_.next(size, limit, global_batch);
-  }
-  settled_ = chosen.max_samples <= size.max_samples;
-  runner_.set_batching(chosen);
+  const drive::MicroBatching fastest =
+      table_.fastest(limit, global_batch).value_or(size);
+  const drive::MicroBatching next{
+      .max_samples = table_.next(size, limit, global_batch)};
+  settled_ = next == size || 4 * fastest.max_samples <= size.max_samples;
+  runner_.set_batching(settled_ ? fastest : next);
 }
 
 Accumulate::Accumulate(

@@ -62,7 +62,8 @@ template <class Options, class Visitor>
 void visit_output(Options& o, Visitor&& v) {
   v({.name = "out",
      .value = "DIR",
-     .help = "run directory: settings, metrics, checkpoints, model"},
+     .help = "run directory: settings, metrics, checkpoints, model (REQUIRED "
+             "by train)"},
     o.out);
   v({.name = "checkpoint-every",
      .value = "N",

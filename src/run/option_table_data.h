@@ -16,7 +16,7 @@ void visit_data(Options& o, Visitor&& v) {
      .required = true},
     o.model);
   v({.name = "data",
-     .value = "PATH...",
+     .value = "PATH",
      .help =
          "training data: text, JSON lines or arrays (records with \"text\", "
          "\"messages\", or \"prompt\" and \"completion\"), .gz or .zst of "
@@ -71,7 +71,7 @@ void visit_adapters(Options& o, Visitor&& v) {
      .bound = at_least(0)},
     o.lora_alpha);
   v({.name = "lora-targets",
-     .value = "NAME...",
+     .value = "NAME",
      .help =
          "layers with adapters, e.g. q_proj v_proj (default: all linear ones)"},
     o.lora_targets);

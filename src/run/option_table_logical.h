@@ -35,7 +35,8 @@ void visit_samples(Options& o, Visitor&& v) {
     o.valid_fraction);
   v({.name = "global-batch",
      .value = "N",
-     .help = "samples per optimizer step: the logical batch",
+     .help = "samples per optimizer step: the logical batch (REQUIRED, or the "
+             "next flag)",
      .bound = at_least(1),
      .excludes = "global-batch-tokens"},
     o.global_batch);
