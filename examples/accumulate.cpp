@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // accrue::Accumulate: gives your own module a batch of 512 samples and a memory
-// budget. Accumulate splits the batch, finds the fastest micro-batch that fits
-// while it works, and runs a window again in smaller pieces if memory runs out.
+// budget. Accumulate splits the batch, doubles the micro-batch, at first one
+// sample, as long as that is faster and fits, and runs a window again in
+// smaller pieces if memory runs out.
 //
-// Prints the loss and the number of micro-batches, which falls from 512.
+// Prints the loss and the number of micro-batches, which falls while larger
+// ones prove faster.
 #include <accrue/accrue.h>
 #include <torch/torch.h>
 

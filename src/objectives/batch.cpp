@@ -79,14 +79,15 @@ std::vector<SampleLoss> sample_losses(
       max_tokens,
       [&](uint64_t first, std::span<const Sample> samples) {
         TokenBatch batch = make_batch(samples);
-        at::Tensor tensor = model.token_losses(batch);
-        const double* loss = tensor.const_data_ptr<double>();
-        const double* weight = batch.weights.const_data_ptr<double>();
+        const at::Tensor host = model.token_losses(batch).cpu();
+        const auto loss = host.accessor<double, 1>();
+        const auto weight = batch.weights.accessor<double, 1>();
+        int64_t next = 0;
         for (const Sample& sample : samples) {
           SampleLoss& total = losses.emplace_back();
-          for (int64_t t = 0; t < sample.length(); ++t) {
-            total.sum += *loss++;
-            total.weight += *weight++;
+          for (const int64_t end = next + sample.length(); next < end; ++next) {
+            total.sum += loss[next];
+            total.weight += weight[next];
           }
         }
         tick("evaluating", first + samples.size(), dataset.size());

@@ -12,7 +12,7 @@ namespace accrue::report {
 /// Metrics of one optimizer step: one line of metrics.jsonl.
 struct StepMetrics {
   int64_t step = 0; // optimizer steps done, this one included
-  double loss = 0; // mean per target token of the window
+  double loss = 0; // mean of the window, per target token or pair
   std::optional<double> valid_loss; // on steps that evaluated
   double lr = 0;
   double grad_norm = 0; // before clipping

@@ -176,8 +176,8 @@ at::Tensor cross_entropy(
     const at::Tensor& dx,
     const LinearGradients& gradients);
 
-/// Returns the sum of fp64 x [T], an fp64 scalar; the cpu backend adds in
-/// order.
+/// Returns the sum of fp64 x [T], an fp64 scalar. Multiples of 2⁻²⁴ have one
+/// sum in any order; for other values the cpu backend adds in order.
 at::Tensor sum_in_order(const at::Tensor& x);
 
 /// Returns the Euclidean norm, summed up in fp64.

@@ -63,6 +63,11 @@ struct ModelOptions {
 
 /// Computes a loss from the cross-entropy [T] of every token, fp64, and stores
 /// the derivative of the loss by each of them in `derivative` [T].
+///
+/// `losses` are not multiplied by batch.weights and are 0 where these are 0;
+/// `derivative` begins as zeros and must stay 0 there. The returned value
+/// should be a multiple of 2⁻²⁴, so that the sum over micro-batches is exact:
+/// otherwise the bits of the reported loss depend on how a batch is split.
 using TokenObjective = std::function<
     double(const at::Tensor& losses, const at::Tensor& derivative)>;
 
