@@ -88,6 +88,28 @@ class BadInputTest(CliTest):
             "--valid-fraction must be between", "--micro-batch must be >= 1", "--shards 3",
             "--seq-len 65 exceeds the 64 positions")
 
+    def test_the_nearest_name_is_suggested(self):
+        for given, want in (("--step", "--steps"), ("--mem=1GiB", "--memory"),
+                            ("--bata1", "--beta1"), ("--optimiser", "--optimizer")):
+            done = self.run_accrue("train", given, expect=2)
+            self.assert_error(done, f'unknown argument "{given}", did you mean {want}?')
+        done = self.run_accrue("train", "--optimiser", "sgd", "-x", expect=2)
+        self.assertNotIn('"sgd"', done.stderr)
+        self.assert_error(done, 'unknown argument "-x"; accrue train --help')
+        self.assert_error(self.run_accrue("trian", expect=2), "did you mean train?")
+        bad = self.write("bad.toml", "globl_batch = 3\n")
+        self.refuse(2, "--config", bad, parts=[
+            "globl_batch is not a setting, did you mean global_batch?"])
+
+    def test_a_switch_can_be_given_false(self):
+        self.train("plain", "--steps", 1, "--tensorboard=false")
+        self.assertFalse((self.folder / "plain" / "tensorboard").exists())
+        self.refuse(2, "--tensorboard=perhaps", parts=["--tensorboard: expected true or false"])
+
+    def test_resume_of_a_folder_without_a_run_says_so(self):
+        done = self.run_accrue("train", "--resume", "--out", self.path("typo"), expect=2)
+        self.assert_error(done, "typo holds no run")
+
     def test_times(self):
         for time in ("90", "soon", "-5s", "30m1h", ""):
             self.refuse(2, "--max-time", time, parts=[
