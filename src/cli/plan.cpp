@@ -138,6 +138,12 @@ PlanSummary summarize(
   return summary;
 }
 
+/// Returns two digits after the point, of less than 0.10 two digits in all.
+std::string format_price(double price) {
+  return price < 0.1 ? fmt::format("{:.2g}", price)
+                     : fmt::format("{:.2f}", price);
+}
+
 void print_rows(const PlanSummary& summary) {
   fmt::print(
       "\n{:>11} {:>6} {:>14} {:>12} {:>12}\n",
@@ -158,7 +164,9 @@ void print_rows(const PlanSummary& summary) {
         row.fits ? "" : "  beyond the budget",
         row.chosen ? "  <- chosen" : "");
   }
-  fmt::print("(~ calculated from the sizes that were probed)\n");
+  if (!std::ranges::all_of(summary.rows, &Row::probed)) {
+    fmt::print("(~ calculated from the sizes that were probed)\n");
+  }
 }
 
 void print_plan(
@@ -179,7 +187,7 @@ void print_plan(
       format_count(summary.tokens),
       format_count(summary.flops),
       format_duration(summary.seconds),
-      summary.money ? fmt::format(", costs {:.2f}", *summary.money) : "");
+      summary.money ? ", costs " + format_price(*summary.money) : "");
   fmt::print(
       "{} parameters, {} samples of up to {} tokens, global batch {}\n\n",
       format_count(static_cast<double>(task.model().num_parameters())),

@@ -32,7 +32,7 @@ Activation activation(
   }
   problems.add(fmt::format(
       "\"{}\": \"{}\" is not supported (gelu_new, gelu_pytorch_tanh, gelu, "
-      "silu)",
+      "silu, swish)",
       name,
       value));
   return Activation::kGeluTanh;

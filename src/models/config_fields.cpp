@@ -118,7 +118,10 @@ void Fields::reject_unknown() {
                   "model that they were made from, or what transformers' "
                   "model.dequantize() and save_pretrained write",
                   name)
-            : fmt::format("\"{}\" is not supported", name));
+            : fmt::format(
+                  "\"{}\" is not supported; remove it if it has no effect on "
+                  "the model",
+                  name));
   }
 }
 

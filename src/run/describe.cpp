@@ -45,8 +45,10 @@ void describe(
                          format_count(static_cast<double>(model.num_trained())))
                    : "",
       to_string(task.options().dtype),
-      task.source().has_weights() ? "weights of " + task.source().base.string()
-                                  : "fresh weights"));
+      task.options().resume ? "weights of the last checkpoint"
+          : task.source().has_weights()
+          ? "weights of " + task.source().base.string()
+          : "fresh weights"));
   progress.line(fmt::format(
       "data         {} samples of up to {} tokens{}{}",
       task.train_set().size(),

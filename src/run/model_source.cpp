@@ -80,6 +80,12 @@ bool ModelSource::has_weights() const {
 }
 
 ModelSource find_model(const std::string& model) {
+  if (!fs::exists(model)) {
+    throw DataError(fmt::format(
+        "[model] {} does not exist. Check --model: a folder of this machine, "
+        "or a config.json.",
+        model));
+  }
   ModelSource source;
   source.base = model;
   if (has_adapter(model)) {
