@@ -151,8 +151,7 @@ TEST_P(AgreementTest, NormsAndTheirGradients) {
 TEST_P(AgreementTest, ActivationsAndTheirGradients) {
   torch::manual_seed(23);
   for (Type type : kTypes) {
-    for (Activation activation :
-         {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+    for (Activation activation : kActivations) {
       for (bool gated : {false, true}) {
         at::Tensor x = random({9, 40}, type) * 3;
         at::Tensor dx = random({9, 40}, sum_type(type));
@@ -175,8 +174,7 @@ TEST_P(AgreementTest, ActivationsAndTheirGradients) {
     }
   }
   // Far away all are 0, and so are their slopes.
-  for (Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+  for (Activation activation : kActivations) {
     at::Tensor far = on_device(torch::full({1, 20}, -1e30));
     at::Tensor slope = on_device(torch::ones({1, 20}));
     backend_.activate_backward(far, slope, activation, /*gated=*/false);

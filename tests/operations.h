@@ -25,6 +25,11 @@ inline at::Device test_device() {
   return device;
 }
 
+inline constexpr Activation kActivations[] = {
+    Activation::kGelu,
+    Activation::kGeluTanh,
+    Activation::kSilu};
+
 /// A test of the operations of each backend on tensors of test_device().
 class OperationTest : public ::testing::TestWithParam<const Backend*> {
  protected:

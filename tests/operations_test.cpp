@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "operations.h"
 #include "support.h"
@@ -77,6 +78,21 @@ TEST_P(OperationTest, NormOfAGradientDoesNotDependOnTheThreads) {
     EXPECT_EQ(backend_.l2_norm(x), norm);
   }
   at::set_num_threads(threads);
+}
+
+TEST_P(OperationTest, NormOfATransposedGradientIsSummedUpInFp64) {
+  at::Tensor x = torch::full({30, 101}, 0.1F);
+  x[7][5] = 1e4F;
+  x = on_device(x).t();
+  double want = x.to(at::kDouble).square().sum().sqrt().item<double>();
+  EXPECT_NEAR(backend_.l2_norm(x) / want, 1, 1e-12);
+}
+
+TEST(TypeOfTest, Fp16IsRefused) {
+  EXPECT_EQ(type_of(torch::zeros({1}, at::kFloat)), Type::kF32);
+  EXPECT_EQ(type_of(torch::zeros({1}, at::kDouble)), Type::kF64);
+  EXPECT_EQ(type_of(torch::zeros({1}, at::kBFloat16)), Type::kBf16);
+  EXPECT_THROW(type_of(torch::zeros({1}, at::kHalf)), Error);
 }
 
 TEST_P(OperationTest, DropoutMaskIsKeyedBySeedStepSampleSiteAndElement) {

@@ -11,6 +11,7 @@
 #include "accrue/optim/optimizer.h"
 #include "accrue/window/window.h"
 #include "instruction_sets.h"
+#include "operations.h"
 #include "support.h"
 #include "tensor/cpu/row_access.h"
 #include "tensor/ops.h"
@@ -230,8 +231,7 @@ TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
              .y = y.data_ptr()},
             {.dy = dy.const_data_ptr(), .dx = dx.data_ptr()});
       };
-  for (Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+  for (Activation activation : kActivations) {
     at::Tensor wide = x.to(at::kDouble).requires_grad_();
     at::Tensor want = activation == Activation::kSilu ? at::silu(wide)
         : activation == Activation::kGelu             ? at::gelu(wide)
@@ -251,8 +251,7 @@ TEST_P(KernelTest, ExponentialsAreAccurateAndKeepNan) {
   // Far away all are 0, and so are their slopes.
   at::Tensor far = torch::full({20}, -1e30);
   at::Tensor dx = torch::ones({20});
-  for (Activation activation :
-       {Activation::kGelu, Activation::kGeluTanh, Activation::kSilu}) {
+  for (Activation activation : kActivations) {
     backward(activation, far, dx);
     EXPECT_LT(y.narrow(0, 0, 20).abs().max().item<double>(), 1e-30);
     EXPECT_LT(dx.abs().max().item<double>(), 1e-30);

@@ -174,6 +174,15 @@ ACCRUE_FUNCTION CosineSine cosine_and_sine(double x) {
   }
 }
 
+/// Losses are rounded to multiples of this unit, so that sums of them in fp64
+/// are exact up to 2²⁹ and thus the same in any order (docs/bits.md).
+constexpr double kLossUnit = 0x1p-24;
+
+/// Rounds a loss to a multiple of kLossUnit.
+ACCRUE_FUNCTION double summable(double loss) {
+  return std::rint(loss / kLossUnit) * kLossUnit;
+}
+
 #undef ACCRUE_FUNCTION
 
 } // namespace accrue

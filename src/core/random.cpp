@@ -7,14 +7,11 @@
 #include <utility>
 
 #include "core/functions.h"
+#include "core/philox.h"
 
 namespace accrue {
 namespace {
 
-constexpr uint32_t kMultiplier0 = 0xD2511F53;
-constexpr uint32_t kMultiplier1 = 0xCD9E8D57;
-constexpr uint32_t kWeyl0 = 0x9E3779B9;
-constexpr uint32_t kWeyl1 = 0xBB67AE85;
 constexpr int kFeistelRounds = 4;
 
 uint32_t low(uint64_t x) {
@@ -35,16 +32,16 @@ double unit_interval(uint32_t a, uint32_t b) {
 std::array<uint32_t, 4> philox(
     std::array<uint32_t, 2> key,
     std::array<uint32_t, 4> counter) {
-  for (int round = 0; round < 10; ++round) {
-    uint64_t p0 = uint64_t{kMultiplier0} * counter[0];
-    uint64_t p1 = uint64_t{kMultiplier1} * counter[2];
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    uint64_t p0 = uint64_t{kPhiloxMultiplier0} * counter[0];
+    uint64_t p1 = uint64_t{kPhiloxMultiplier1} * counter[2];
     counter = {
         high(p1) ^ counter[1] ^ key[0],
         low(p1),
         high(p0) ^ counter[3] ^ key[1],
         low(p0)};
-    key[0] += kWeyl0;
-    key[1] += kWeyl1;
+    key[0] += kPhiloxWeyl0;
+    key[1] += kPhiloxWeyl1;
   }
   return counter;
 }

@@ -28,14 +28,6 @@ double softplus(double x) {
   return std::max(x, 0.0) + logarithm_plus_one(exponential(-std::abs(x)));
 }
 
-/// Multiples of 2⁻²⁴, so that sums don't depend on how a window is split
-/// (docs/bits.md). fp64 keeps all its digits, as it does for tokens.
-double summable(double value, Dtype dtype) {
-  return dtype == Dtype::kFp64 || !std::isfinite(value)
-      ? value
-      : std::rint(value * 0x1p24) * 0x1p-24;
-}
-
 /// Log-probability of sequence i from the losses of the tokens.
 double log_probability(
     const TokenBatch& batch,
@@ -83,13 +75,17 @@ LossTerms preference_terms(
                         const at::Tensor& derivative) {
     const std::vector<double> loss = to_vector(losses);
     std::vector<double> slope(loss.size());
+    // fp64 keeps all its digits, as it does for tokens.
+    auto rounded = [&](double value) {
+      return dtype == Dtype::kFp64 ? value : summable(value);
+    };
     double total = 0;
     for (size_t i = 0; i < references.size(); ++i) {
       const double margin = beta *
           ((log_probability(batch, loss, 2 * i) - references[i].chosen) -
            (log_probability(batch, loss, 2 * i + 1) - references[i].rejected));
-      total += summable(softplus(-margin), dtype);
-      (*figures)[0] += summable(margin, dtype);
+      total += rounded(softplus(-margin));
+      (*figures)[0] += rounded(margin);
       (*figures)[1] += margin > 0 ? 1 : 0;
       // d loss / d margin = -σ(-margin); a token's loss is minus its part of
       // the log-probability.

@@ -39,6 +39,19 @@ const Backend& backend_of_cpu_tensors() {
 
 } // namespace
 
+void fail_target(int64_t target, int64_t vocab) {
+  throw DataError(fmt::format(
+      "[model] target {} is not in the vocabulary of {}.", target, vocab));
+}
+
+void fail_position(int64_t position, int64_t positions) {
+  throw DataError(fmt::format(
+      "[model] position {} is not among the {} of the model. Shorten the "
+      "samples.",
+      position,
+      positions));
+}
+
 const Backend& backend_of(const at::Tensor& tensor) {
   return tensor.is_cpu() ? backend_of_cpu_tensors() : portable_backend();
 }

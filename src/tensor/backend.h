@@ -129,6 +129,12 @@ class Backend {
       const at::Tensor& square_average) const = 0;
 };
 
+/// Throws DataError for a target that is not in the vocabulary.
+[[noreturn]] void fail_target(int64_t target, int64_t vocab);
+
+/// Throws DataError for a position that is not in [0, positions).
+[[noreturn]] void fail_position(int64_t position, int64_t positions);
+
 /// Returns the kernels of tensor/cpu, for CPU tensors.
 const Backend& cpu_backend();
 

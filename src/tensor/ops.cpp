@@ -2,10 +2,12 @@
 #include "tensor/ops.h"
 
 #include <ATen/ops/empty.h>
+#include <fmt/format.h>
 
 #include <cmath>
 #include <utility>
 
+#include "accrue/core/error.h"
 #include "accrue/core/random.h"
 #include "tensor/backend.h"
 
@@ -13,12 +15,17 @@ namespace accrue::tensor {
 
 Type type_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return Type::kF32;
     case at::kDouble:
       return Type::kF64;
     case at::kBFloat16:
       return Type::kBf16;
     default:
-      return Type::kF32;
+      throw Error(fmt::format(
+          "[tensor] elements of type {} are not supported (fp32, fp64, bf16 "
+          "are)",
+          at::toString(tensor.scalar_type())));
   }
 }
 
@@ -46,7 +53,7 @@ at::Tensor value_columns(const at::Tensor& x, bool gated) {
 NormStatistics make_statistics(const Norm& layer, const at::Tensor& x) {
   NormStatistics statistics;
   statistics.rstd = empty(type_of(x), {x.size(0)}, x);
-  if (layer.bias.defined()) {
+  if (is_layer_norm(layer)) {
     statistics.mean = empty(type_of(x), {x.size(0)}, x);
   }
   return statistics;

@@ -26,7 +26,7 @@
 
 namespace accrue::tensor {
 
-/// Returns the type of a tensor of fp32, fp64 or bf16.
+/// Returns the type of a tensor of fp32, fp64 or bf16. Throws Error for others.
 Type type_of(const at::Tensor& tensor);
 at::ScalarType scalar_type(Type type);
 
@@ -63,6 +63,11 @@ void linear_weight_gradient(
     const Linear& layer,
     Type compute,
     const LinearGradients& gradients);
+
+/// Whether a norm is LayerNorm rather than RMSNorm.
+inline bool is_layer_norm(const Norm& layer) {
+  return layer.bias.defined();
+}
 
 /// Mean and 1/σ [T] of each row, which the backward of a norm needs.
 struct NormStatistics {

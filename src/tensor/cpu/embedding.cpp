@@ -12,8 +12,7 @@ void CpuBackend::embed_backward(
     const at::Tensor& ids,
     const at::Tensor& dy,
     const at::Tensor& gradient) const {
-  at::Tensor sum = gradient;
-  sum.index_add_(0, ids, dy); // adds in the order of ids
+  gradient.index_add_(0, ids, dy); // adds in the order of ids
 }
 
 void CpuBackend::embed_rows_backward(

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/ops/scalar_tensor.h>
-#include <fmt/format.h>
 
 #include <numeric>
 
-#include "accrue/core/error.h"
 #include "tensor/cpu/backend.h"
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/parallel.h"
@@ -26,10 +24,7 @@ at::Tensor CpuBackend::cross_entropy(
   const double* weight = weights.const_data_ptr<double>() + chunk.begin;
   for (int64_t t = 0; t < chunk.size(); ++t) {
     if (weight[t] != 0 && (target[t] < 0 || target[t] >= vocab)) {
-      throw DataError(fmt::format(
-          "[model] target {} is not in the vocabulary of {}.",
-          target[t],
-          vocab));
+      fail_target(target[t], vocab);
     }
   }
   at::Tensor logits = empty(type_of(x), {chunk.size(), vocab});

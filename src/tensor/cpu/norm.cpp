@@ -23,7 +23,7 @@ NormRows norm_rows(
   n.weight = layer.weight.const_data_ptr();
   n.epsilon = layer.epsilon;
   n.rstd = mutable_row_of(statistics.rstd, chunk.begin + row);
-  if (layer.bias.defined()) {
+  if (is_layer_norm(layer)) {
     n.bias = layer.bias.const_data_ptr();
     n.mean = mutable_row_of(statistics.mean, chunk.begin + row);
   }

@@ -38,7 +38,9 @@ double CpuBackend::l2_norm(const at::Tensor& x) const {
   constexpr int64_t kPart = int64_t{1} << 16;
   auto dtype = x.scalar_type();
   if (!x.is_contiguous() || (dtype != at::kFloat && dtype != at::kDouble)) {
-    return at::linalg_vector_norm(x).item<double>();
+    return at::linalg_vector_norm(
+               x, 2, /*dim=*/{}, /*keepdim=*/false, at::kDouble)
+        .item<double>();
   }
   std::vector<double> parts(
       static_cast<size_t>((x.numel() + kPart - 1) / kPart));

@@ -2,9 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
-#include <fmt/format.h>
 
-#include "accrue/core/error.h"
 #include "core/functions.h"
 #include "tensor/cpu/backend.h"
 #include "tensor/cpu/kernels.h"
@@ -45,11 +43,7 @@ void CpuBackend::rotate(
   int64_t limit = table.cos.size(0);
   for (int64_t t = 0; t < qkv.size(0); ++t) {
     if (position[t] < 0 || position[t] >= limit) {
-      throw DataError(fmt::format(
-          "[model] position {} is not among the {} of the model. Shorten the "
-          "samples.",
-          position[t],
-          limit));
+      fail_position(position[t], limit);
     }
   }
   parallel_for(qkv.size(0), kGrainRows, [&](int64_t begin, int64_t end) {

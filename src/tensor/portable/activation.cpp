@@ -7,8 +7,9 @@
 
 #include <cmath>
 
+#include "accrue/core/error.h"
+#include "tensor/portable/arithmetic.h"
 #include "tensor/portable/backend.h"
-#include "tensor/portable/product.h"
 
 namespace accrue::tensor::portable {
 namespace {
@@ -19,27 +20,42 @@ struct Evaluated {
   at::Tensor slope;
 };
 
-/// Formulas as in tensor/cpu/isa/activation.cpp.
-Evaluated evaluate(const at::Tensor& x, Activation activation) {
-  if (activation == Activation::kGelu) {
-    at::Tensor below = at::erfc(x * -M_SQRT1_2) * 0.5;
-    at::Tensor density =
-        at::exp(x.square() * -0.5) * (M_2_SQRTPI * M_SQRT1_2 / 2);
-    return {x * below, below + x * density};
-  }
-  if (activation == Activation::kGeluTanh) {
-    constexpr double kScale = M_2_SQRTPI * M_SQRT1_2;
-    // The limit keeps the slope finite.
-    at::Tensor square = x.square().clamp_max(1e4);
-    at::Tensor u = x * (square * 0.044715 + 1) * kScale;
-    at::Tensor s = at::sigmoid(u * 2);
-    at::Tensor du = (square * (3 * 0.044715) + 1) * kScale;
-    at::Tensor y = x * s;
-    return {y, s + y * (1 - s) * du * 2};
-  }
+Evaluated evaluate_gelu(const at::Tensor& x) {
+  at::Tensor below = at::erfc(x * -M_SQRT1_2) * 0.5;
+  at::Tensor density =
+      at::exp(x.square() * -0.5) * (M_2_SQRTPI * M_SQRT1_2 / 2);
+  return {x * below, below + x * density};
+}
+
+Evaluated evaluate_gelu_tanh(const at::Tensor& x) {
+  constexpr double kScale = M_2_SQRTPI * M_SQRT1_2;
+  // Limited: beyond |x| = 100, 1 - s is 0, and an infinite du would make the
+  // slope NaN.
+  at::Tensor square = x.square().clamp_max(1e4);
+  at::Tensor u = x * (square * 0.044715 + 1) * kScale;
+  at::Tensor s = at::sigmoid(u * 2);
+  at::Tensor du = (square * (3 * 0.044715) + 1) * kScale;
+  at::Tensor y = x * s;
+  return {y, s + y * (1 - s) * du * 2};
+}
+
+Evaluated evaluate_silu(const at::Tensor& x) {
   at::Tensor s = at::sigmoid(x);
   at::Tensor y = x * s;
   return {y, s + y * (1 - s)};
+}
+
+/// Formulas as in tensor/cpu/isa/activation.cpp.
+Evaluated evaluate(const at::Tensor& x, Activation activation) {
+  switch (activation) {
+    case Activation::kGelu:
+      return evaluate_gelu(x);
+    case Activation::kGeluTanh:
+      return evaluate_gelu_tanh(x);
+    case Activation::kSilu:
+      return evaluate_silu(x);
+  }
+  throw Error("[tensor] this activation has no formula");
 }
 
 /// Returns the argument of f: the gate if there is one, in the sum type.

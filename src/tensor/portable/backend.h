@@ -6,7 +6,9 @@
 namespace accrue::tensor::portable {
 
 /// Operations made of LibTorch's operators alone: correct on any device, slower
-/// than kernels, and with bits that may depend on how a batch is split.
+/// than kernels, and with bits that may depend on how a batch is split. Each
+/// turns autograd off: parameters require gradients, and sums are written in
+/// place.
 class PortableBackend final : public Backend {
  public:
   const char* name() const override {

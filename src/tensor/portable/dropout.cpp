@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/philox.h"
 #include "tensor/portable/backend.h"
 
 namespace accrue::tensor::portable {
@@ -21,17 +22,17 @@ at::Tensor high_word(const at::Tensor& x) {
   return x.__rshift__(32).bitwise_and_(kLow);
 }
 
-/// Returns words 4 · first to 4 · (first + count) of Philox 4x32-10 (doi
-/// 10.1145/2063384.2063405) with this key, as accrue::philox does: 32-bit words
-/// in int64, where a product of two of them wraps to the right 64 bits.
+/// Returns 4 · num_counters random words, those of counters [first_counter,
+/// first_counter + num_counters), of Philox. One int64 holds one 32-bit word; a
+/// product keeps its low 64 bits, which is all of it.
 at::Tensor random_words(
     uint64_t key,
-    int64_t first,
-    int64_t count,
+    int64_t first_counter,
+    int64_t num_counters,
     at::Device device) {
   at::Tensor counter = at::arange(
-      first,
-      first + count,
+      first_counter,
+      first_counter + num_counters,
       at::TensorOptions().dtype(at::kLong).device(device));
   std::array<at::Tensor, 4> c = {
       counter.bitwise_and(kLow),
@@ -40,16 +41,16 @@ at::Tensor random_words(
       at::zeros_like(counter)};
   auto key0 = static_cast<uint32_t>(key);
   auto key1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    at::Tensor p0 = c[0] * int64_t{0xD2511F53};
-    at::Tensor p1 = c[2] * int64_t{0xCD9E8D57};
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    at::Tensor p0 = c[0] * int64_t{kPhiloxMultiplier0};
+    at::Tensor p1 = c[2] * int64_t{kPhiloxMultiplier1};
     c = {
         high_word(p1).bitwise_xor_(c[1]).bitwise_xor_(int64_t{key0}),
         p1.bitwise_and(kLow),
         high_word(p0).bitwise_xor_(c[3]).bitwise_xor_(int64_t{key1}),
         p0.bitwise_and(kLow)};
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
+    key0 += kPhiloxWeyl0;
+    key1 += kPhiloxWeyl1;
   }
   return at::stack(c, 1).flatten();
 }

@@ -11,8 +11,7 @@ void PortableBackend::embed_backward(
     const at::Tensor& dy,
     const at::Tensor& gradient) const {
   const at::NoGradGuard no_grad;
-  at::Tensor sum = gradient;
-  sum.index_add_(0, ids, dy);
+  gradient.index_add_(0, ids, dy);
 }
 
 void PortableBackend::embed_rows_backward(
@@ -23,8 +22,8 @@ void PortableBackend::embed_rows_backward(
   const at::NoGradGuard no_grad;
   // Pairs (token, row of the gradient) of one id.
   at::Tensor pairs = ids.unsqueeze(1).eq(trained.unsqueeze(0)).nonzero();
-  at::Tensor sum = gradient;
-  sum.index_add_(0, pairs.select(1, 1), dy.index_select(0, pairs.select(1, 0)));
+  gradient.index_add_(
+      0, pairs.select(1, 1), dy.index_select(0, pairs.select(1, 0)));
 }
 
 } // namespace accrue::tensor::portable

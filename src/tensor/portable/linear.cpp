@@ -2,8 +2,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include "tensor/portable/arithmetic.h"
 #include "tensor/portable/backend.h"
-#include "tensor/portable/product.h"
 
 namespace accrue::tensor::portable {
 namespace {
@@ -11,12 +11,6 @@ namespace {
 /// Returns W as [in, out].
 at::Tensor in_out(const Linear& layer) {
   return layer.layout == WeightLayout::kInOut ? layer.weight : layer.weight.t();
-}
-
-void add_if_defined(const at::Tensor& gradient, const at::Tensor& sum) {
-  if (gradient.defined()) {
-    gradient.add_(sum);
-  }
 }
 
 } // namespace
@@ -62,24 +56,27 @@ void PortableBackend::linear_weight_gradient(
     Type compute,
     const LinearGradients& gradients) const {
   const at::NoGradGuard no_grad;
-  if (gradients.weight.defined()) {
-    const bool in_first = layer.layout == WeightLayout::kInOut;
-    gradients.weight.add_(
-        in_first ? product(x.t(), dy, compute) : product(dy.t(), x, compute));
-  }
+  add_if_defined(gradients.weight, [&] {
+    return layer.layout == WeightLayout::kInOut ? product(x.t(), dy, compute)
+                                                : product(dy.t(), x, compute);
+  });
   if (const Adapter* adapter = layer.adapter.get()) {
-    at::Tensor u = product(x, adapter->a.t(), compute).mul_(adapter->scale);
-    add_if_defined(gradients.adapter_b, product(dy.t(), u, compute));
-    at::Tensor du = product(dy, adapter->b, compute).mul_(adapter->scale);
-    add_if_defined(gradients.adapter_a, product(du.t(), x, compute));
+    add_if_defined(gradients.adapter_b, [&] {
+      at::Tensor u = product(x, adapter->a.t(), compute).mul_(adapter->scale);
+      return product(dy.t(), u, compute);
+    });
+    add_if_defined(gradients.adapter_a, [&] {
+      at::Tensor du = product(dy, adapter->b, compute).mul_(adapter->scale);
+      return product(du.t(), x, compute);
+    });
   }
-  if (layer.rows != nullptr && gradients.rows.defined()) {
-    at::Tensor dy_rows = dy.index_select(1, layer.rows->ids);
-    gradients.rows.add_(product(dy_rows.t(), x, compute));
+  if (layer.rows != nullptr) {
+    add_if_defined(gradients.rows, [&] {
+      at::Tensor dy_rows = dy.index_select(1, layer.rows->ids);
+      return product(dy_rows.t(), x, compute);
+    });
   }
-  if (gradients.bias.defined()) {
-    gradients.bias.add_(dy.sum(0));
-  }
+  add_if_defined(gradients.bias, [&] { return dy.sum(0); });
 }
 
 } // namespace accrue::tensor::portable

@@ -2,11 +2,10 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/where.h>
-#include <fmt/format.h>
 
 #include <tuple>
 
-#include "accrue/core/error.h"
+#include "core/functions.h"
 #include "tensor/portable/backend.h"
 
 namespace accrue::tensor::portable {
@@ -20,10 +19,7 @@ void check_targets(
   at::Tensor outside = targets.lt(0).logical_or(targets.ge(vocab));
   at::Tensor wrong = targets.masked_select(outside.logical_and(counts));
   if (wrong.numel() > 0) {
-    throw DataError(fmt::format(
-        "[model] target {} is not in the vocabulary of {}.",
-        wrong[0].item<int64_t>(),
-        vocab));
+    fail_target(wrong[0].item<int64_t>(), vocab);
   }
 }
 
@@ -54,8 +50,7 @@ at::Tensor PortableBackend::cross_entropy(
   at::Tensor total = p.sum(1); // [R]
   at::Tensor losses = (total.log() - target_logit).to(at::kDouble) * weight;
   if (type_of(x) != Type::kF64) {
-    // Multiples of 2⁻²⁴ add up exactly in fp64, in any order.
-    losses = (losses * 0x1p24).round_() * 0x1p-24;
+    losses = (losses / kLossUnit).round_() * kLossUnit; // as summable()
   }
   losses.masked_fill_(counts.logical_not(), 0);
   if (dx.defined()) {

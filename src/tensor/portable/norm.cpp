@@ -2,20 +2,21 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 
+#include "tensor/portable/arithmetic.h"
 #include "tensor/portable/backend.h"
 
 namespace accrue::tensor::portable {
 namespace {
 
-/// Returns the chunk's rows of x less their mean, if the norm has one.
+/// Returns the chunk's rows of x, for LayerNorm less their mean.
 at::Tensor centred(
     const Chunk& chunk,
     const at::Tensor& x,
+    const Norm& layer,
     const NormStatistics& statistics) {
   at::Tensor rows = chunk.of(x);
-  return statistics.mean.defined()
-      ? rows - chunk.of(statistics.mean).unsqueeze(1)
-      : rows;
+  return is_layer_norm(layer) ? rows - chunk.of(statistics.mean).unsqueeze(1)
+                              : rows;
 }
 
 } // namespace
@@ -26,14 +27,14 @@ at::Tensor PortableBackend::norm(
     const Norm& layer,
     const NormStatistics& statistics) const {
   const at::NoGradGuard no_grad;
-  if (statistics.mean.defined()) {
+  if (is_layer_norm(layer)) {
     chunk.of(statistics.mean).copy_(chunk.of(x).mean(1));
   }
-  at::Tensor d = centred(chunk, x, statistics);
-  at::Tensor rstd = (d.square().mean(1) + layer.epsilon).rsqrt();
+  at::Tensor centred_x = centred(chunk, x, layer, statistics);
+  at::Tensor rstd = (centred_x.square().mean(1) + layer.epsilon).rsqrt();
   chunk.of(statistics.rstd).copy_(rstd);
-  at::Tensor y = d * rstd.unsqueeze(1) * layer.weight;
-  return layer.bias.defined() ? y.add_(layer.bias) : y;
+  at::Tensor y = centred_x * rstd.unsqueeze(1) * layer.weight;
+  return is_layer_norm(layer) ? y.add_(layer.bias) : y;
 }
 
 void PortableBackend::norm_backward(
@@ -46,19 +47,15 @@ void PortableBackend::norm_backward(
     const NormGradients& gradients) const {
   const at::NoGradGuard no_grad;
   at::Tensor rstd = chunk.of(statistics.rstd).unsqueeze(1);
-  at::Tensor normal = centred(chunk, x, statistics) * rstd;
-  at::Tensor g = dy * layer.weight;
-  at::Tensor mean_gx = (g * normal).mean(1, /*keepdim=*/true);
-  if (layer.bias.defined()) {
-    g.sub_(g.mean(1, /*keepdim=*/true));
+  at::Tensor normed = centred(chunk, x, layer, statistics) * rstd;
+  at::Tensor dnormed = dy * layer.weight;
+  at::Tensor mean_product = (dnormed * normed).mean(1, /*keepdim=*/true);
+  if (is_layer_norm(layer)) {
+    dnormed.sub_(dnormed.mean(1, /*keepdim=*/true));
   }
-  chunk.of(dx).add_((g - normal * mean_gx) * rstd);
-  if (gradients.weight.defined()) {
-    gradients.weight.add_((dy * normal).sum(0));
-  }
-  if (gradients.bias.defined()) {
-    gradients.bias.add_(dy.sum(0));
-  }
+  chunk.of(dx).add_((dnormed - normed * mean_product) * rstd);
+  add_if_defined(gradients.weight, [&] { return (dy * normed).sum(0); });
+  add_if_defined(gradients.bias, [&] { return dy.sum(0); });
 }
 
 } // namespace accrue::tensor::portable

@@ -2,11 +2,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
-#include <fmt/format.h>
 
-#include "accrue/core/error.h"
+#include "tensor/portable/arithmetic.h"
 #include "tensor/portable/backend.h"
-#include "tensor/portable/product.h"
 
 namespace accrue::tensor::portable {
 
@@ -34,11 +32,7 @@ void PortableBackend::rotate(
   at::Tensor bad =
       positions.masked_select(positions.lt(0).logical_or(positions.ge(limit)));
   if (bad.numel() > 0) {
-    throw DataError(fmt::format(
-        "[model] position {} is not among the {} of the model. Shorten the "
-        "samples.",
-        bad[0].item<int64_t>(),
-        limit));
+    fail_position(bad[0].item<int64_t>(), limit);
   }
   at::Tensor pairs = columns(qkv, 0, heads.rotated_width())
                          .unflatten(
@@ -53,7 +47,11 @@ void PortableBackend::rotate(
   if (inverse) {
     sin = sin.neg();
   }
-  at::Tensor wide_low = widen(low).clone();
+  // A copy: `low` is written before `high` needs it.
+  at::Tensor wide_low = low.to(
+      scalar_type(sum_type(type_of(low))),
+      /*non_blocking=*/false,
+      /*copy=*/true);
   at::Tensor wide_high = widen(high);
   low.copy_(wide_low * cos - wide_high * sin);
   high.copy_(wide_high * cos + wide_low * sin);

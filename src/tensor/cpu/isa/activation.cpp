@@ -43,6 +43,7 @@ ACCRUE_INLINE Evaluated<T> evaluate(T x) {
     T y = x * s;
     return {y, fma(y * (1 - s), 2 * du, s)};
   } else {
+    static_assert(activation == Activation::kSilu);
     T s = 1 / (1 + exponential(-x));
     T y = x * s;
     return {y, fma(y, 1 - s, s)};

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/philox.h"
 #include "tensor/cpu/isa/math.h"
 
 namespace accrue::tensor::ACCRUE_ISA {
@@ -70,13 +71,12 @@ void norm_row_backward(
   }
 }
 
-/// Rounds a weighted loss to a multiple of 2⁻²⁴, so that sums of them in fp64
-/// are exact up to 2²⁹ and thus the same in any order. Losses computed in fp64
-/// are not rounded.
-ACCRUE_INLINE double exactly_summable(float loss, double weight) {
-  return rint(loss * weight * 0x1p24) * 0x1p-24;
+/// Returns a weighted loss, rounded as summable() does unless it was computed
+/// in fp64.
+ACCRUE_INLINE double weighted_loss(float loss, double weight) {
+  return summable(loss * weight);
 }
-ACCRUE_INLINE double exactly_summable(double loss, double weight) {
+ACCRUE_INLINE double weighted_loss(double loss, double weight) {
   return loss * weight;
 }
 
@@ -125,7 +125,7 @@ double loss_row(const LossRows& rows, int64_t row) {
     scale_row(logits, vocab, factor, gradient);
     store(gradient + target, round_to<Gradient>(at_target));
   }
-  return exactly_summable(logarithm(total) - (target_logit - max), weight);
+  return weighted_loss(logarithm(total) - (target_logit - max), weight);
 }
 
 /// Computes the words of Philox 4x32-10 (doi 10.1145/2063384.2063405) for 16
@@ -139,17 +139,17 @@ void random_words(uint64_t key, uint64_t counter, uint32_t (&out)[64]) {
   }
   auto key0 = static_cast<uint32_t>(key);
   auto key1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < kPhiloxRounds; ++round) {
     for (int i = 0; i < 16; ++i) {
-      uint64_t p0 = uint64_t{0xD2511F53} * c[0][i];
-      uint64_t p1 = uint64_t{0xCD9E8D57} * c[2][i];
+      uint64_t p0 = uint64_t{kPhiloxMultiplier0} * c[0][i];
+      uint64_t p1 = uint64_t{kPhiloxMultiplier1} * c[2][i];
       c[0][i] = static_cast<uint32_t>(p1 >> 32) ^ c[1][i] ^ key0;
       c[1][i] = static_cast<uint32_t>(p1);
       c[2][i] = static_cast<uint32_t>(p0 >> 32) ^ c[3][i] ^ key1;
       c[3][i] = static_cast<uint32_t>(p0);
     }
-    key0 += 0x9E3779B9;
-    key1 += 0xBB67AE85;
+    key0 += kPhiloxWeyl0;
+    key1 += kPhiloxWeyl1;
   }
   for (int i = 0; i < 16; ++i) {
     for (int j = 0; j < 4; ++j) {

@@ -25,4 +25,15 @@ inline at::Tensor product(
   return at::matmul(operand(a), operand(b));
 }
 
+/// Adds the gradient that `compute_gradient()` returns to the sum of a
+/// parameter; where it is not trained, nothing is computed.
+template <class ComputeGradient>
+void add_if_defined(
+    const at::Tensor& sum,
+    const ComputeGradient& compute_gradient) {
+  if (sum.defined()) {
+    sum.add_(compute_gradient());
+  }
+}
+
 } // namespace accrue::tensor::portable
