@@ -13,6 +13,7 @@ ACCRUE = os.environ["ACCRUE"]
 SOURCE = pathlib.Path(os.environ["ACCRUE_SOURCE"])
 # A sanitizer takes time, and keeps freed memory for a while.
 SANITIZED = "ACCRUE_SANITIZE" in os.environ
+PATIENCE = 10 if SANITIZED else 1
 
 GPT2 = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 64, "n_embd": 32,
         "n_layer": 2, "n_head": 2}
@@ -55,7 +56,7 @@ class CliTest(unittest.TestCase):
 
     def until(self, condition, process, pause=0.002):
         """Waits for a condition that the process, which goes on, brings about."""
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 120 * PATIENCE
         while not condition():
             self.assertIsNone(process.poll(), "the process ended before")
             self.assertLess(time.monotonic(), deadline)
@@ -65,7 +66,7 @@ class CliTest(unittest.TestCase):
         kwargs.setdefault("env", self.env)
         done = subprocess.run(
             [ACCRUE, *map(str, args)], capture_output=True, text=True,
-            errors="replace", timeout=3000 if SANITIZED else 300, **kwargs)
+            errors="replace", timeout=300 * PATIENCE, **kwargs)
         self.assertEqual(
             done.returncode, expect,
             f"\n$ accrue {' '.join(map(str, args))}\n{done.stdout}\n{done.stderr}")
