@@ -4,13 +4,14 @@ import json
 import re
 import unittest
 
-from support import CliTest, prose
+from support import SANITIZED, CliTest, prose
 
 MIB = 1 << 20
 MODEL = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 1024, "n_embd": 192,
          "n_layer": 4, "n_head": 4}
 
 
+@unittest.skipIf(SANITIZED, "budgets are about memory of the process")
 class MemoryTest(CliTest):
     def setUp(self):
         super().setUp()
