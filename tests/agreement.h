@@ -33,6 +33,18 @@ class AgreementTest : public OperationTest {
     accrue::testing::expect_near(
         got.cpu().to(at::kDouble), want.to(at::kDouble), bound(compute), what);
   }
+  /// Compares the results of run(backend, place) for the CPU's kernels and for
+  /// the backend; place(tensor) returns the tensor on the device to run on.
+  template <class Run>
+  void expect_agreement(const Run& run, Type compute) const {
+    auto want = run(cpu_backend(), [](const at::Tensor& t) { return t; });
+    auto got = run(backend_, [&](const at::Tensor& t) { return on_device(t); });
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_EQ(got[i].scalar_type(), want[i].scalar_type());
+      expect_agree(got[i], want[i], compute, "result " + std::to_string(i));
+    }
+  }
   Linear on_device(const Linear& layer) const {
     Linear moved{
         OperationTest::on_device(layer.weight),

@@ -163,13 +163,7 @@ TEST_P(AgreementTest, ActivationsAndTheirGradients) {
               backend.activate_backward(used, gradient, activation, gated);
           return std::vector<at::Tensor>{y, again, gradient, used};
         };
-        auto want = run(cpu_backend(), [](const at::Tensor& t) { return t; });
-        auto got =
-            run(backend_, [&](const at::Tensor& t) { return on_device(t); });
-        for (size_t i = 0; i < want.size(); ++i) {
-          EXPECT_EQ(got[i].scalar_type(), want[i].scalar_type());
-          expect_agree(got[i], want[i], type, "result " + std::to_string(i));
-        }
+        expect_agreement(run, type);
       }
     }
   }
@@ -238,12 +232,7 @@ TEST_P(AgreementTest, AttentionAndItsGradient) {
       }
       return results;
     };
-    auto want = run(cpu_backend(), [](const at::Tensor& t) { return t; });
-    auto got = run(backend_, [&](const at::Tensor& t) { return on_device(t); });
-    for (size_t i = 0; i < want.size(); ++i) {
-      EXPECT_EQ(got[i].scalar_type(), want[i].scalar_type());
-      expect_agree(got[i], want[i], type, "result " + std::to_string(i));
-    }
+    expect_agreement(run, type);
   }
 }
 
