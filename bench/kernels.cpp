@@ -23,7 +23,8 @@ const char* name_of(Type compute) {
 }
 
 std::vector<Chunk> chunks_of(int64_t samples, int64_t length, Type compute) {
-  return sample_chunks(offsets_of(samples, length), compute, samples * length);
+  return sample_chunks(
+      {offsets_of(samples, length)}, cut_by_sample(compute, samples * length));
 }
 
 void products(
@@ -102,7 +103,7 @@ void llama_rows(int64_t samples, int64_t length, int64_t width) {
   compare(
       fmt::format("RMSNorm {} x {}, forward and backward", tokens, width),
       [&] {
-        norm(chunk, plain, layer, statistics);
+        norm(chunk, plain, layer, statistics, type_of(x));
         norm_backward(chunk, plain, dy, layer, statistics, dx, sums);
       },
       [&] { at::rms_norm(x, {width}, weight, 1e-5).backward(dy); });
@@ -168,7 +169,7 @@ void rows(int64_t samples, int64_t length, int64_t width) {
       x, {width}, layer.weight.detach(), layer.bias.detach(), 1e-5);
   compare(
       fmt::format("LayerNorm {} x {}", tokens, width),
-      [&] { norm(chunk, x, layer, statistics); },
+      [&] { norm(chunk, x, layer, statistics, type_of(x)); },
       [&] {
         at::native_layer_norm(
             x, {width}, layer.weight.detach(), layer.bias.detach(), 1e-5);
@@ -291,7 +292,7 @@ void norms_and_updates() {
   at::Tensor gradient = torch::randn({16 << 20});
   compare(
       "norm of a gradient, 16 Mi",
-      [&] { l2_norm(gradient); },
+      [&] { l2_norms({gradient}); },
       [&] { at::linalg_vector_norm(gradient).item<double>(); });
   at::Tensor parameter = torch::rand_like(gradient);
   at::Tensor average = torch::rand_like(gradient);

@@ -58,7 +58,7 @@ TEST_P(AgreementTest, LinearLayersAndTheirGradients) {
       }
       at::Tensor x = random({13, 20}, compute);
       at::Tensor dy = random({13, 12}, sum);
-      Chunk chunk = sample_chunks(kOffsets, compute, 100)[0];
+      Chunk chunk = sample_chunks({kOffsets}, cut_by_sample(compute, 100))[0];
       auto run = [&](const Backend& backend, auto&& place) {
         Linear own = place(layer);
         std::vector<at::Tensor> results;
@@ -126,8 +126,10 @@ TEST_P(AgreementTest, NormsAndTheirGradients) {
         }
         at::Tensor dx = place(torch::ones_like(x));
         std::vector<at::Tensor> results = {dx, g.weight};
-        for (const Chunk& chunk : sample_chunks(kOffsets, type, 4)) {
-          results.push_back(backend.norm(chunk, place(x), own, statistics));
+        for (const Chunk& chunk :
+             sample_chunks({kOffsets}, cut_by_sample(type, 4))) {
+          results.push_back(
+              backend.norm(chunk, place(x), own, statistics, type_of(x)));
           backend.norm_backward(
               chunk, place(x), place(chunk.of(dy)), own, statistics, dx, g);
         }
@@ -220,7 +222,8 @@ TEST_P(AgreementTest, AttentionAndItsGradient) {
           place(torch::empty({4, 13}, scalar_type(sum_type(type))));
       backend.attention(kOffsets, place(qkv), heads, out, sums);
       std::vector<at::Tensor> results = {out, sums};
-      for (const Chunk& chunk : sample_chunks(kOffsets, type, 4)) {
+      for (const Chunk& chunk :
+           sample_chunks({kOffsets}, cut_by_sample(type, 4))) {
         results.push_back(backend.attention_backward(
             chunk,
             kOffsets,
@@ -242,7 +245,8 @@ TEST_P(AgreementTest, DropoutDropsTheSameElements) {
   Dropout dropout({.probability = 0.3, .seed = 1, .step = 2}, kOffsets, ids);
   at::Tensor x = random({13, 21}, Type::kF32);
   at::Tensor base = random({13, 21}, Type::kF32);
-  for (const Chunk& chunk : sample_chunks(kOffsets, Type::kF32, 4)) {
+  for (const Chunk& chunk :
+       sample_chunks({kOffsets}, cut_by_sample(Type::kF32, 4))) {
     for (bool adds : {false, true}) {
       auto run = [&](const Backend& backend, auto&& place) {
         at::Tensor y = place(chunk.of(x).clone());

@@ -56,7 +56,8 @@ TEST_P(
   backend_.attention(offsets, x, heads, out, logsumexp);
   expect_near(out.cpu(), want.detach(), 1e-12, "attention");
   for (int64_t tokens : {1, 200, 1000}) { // however it is cut into chunks
-    for (const Chunk& chunk : sample_chunks(offsets, Type::kF64, tokens)) {
+    for (const Chunk& chunk :
+         sample_chunks({offsets}, cut_by_sample(Type::kF64, tokens))) {
       at::Tensor dqkv = backend_.attention_backward(
           chunk, offsets, x, heads, out, logsumexp, on_device(chunk.of(dout)));
       expect_near(dqkv.cpu(), chunk.of(qkv.grad()), 1e-12, "gradient");
@@ -68,14 +69,14 @@ TEST_P(OperationTest, NormOfAGradientDoesNotDependOnTheThreads) {
   torch::manual_seed(6);
   at::Tensor x = on_device(torch::randn({300'001}));
   int threads = at::get_num_threads();
-  double norm = backend_.l2_norm(x);
+  double norm = backend_.l2_norms({x})[0];
   EXPECT_NEAR(norm / x.to(at::kDouble).norm().item<double>(), 1, 1e-12);
   if (!is_cpu_backend()) {
     return; // promises no bits
   }
   for (int n : {1, 2, 3}) {
     at::set_num_threads(n);
-    EXPECT_EQ(backend_.l2_norm(x), norm);
+    EXPECT_EQ(backend_.l2_norms({x})[0], norm);
   }
   at::set_num_threads(threads);
 }
@@ -85,7 +86,7 @@ TEST_P(OperationTest, NormOfATransposedGradientIsSummedUpInFp64) {
   x[7][5] = 1e4F;
   x = on_device(x).t();
   double want = x.to(at::kDouble).square().sum().sqrt().item<double>();
-  EXPECT_NEAR(backend_.l2_norm(x) / want, 1, 1e-12);
+  EXPECT_NEAR(backend_.l2_norms({x})[0] / want, 1, 1e-12);
 }
 
 TEST(TypeOfTest, Fp16IsRefused) {
@@ -106,7 +107,8 @@ TEST_P(OperationTest, DropoutMaskIsKeyedBySeedStepSampleSiteAndElement) {
         Dropout dropout(
             {.probability = 0.5, .seed = seed, .step = step}, offsets, ids);
         at::Tensor filled = torch::empty_like(ones);
-        Chunk chunk = sample_chunks(offsets, Type::kF32, 100)[0];
+        Chunk chunk =
+            sample_chunks({offsets}, cut_by_sample(Type::kF32, 100))[0];
         backend_.apply_dropout(dropout, chunk, site, ones, {}, filled);
         at::Tensor y = filled.cpu();
         for (size_t s = 0; s < 2; ++s) {
@@ -138,8 +140,8 @@ TEST_P(OperationTest, NormGradientsDoNotDependOnThreadsOrChunks) {
     NormStatistics statistics = make_statistics(layer, x);
     at::Tensor dx = torch::zeros_like(x);
     for (const Chunk& chunk :
-         sample_chunks(offsets, Type::kF32, chunk_tokens)) {
-      backend_.norm(chunk, x, layer, statistics);
+         sample_chunks({offsets}, cut_by_sample(Type::kF32, chunk_tokens))) {
+      backend_.norm(chunk, x, layer, statistics, type_of(x));
       backend_.norm_backward(
           chunk, x, chunk.of(dy), layer, statistics, dx, gradients);
     }

@@ -29,7 +29,8 @@ TEST_P(AgreementTest, CrossEntropyAndItsGradients) {
       Linear own{place(head.weight), {}, WeightLayout::kOutIn};
       LinearGradients g{place(torch::zeros_like(head.weight))};
       std::vector<at::Tensor> results;
-      for (const Chunk& chunk : segment_chunks(kOffsets, compute, 4)) {
+      for (const Chunk& chunk :
+           head_chunks({kOffsets}, cut_by_sample(compute, 4))) {
         at::Tensor dx = place(torch::empty_like(chunk.of(x)));
         auto losses = [&](const at::Tensor& gradient) {
           return backend.cross_entropy(

@@ -13,6 +13,7 @@
 #include "cli/data.h"
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
+#include "device/device.h"
 #include "io/json.h"
 #include "objectives/batch.h"
 #include "run/compare.h"
@@ -28,6 +29,7 @@ struct EvalOptions {
   std::optional<int64_t> seq_len;
   DataOptions reading;
   Dtype dtype = Dtype::kFp32;
+  std::string device = "cpu";
   int64_t threads = 0;
   bool json = false;
   bool quiet = false;
@@ -71,6 +73,10 @@ void EvalOptions::visit(Options& o, Visitor&& v) {
   v({.name = "dtype",
      .help = "matrix work; bf16 keeps weights and sums in fp32"},
     o.dtype);
+  v({.name = "device",
+     .value = "cpu|cuda|cuda:N",
+     .help = "where the model runs; cuda: the first GPU"},
+    o.device);
   v({.name = "threads",
      .value = "N",
      .help = "0 = all cores that may be used",
@@ -138,7 +144,9 @@ void evaluate(
     Subject& subject,
     const EvalOptions& options,
     const ProgressCallback& tick) {
-  Transformer model = open_model(subject.source, options.dtype, 0);
+  Transformer model = open_model(
+      subject.source,
+      {.dtype = options.dtype, .device = device::open_device(options.device)});
   subject.losses =
       sample_losses(model, *subject.dataset, kEvaluationTokens, tick);
   subject.total = total(subject.losses);

@@ -12,6 +12,7 @@
 #include "cli/console.h"
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
+#include "device/device.h"
 #include "io/json.h"
 #include "run/model_source.h"
 #include "text/chat.h"
@@ -28,6 +29,7 @@ struct GenerateFlags {
   int64_t max_tokens = GenerateOptions{}.max_tokens;
   SamplingOptions sampling;
   Dtype dtype = Dtype::kFp32;
+  std::string device = "cpu";
   int64_t threads = 0;
   bool json = false;
 
@@ -72,6 +74,10 @@ void GenerateFlags::visit(Flags& f, Visitor&& v) {
   v({.name = "dtype",
      .help = "matrix work; bf16 keeps weights and sums in fp32"},
     f.dtype);
+  v({.name = "device",
+     .value = "cpu|cuda|cuda:N",
+     .help = "where the model runs; cuda: the first GPU"},
+    f.device);
   v({.name = "threads",
      .value = "N",
      .help = "0 = all cores that may be used",
@@ -210,7 +216,9 @@ int run_generate(const std::vector<std::string>& arguments) {
         flags.model));
   }
   Vocabulary vocabulary = open_vocabulary(source);
-  Transformer model = open_model(source, flags.dtype, 0);
+  Transformer model = open_model(
+      source,
+      {.dtype = flags.dtype, .device = device::open_device(flags.device)});
   if (!flags.json && !flags.chat) {
     fmt::print("{}", flags.prompt);
     std::fflush(stdout);

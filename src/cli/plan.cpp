@@ -129,8 +129,8 @@ PlanSummary summarize(
   }
   for (bool recompute : {true, false}) {
     if (plan.table.measured(recompute)) {
-      uint64_t bytes =
-          device::Budget::needed_for(plan.table.peak({1, recompute}));
+      uint64_t bytes = device::Budget::needed_for(
+          plan.table.peak({plan.table.grain, recompute}));
       uint64_t& smallest = summary.smallest_budget_bytes;
       smallest = smallest > 0 ? std::min(smallest, bytes) : bytes;
     }

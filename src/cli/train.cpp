@@ -137,7 +137,10 @@ int run_train(const std::vector<std::string>& arguments) {
   report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   std::string fit_table;
   auto planning_started = Clock::now();
-  if (needs_plan(options) && flags.problems.empty()) {
+  // A GPU's memory can be given back and its peak reset: probes need no process
+  // of their own there.
+  if (needs_plan(options) && flags.problems.empty() &&
+      options.device == "cpu") {
     fit_table = probe_in_child(arguments);
   }
   std::chrono::duration<double> planning = Clock::now() - planning_started;

@@ -34,6 +34,8 @@ class DeviceMemory {
   /// Bytes that the process takes beside large tensors. Empties the cache, in
   /// order to measure the rest.
   virtual uint64_t program() = 0;
+  /// Waits until the device has done all that it was given.
+  virtual void synchronize() {}
   /// The most that large tensors may take together; nullopt: no limit. A
   /// request beyond it throws c10::OutOfMemoryError.
   virtual void set_limit(std::optional<uint64_t> bytes) = 0;

@@ -92,16 +92,19 @@ class Accumulate::Impl {
             window_,
             {.max_samples = std::min(
                  options.micro_batch.value_or(1),
-                 options.global_batch)}),
+                 options.global_batch)},
+            /*may_recompute=*/false,
+            memory()),
         settled_(options.micro_batch.has_value()) {
     if (!optimizer_has_state) { // as for AdamW
       optimizer_bytes_ = 2 * trained_bytes(window_.parameters());
     }
     if (options.memory) {
-      device::DeviceMemory& memory = device::memory_of(device());
-      allocator_.emplace();
-      budget_.emplace(options.memory->value, memory);
-      tensor_limit_ = budget_->limit_tensors(memory.program());
+      if (device().is_cpu()) {
+        allocator_.emplace();
+      }
+      budget_.emplace(options.memory->value, memory());
+      tensor_limit_ = budget_->limit_tensors(memory().program());
     }
   }
 
@@ -119,11 +122,14 @@ class Accumulate::Impl {
  private:
   /// The module's present device: the module may have been moved.
   at::Device device() const {
-    const at::Device device = window_.parameters().front().device();
-    if (options_.memory) {
-      (void)device::memory_of(device); // refuses other devices
-    }
-    return device;
+    return window_.parameters().front().device();
+  }
+  /// Memory of that device; of the host for devices without a budget.
+  device::DeviceMemory& memory() const {
+    const at::Device device = this->device();
+    return device.is_cpu() || device.is_cuda() || options_.memory
+        ? device::memory_of(device)
+        : device::host_memory();
   }
 
   AccumulateOptions options_;
@@ -154,6 +160,9 @@ class Accumulate::Impl::Batch final : public drive::WindowWork {
 
   int64_t num_samples() const override {
     return samples_;
+  }
+  bool wants_times() const override {
+    return !impl_.settled_;
   }
   void begin_try() override {
     if (std::exchange(tried_, true)) {
@@ -220,8 +229,7 @@ void Accumulate::Impl::learn(const drive::MicroBatchRun& run) {
     return;
   }
   if (table_.probes.empty()) { // between micro-batches
-    table_.probes.push_back(
-        {{.max_samples = 0}, device::host_memory().allocated(), 0});
+    table_.probes.push_back({{.max_samples = 0}, memory().allocated(), 0});
   }
   if (++passes_ == 1) {
     table_.probes.push_back({size, run.peak_bytes, 0});

@@ -41,7 +41,7 @@ const Probe* FitTable::find(const MicroBatching& batching) const {
 }
 
 bool FitTable::measured(bool recompute) const {
-  return find({0, recompute}) != nullptr && find({1, recompute}) != nullptr;
+  return find({0, recompute}) != nullptr && find({grain, recompute}) != nullptr;
 }
 
 uint64_t FitTable::peak(const MicroBatching& batching) const {
@@ -67,16 +67,16 @@ uint64_t FitTable::bytes_per_sample(bool recompute) const {
 }
 
 int64_t FitTable::largest(bool recompute, uint64_t budget_bytes) const {
-  if (!measured(recompute) || peak({1, recompute}) > budget_bytes) {
+  if (!measured(recompute) || peak({grain, recompute}) > budget_bytes) {
     return 0;
   }
-  int64_t fits = 1;
+  int64_t fits = 1; // grains
   for (int64_t stride = int64_t{1} << 40; stride > 0; stride /= 2) {
-    if (peak({fits + stride, recompute}) <= budget_bytes) {
+    if (peak({(fits + stride) * grain, recompute}) <= budget_bytes) {
       fits += stride;
     }
   }
-  return fits;
+  return fits * grain;
 }
 
 double FitTable::step_seconds(

@@ -24,12 +24,14 @@ struct FitTable {
   uint64_t program_bytes = 0;
   /// Time of clipping, optimizer step and zeroing.
   double commit_seconds = 0;
+  /// Samples of the longest length in a grain; micro-batches have whole grains.
+  int64_t grain = 1;
   /// By growing micro-batch, without and with recomputation.
   std::vector<Probe> probes;
 
   const Probe* find(const MicroBatching& batching) const;
   /// Whether there are probes with or without recomputation: the baseline, one
-  /// sample, perhaps more.
+  /// grain, perhaps more.
   bool measured(bool recompute) const;
 
   /// Peak of the process: measured, or on the line through the two nearest
@@ -39,7 +41,8 @@ struct FitTable {
   /// Bytes per further sample, from the two largest probes.
   uint64_t bytes_per_sample(bool recompute) const;
 
-  /// Largest micro-batch whose peak is within `budget_bytes`; 0 = none.
+  /// Largest micro-batch of whole grains whose peak is within `budget_bytes`; 0
+  /// = none.
   int64_t largest(bool recompute, uint64_t budget_bytes) const;
 
   /// Seconds for a window of `global_batch` samples, commit included.

@@ -68,18 +68,16 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
   WindowResult result;
   work.begin_try();
   for (int64_t begin = 0; begin < work.num_samples();) {
-    const Range samples = next_micro_batch(
-        begin,
-        work.num_samples(),
-        [&](int64_t sample) { return work.num_tokens(sample); },
-        batching_.current().max_tokens,
-        batching_.current().max_samples);
+    const Range samples = micro_batch_at(work, begin);
     const auto began = std::chrono::steady_clock::now();
     memory_.reset_peak();
     if (auto message = out_of_memory([&] { add(work, samples, result); })) {
       window_.begin();
       failure_ = {samples, *std::move(message)};
       return std::nullopt;
+    }
+    if (work.wants_times()) {
+      memory_.synchronize();
     }
     ++result.accumulation_steps;
     result.micro_batch = std::max(result.micro_batch, samples.size());
@@ -92,22 +90,52 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
   return result;
 }
 
-void WindowRunner::add(WindowWork& work, Range samples, WindowResult& result) {
-  const bool recompute = batching_.current().recompute;
-  auto add_one = [&](Range part) {
-    result.added.push_back(part);
-    auto totals = work.add(window_, part, recompute);
-    if (totals) {
-      result.totals += *totals;
+/// Returns the grain that begins at sample `begin`.
+Range WindowRunner::grain_at(const WindowWork& work, int64_t begin) const {
+  return next_micro_batch(
+      begin,
+      work.num_samples(),
+      [&](int64_t sample) { return work.num_tokens(sample); },
+      work.grain_tokens(),
+      MicroBatching::kUnlimited);
+}
+
+/// Returns as many whole grains as the limits allow, at least one.
+Range WindowRunner::micro_batch_at(const WindowWork& work, int64_t begin)
+    const {
+  const Range most = next_micro_batch(
+      begin,
+      work.num_samples(),
+      [&](int64_t sample) { return work.num_tokens(sample); },
+      batching_.current().max_tokens,
+      batching_.current().max_samples);
+  Range samples = grain_at(work, begin);
+  while (samples.end < most.end) {
+    const Range next = grain_at(work, samples.end);
+    if (next.end > most.end) {
+      break;
     }
-    return totals.has_value();
-  };
-  if (add_one(samples)) {
+    samples.end = next.end;
+  }
+  return samples;
+}
+
+void WindowRunner::add(WindowWork& work, Range samples, WindowResult& result) {
+  result.added.push_back(samples);
+  if (auto totals = work.add(window_, samples, batching_.current().recompute)) {
+    result.totals += *totals;
     return;
   }
-  for (int64_t i = samples.begin; i < samples.end; ++i) {
-    const bool added = samples.size() > 1 && add_one({i, i + 1});
-    result.skipped += added ? 0 : 1;
+  if (samples.size() == 1) {
+    ++result.skipped;
+    return;
+  }
+  const bool one_grain = grain_at(work, samples.begin).end >= samples.end;
+  for (int64_t begin = samples.begin; begin < samples.end;) {
+    const Range part =
+        one_grain ? Range{begin, begin + 1} : grain_at(work, begin);
+    add(work, part, result);
+    begin = part.end;
   }
 }
 
@@ -118,14 +146,20 @@ void WindowRunner::shrink(WindowWork& work, const Failure& failure) {
     tokens += work.num_tokens(i);
   }
   MicroBatching smaller = batching_.current();
-  if (failure.samples.size() > 1) {
+  const Range grain = grain_at(work, failure.samples.begin);
+  if (grain.end < failure.samples.end) {
     smaller.max_tokens = tokens / 2;
   } else if (!smaller.recompute && may_recompute_) {
     smaller.recompute = true;
   } else {
     throw MemoryError(fmt::format(
-        "[memory] {} does not fit, alone{}: {} {}",
+        "[memory] {} does not fit, {}{}: {} {}",
         work.name(failure.samples.begin),
+        grain.size() == 1 ? std::string("alone")
+                          : fmt::format(
+                                "with the {} samples after it that share its "
+                                "grain",
+                                grain.size() - 1),
         smaller.recompute ? " and with checkpointing" : "",
         failure.message,
         work.memory_advice(smaller.recompute)));

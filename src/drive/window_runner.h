@@ -27,7 +27,7 @@ struct Totals {
 /// Measurements of one micro-batch.
 struct MicroBatchRun {
   Range samples;
-  double seconds = 0;
+  double seconds = 0; // on a device only if wants_times()
   uint64_t peak_bytes = 0; // of tensors
 };
 
@@ -39,6 +39,16 @@ class WindowWork {
   virtual int64_t num_samples() const = 0;
   /// Tokens of a sample, which limit the size of a micro-batch.
   virtual int64_t num_tokens(int64_t sample) const;
+  /// Most tokens of a grain: consecutive samples that are never in different
+  /// micro-batches, as many as fit, at least one. 0: every sample is one.
+  virtual int64_t grain_tokens() const {
+    return 0;
+  }
+  /// Whether the times of on_micro_batch() must be those of the device, which
+  /// the host then waits for.
+  virtual bool wants_times() const {
+    return false;
+  }
   /// Called before every try of the window: undoes what a failed try has
   /// changed outside the window.
   virtual void begin_try() {}
@@ -78,8 +88,9 @@ struct WindowResult {
 /// The driver of a window: split → loss → add. When memory runs out, it rolls
 /// the window back and runs it again with smaller micro-batches, then with
 /// recomputation. When a micro-batch is left out because it is not finite, it
-/// tries the samples of that micro-batch one by one, so that the split does not
-/// decide which samples are left out.
+/// tries the grains of that micro-batch one by one, and the samples of a grain
+/// that is not finite, so that the split does not decide which samples are left
+/// out.
 class WindowRunner {
  public:
   /// `may_recompute`: whether a sample that does not fit alone may be run with
@@ -112,6 +123,8 @@ class WindowRunner {
     std::string message;
   };
 
+  Range grain_at(const WindowWork& work, int64_t begin) const;
+  Range micro_batch_at(const WindowWork& work, int64_t begin) const;
   void add(WindowWork& work, Range samples, WindowResult& result);
   void shrink(WindowWork& work, const Failure& failure);
 

@@ -41,8 +41,7 @@ void AttentionPart::project() {
   logsumexp_ = tensor::empty(
       tensor::sum_type(s.compute()), {heads_.queries, x_.size(0)}, x_);
   for (const Chunk& chunk : s.chunks) {
-    at::Tensor normed =
-        tensor::norm(chunk, x_, block_.attention_norm, statistics_);
+    at::Tensor normed = s.norm(chunk, x_, block_.attention_norm, statistics_);
     s.linears(block_.qkv, normed, chunk.of(qkv_));
   }
   if (block_.query_norm.weight.defined()) {
@@ -87,8 +86,7 @@ void AttentionPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
       s.compute(),
       s.gradients(block_.attention_out));
   at::Tensor dqkv = qkv_gradient(chunk, dbranch);
-  at::Tensor normed =
-      tensor::norm(chunk, x_, block_.attention_norm, statistics_);
+  at::Tensor normed = s.norm(chunk, x_, block_.attention_norm, statistics_);
   at::Tensor dnormed = s.linears_backward(chunk, block_.qkv, normed, dqkv);
   tensor::norm_backward(
       chunk,

@@ -77,7 +77,7 @@ class Transformer::Builder {
       const std::string& name,
       at::IntArrayRef shape,
       double std) {
-    at::Tensor tensor = at::empty(shape, matrix_dtype_);
+    at::Tensor tensor = empty(shape, matrix_dtype_);
     if (!options_.uninitialized) {
       fill_normal(tensor, std, key(name));
     }
@@ -87,7 +87,7 @@ class Transformer::Builder {
   at::Tensor constant(const std::string& name, int64_t size, double value) {
     return add(
         name,
-        at::empty({size}, dtype_).fill_(value),
+        empty({size}, dtype_).fill_(value),
         /*trained=*/!options_.lora);
   }
 
@@ -130,12 +130,12 @@ class Transformer::Builder {
     const auto& tokens = options_.lora->tokens;
     auto count = static_cast<int64_t>(tokens.size());
     auto made = std::make_shared<tensor::TrainedRows>();
-    made->ids = at::empty({count}, at::kLong);
-    std::copy(
-        tokens.begin(), tokens.end(), made->ids.mutable_data_ptr<int64_t>());
+    at::Tensor ids = at::empty({count}, at::kLong);
+    std::copy(tokens.begin(), tokens.end(), ids.mutable_data_ptr<int64_t>());
+    made->ids = ids.to(options_.device);
     made->values =
         add(name + kTokenRows,
-            at::empty({count, model_.config().width}, dtype_).zero_(),
+            empty({count, model_.config().width}, dtype_).zero_(),
             /*trained=*/true);
     return made;
   }
@@ -154,6 +154,11 @@ class Transformer::Builder {
   }
 
  private:
+  at::Tensor empty(at::IntArrayRef shape, at::ScalarType dtype) const {
+    return at::empty(
+        shape, at::TensorOptions().dtype(dtype).device(options_.device));
+  }
+
   uint64_t key(const std::string& name) const {
     return mix(options_.seed, hash_name(name));
   }
@@ -178,10 +183,10 @@ class Transformer::Builder {
     const LoraOptions& lora = *options_.lora;
     auto made = std::make_shared<tensor::Adapter>();
     made->scale = lora.alpha / static_cast<double>(lora.rank);
-    made->a = at::empty({lora.rank, in}, dtype_);
+    made->a = empty({lora.rank, in}, dtype_);
     fill_uniform(
         made->a, 1 / std::sqrt(static_cast<double>(in)), key(name + kAdapterA));
-    made->b = at::empty({out, lora.rank}, dtype_).zero_();
+    made->b = empty({out, lora.rank}, dtype_).zero_();
     add(name + kAdapterA, made->a, true);
     add(name + kAdapterB, made->b, true);
     return made;
@@ -242,8 +247,12 @@ Transformer::Transformer(const ModelConfig& config, const ModelOptions& options)
     head = builder.normal(
         "lm_head.weight", {config.vocab_size, config.width}, config.init_std);
   }
-  // The head is not packed: its copy would be the largest and saves little.
   weights_->head = {head, {}, tensor::WeightLayout::kOutIn};
+  if (!options.device.is_cpu() && !options.lora) {
+    // On a CPU the copy would be the largest and save little.
+    weights_->head =
+        tensor::make_linear(head, {}, tensor::WeightLayout::kOutIn);
+  }
   if (options.lora && !options.lora->tokens.empty()) {
     build_rows(builder);
   }
@@ -386,10 +395,14 @@ void Transformer::build_llama(Builder& builder) {
     w.blocks.push_back(std::move(block));
   }
   w.final_norm = builder.norm("model.norm", c.width, false);
-  w.rotary = tensor::rotary_table(
+  // Made on the CPU: the same on every device.
+  const tensor::RotaryTable table = tensor::rotary_table(
       c.max_positions,
       rotary_frequencies(c),
       tensor::scalar_type(tensor::sum_type(w.compute)));
+  w.rotary = {
+      table.cos.to(w.token_embedding.device()),
+      table.sin.to(w.token_embedding.device())};
 }
 
 } // namespace accrue

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -10,6 +9,11 @@
 #include "models/pass_state.h"
 
 namespace accrue {
+namespace {
+
+constexpr int64_t kLogitRows = 1024; // at once
+
+} // namespace
 
 at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   const PassState& s = *state_;
@@ -18,11 +22,11 @@ at::Tensor Pass::logits(const at::Tensor& x, int64_t first) const {
   auto statistics = tensor::make_statistics(w.final_norm, rows);
   at::Tensor logits = tensor::empty(
       tensor::type_of(x), {rows.size(0), w.head.weight.size(0)}, x);
-  for (int64_t begin = 0; begin < rows.size(0); begin += kChunkTokens) {
+  for (int64_t begin = 0; begin < rows.size(0); begin += kLogitRows) {
     Chunk chunk;
     chunk.begin = begin;
-    chunk.end = std::min(begin + kChunkTokens, rows.size(0));
-    at::Tensor normed = tensor::norm(chunk, rows, w.final_norm, statistics);
+    chunk.end = std::min(begin + kLogitRows, rows.size(0));
+    at::Tensor normed = s.norm(chunk, rows, w.final_norm, statistics);
     tensor::linear(normed, w.head, s.compute(), chunk.of(logits));
   }
   return logits;
@@ -43,12 +47,11 @@ at::Tensor Pass::run_head(
     head = s.gradients(w.head);
     norm = s.gradients(w.final_norm);
   }
-  for (const Chunk& chunk :
-       tensor::segment_chunks(s.batch.offsets, s.compute(), kChunkTokens)) {
-    if (chunk.of(weights).count_nonzero().item<int64_t>() == 0) {
+  for (const Chunk& chunk : tensor::head_chunks(s.stream(), s.cut)) {
+    if (!s.has_targets(chunk, weights)) {
       continue; // a prompt, say: its logits are not needed
     }
-    at::Tensor normed = tensor::norm(chunk, x, w.final_norm, statistics);
+    at::Tensor normed = s.norm(chunk, x, w.final_norm, statistics);
     at::Tensor dnormed = dx.defined() ? at::empty_like(normed) : at::Tensor();
     chunk.of(losses).copy_(tensor::cross_entropy(
         chunk,
@@ -79,11 +82,11 @@ at::Tensor Pass::loss(
   if (!objective) {
     return tensor::sum_in_order(run_head(x, state_->batch.weights, dx));
   }
-  at::Tensor losses = token_losses(x);
-  at::Tensor derivative = at::zeros_like(losses);
+  const at::Tensor losses = token_losses(x).cpu(); // objectives read values
+  const at::Tensor derivative = at::zeros_like(losses);
   const double sum = objective(losses, derivative);
   if (dx.defined()) {
-    run_head(x, derivative, dx);
+    run_head(x, derivative.to(x.device()), dx);
   }
   return at::scalar_tensor(sum, losses.options());
 }

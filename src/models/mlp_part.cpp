@@ -24,7 +24,7 @@ at::Tensor MlpPart::forward(bool with_output) {
       s.compute(), {x_.size(0), config.mlp_width * (gated() ? 2 : 1)}, x_);
   at::Tensor y = with_output ? at::empty_like(x_) : at::Tensor();
   for (const Chunk& chunk : s.chunks) {
-    at::Tensor normed = tensor::norm(chunk, x_, block_.mlp_norm, statistics_);
+    at::Tensor normed = s.norm(chunk, x_, block_.mlp_norm, statistics_);
     s.linears(block_.mlp_in, normed, chunk.of(inner_));
     if (with_output) {
       at::Tensor active =
@@ -47,7 +47,7 @@ void MlpPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
   const PassState& s = *state_;
   at::Tensor dbranch = s.branch_gradient(chunk, site_, dy);
   at::Tensor dinner =
-      tensor::empty(tensor::type_of(dy), {chunk.size(), inner_.size(1)}, dy);
+      tensor::empty(s.operand(), {chunk.size(), inner_.size(1)}, dy);
   tensor::linear_input_gradient(
       dbranch,
       block_.mlp_out,
@@ -62,7 +62,7 @@ void MlpPart::backward(const Chunk& chunk, const at::Tensor& dy) const {
       block_.mlp_out,
       s.compute(),
       s.gradients(block_.mlp_out));
-  at::Tensor normed = tensor::norm(chunk, x_, block_.mlp_norm, statistics_);
+  at::Tensor normed = s.norm(chunk, x_, block_.mlp_norm, statistics_);
   at::Tensor dnormed = s.linears_backward(chunk, block_.mlp_in, normed, dinner);
   tensor::norm_backward(
       chunk,

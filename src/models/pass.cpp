@@ -62,18 +62,23 @@ Pass::Part Pass::embed() const {
     // A tied table is used once more by the head.
     const size_t use = weights.config.tied_head ? 1 : 0;
     const at::Tensor& tokens = run.batch.tokens;
-    if (at::Tensor sum = run.sums->of(weights.token_embedding, use);
-        sum.defined()) {
-      tensor::embed_backward(tokens, dy, sum);
-    }
-    if (const tensor::TrainedRows* rows = weights.embedding_rows.get()) {
-      if (at::Tensor sum = run.sums->of(rows->values, use); sum.defined()) {
-        tensor::embed_rows_backward(tokens, dy, rows->ids, sum);
+    const tensor::TrainedRows* rows = weights.embedding_rows.get();
+    const at::Tensor table = run.sums->of(weights.token_embedding, use);
+    const at::Tensor trained =
+        rows == nullptr ? at::Tensor() : run.sums->of(rows->values, use);
+    const at::Tensor places = run.sums->of(weights.position_embedding);
+    for (const Chunk& chunk : run.chunks) {
+      if (table.defined()) {
+        tensor::embed_backward(chunk.of(tokens), chunk.of(dy), table);
       }
-    }
-    if (at::Tensor sum = run.sums->of(weights.position_embedding);
-        sum.defined()) {
-      tensor::embed_backward(run.batch.positions, dy, sum);
+      if (trained.defined()) {
+        tensor::embed_rows_backward(
+            chunk.of(tokens), chunk.of(dy), rows->ids, trained);
+      }
+      if (places.defined()) {
+        tensor::embed_backward(
+            chunk.of(run.batch.positions), chunk.of(dy), places);
+      }
     }
     return at::Tensor();
   };

@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/empty_like.h>
 
 #include <memory>
@@ -19,17 +20,13 @@ namespace accrue {
 
 using tensor::Chunk;
 
-/// Rows processed at once: enough for the full speed of a matrix product. More
-/// would only cost memory, most of all in the head, where a row is as wide as
-/// the vocabulary.
-constexpr int64_t kChunkTokens = 1024;
-
 /// Data of one pass that its parts share.
 struct PassState {
   std::shared_ptr<const ModelWeights> weights;
   TokenBatch batch;
   Accumulators* sums; // nullptr: no gradients
   KeyValueCache* cache;
+  tensor::Cut cut;
   std::vector<Chunk> chunks; // whole samples
   tensor::Dropout dropout;
 
@@ -43,10 +40,8 @@ struct PassState {
         batch(std::move(b)),
         sums(s),
         cache(c),
-        chunks(tensor::sample_chunks(
-            batch.offsets,
-            weights->compute,
-            kChunkTokens)),
+        cut(tensor::cut_of(weights->token_embedding, weights->compute)),
+        chunks(tensor::sample_chunks(stream(), cut)),
         dropout(key, batch.offsets, batch.sample_ids) {}
   PassState(const PassState&) = delete; // dropout looks at the batch
   PassState& operator=(const PassState&) = delete;
@@ -70,12 +65,35 @@ struct PassState {
   tensor::Type compute() const {
     return weights->compute;
   }
+  /// Type of activations and gradients that enter a product.
+  tensor::Type operand() const {
+    return tensor::operand_type(weights->token_embedding, compute());
+  }
+  tensor::Stream stream() const {
+    return {batch.offsets, batch.grains};
+  }
 
   /// Applies dropout in place to the output of the embedding or its gradient.
   void drop_embedding(const at::Tensor& x) const {
     for (const Chunk& chunk : chunks) {
       dropout.apply(chunk, 0, chunk.of(x), {}, chunk.of(x));
     }
+  }
+
+  /// Whether a token of the chunk may have a weight w [T] that is not 0.
+  bool has_targets(const Chunk& chunk, const at::Tensor& w) const {
+    const at::Tensor& host = w.is_cpu() ? w : batch.host_weights;
+    return !host.defined() ||
+        chunk.of(host).count_nonzero().item<int64_t>() > 0;
+  }
+
+  /// Returns the norm of the chunk's rows of x, for a product.
+  at::Tensor norm(
+      const Chunk& chunk,
+      const at::Tensor& x,
+      const tensor::Norm& layer,
+      const tensor::NormStatistics& statistics) const {
+    return tensor::norm(chunk, x, layer, statistics, operand());
   }
 
   /// Writes y = x · [W₀ W₁ …].
@@ -97,7 +115,10 @@ struct PassState {
       const std::vector<tensor::Linear>& layers,
       const at::Tensor& x,
       const at::Tensor& dy) const {
-    at::Tensor dx = at::empty_like(x);
+    // Products of several layers are added up before they are rounded.
+    at::Tensor dx = layers.size() == 1
+        ? at::empty_like(x)
+        : tensor::empty(tensor::sum_type(compute()), x.sizes(), x);
     int64_t column = 0;
     for (const tensor::Linear& layer : layers) {
       int64_t width = tensor::out_width(layer);
@@ -111,11 +132,11 @@ struct PassState {
     return dx;
   }
 
-  /// Returns dy · Wᵀ in the sum type.
+  /// Returns dy · Wᵀ for another product.
   at::Tensor input_gradient(const tensor::Linear& layer, const at::Tensor& dy)
       const {
-    at::Tensor dx = tensor::empty(
-        tensor::type_of(dy), {dy.size(0), tensor::in_width(layer)}, dy);
+    at::Tensor dx =
+        tensor::empty(operand(), {dy.size(0), tensor::in_width(layer)}, dy);
     tensor::linear_input_gradient(dy, layer, compute(), dx);
     return dx;
   }
@@ -144,16 +165,16 @@ struct PassState {
     tensor::linear(branch, out, compute(), rows, /*add=*/true);
   }
 
-  /// Returns the gradient of the term that add_branch() adds.
+  /// Returns the gradient of the term that add_branch() adds, for a product.
   at::Tensor branch_gradient(
       const Chunk& chunk,
       uint64_t site,
       const at::Tensor& dy) const {
     at::Tensor rows = chunk.of(dy);
     if (!dropout.active()) {
-      return rows;
+      return rows.to(tensor::scalar_type(operand())); // rows, if it is that
     }
-    at::Tensor masked = at::empty_like(rows);
+    at::Tensor masked = tensor::empty(operand(), rows.sizes(), rows);
     dropout.apply(chunk, site, rows, {}, masked);
     return masked;
   }

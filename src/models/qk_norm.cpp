@@ -61,8 +61,8 @@ void norm_heads(
             heads.dim,
             norm.weight.scalar_type());
         auto statistics = tensor::make_statistics(norm, x);
-        at::Tensor y =
-            tensor::norm(per_head(chunk, count), x, norm, statistics);
+        at::Tensor y = tensor::norm(
+            per_head(chunk, count), x, norm, statistics, tensor::type_of(x));
         tensor::columns(chunk.of(qkv), first, count * heads.dim)
             .copy_(y.view({chunk.size(), count * heads.dim}));
       });
@@ -85,7 +85,8 @@ void norm_heads_backward(
             head_rows(chunk.of(before), first, count, heads.dim, dtype);
         at::Tensor dy = head_rows(dqkv, first, count, heads.dim, dtype);
         auto statistics = tensor::make_statistics(norm, x);
-        tensor::norm(rows, x, norm, statistics); // for the statistics
+        // For the statistics.
+        tensor::norm(rows, x, norm, statistics, tensor::type_of(x));
         at::Tensor dx = at::zeros_like(x);
         tensor::norm_backward(
             rows,

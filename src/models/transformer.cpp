@@ -5,6 +5,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <fmt/format.h>
@@ -33,6 +34,36 @@ TensorMap tensors_of(
   return tensors;
 }
 
+/// Throws DataError for an index that the model does not have: on a GPU it
+/// would end the process.
+void check_indices(const TokenBatch& batch, const ModelConfig& config) {
+  auto outside = [](const at::Tensor& x, int64_t limit) {
+    return x.lt(0).logical_or(x.ge(limit));
+  };
+  auto first = [](const at::Tensor& x, const at::Tensor& mask) {
+    return x.masked_select(mask)[0].item<int64_t>();
+  };
+  if (at::Tensor bad = outside(batch.tokens, config.vocab_size);
+      bad.any().item<bool>()) {
+    throw DataError(fmt::format(
+        "[model] token {} is not in the vocabulary of {}.",
+        first(batch.tokens, bad),
+        config.vocab_size));
+  }
+  if (at::Tensor bad = outside(batch.positions, config.max_positions);
+      bad.any().item<bool>()) {
+    tensor::fail_position(first(batch.positions, bad), config.max_positions);
+  }
+  if (!batch.weights.defined()) {
+    return;
+  }
+  at::Tensor bad = outside(batch.targets, config.vocab_size)
+                       .logical_and(batch.weights.ne(0));
+  if (bad.any().item<bool>()) {
+    tensor::fail_target(first(batch.targets, bad), config.vocab_size);
+  }
+}
+
 } // namespace
 
 const ModelConfig& Transformer::config() const {
@@ -43,9 +74,37 @@ const std::optional<LoraOptions>& Transformer::lora() const {
   return weights_->lora;
 }
 
+TokenBatch Transformer::place(const TokenBatch& batch) const {
+  const at::Device device = weights_->token_embedding.device();
+  if (batch.tokens.device() == device) {
+    return batch;
+  }
+  check_indices(batch, config());
+  std::vector<at::Tensor> rows{batch.tokens, batch.positions};
+  if (batch.weights.defined()) {
+    rows.push_back(batch.targets);
+    rows.push_back(batch.weights.view(at::kLong)); // its bits
+  }
+  // One copy, and the host does not wait for it.
+  at::Tensor block = at::empty(
+      {static_cast<int64_t>(rows.size()), batch.tokens.numel()},
+      batch.tokens.options().pinned_memory(device.is_cuda()));
+  at::stack_out(block, rows);
+  block = block.to(device, /*non_blocking=*/true);
+  TokenBatch placed = batch;
+  placed.tokens = block[0];
+  placed.positions = block[1];
+  if (batch.weights.defined()) {
+    placed.targets = block[2];
+    placed.weights = block[3].view(at::kDouble);
+    placed.host_weights = batch.weights;
+  }
+  return placed;
+}
+
 at::Tensor Transformer::logits(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
-  Pass pass(weights_, batch, {});
+  Pass pass(weights_, place(batch), {});
   return pass.logits(pass.hidden(/*recompute=*/false, nullptr));
 }
 
@@ -83,14 +142,12 @@ at::Tensor Transformer::next_logits(
     return next_logits(tokens.last(1), cache);
   }
   TokenBatch batch;
-  const at::Device device = weights_->token_embedding.device();
-  batch.tokens =
-      at::tensor(at::IntArrayRef(tokens.data(), tokens.size())).to(device);
+  batch.tokens = at::tensor(at::IntArrayRef(tokens.data(), tokens.size()));
   batch.positions =
       at::arange(cache.size, cache.size + count, batch.tokens.options());
   batch.offsets = {0, count};
   batch.sample_ids = {0};
-  Pass pass(weights_, batch, {}, nullptr, &cache);
+  Pass pass(weights_, place(batch), {}, nullptr, &cache);
   at::Tensor x = pass.hidden(/*recompute=*/false, nullptr);
   cache.size += count;
   return pass.logits(x, count - 1)[0];
@@ -103,7 +160,7 @@ ModelLoss Transformer::loss(
   auto accumulate =
       [model = *this, batch, options, objective](Accumulators& sums) {
         at::NoGradGuard no_grad;
-        Pass pass(model.weights_, batch, options.dropout, &sums);
+        Pass pass(model.weights_, model.place(batch), options.dropout, &sums);
         Tape tape;
         at::Tensor x = pass.hidden(options.recompute, &tape);
         at::Tensor dx = at::zeros_like(x);
@@ -122,14 +179,14 @@ at::Tensor Transformer::loss_sum(
     const tensor::DropoutKey& dropout,
     const TokenObjective& objective) const {
   at::NoGradGuard no_grad;
-  Pass pass(weights_, batch, dropout);
+  Pass pass(weights_, place(batch), dropout);
   return pass.loss(
       pass.hidden(/*recompute=*/false, nullptr), objective, /*dx=*/{});
 }
 
 at::Tensor Transformer::token_losses(const TokenBatch& batch) const {
   at::NoGradGuard no_grad;
-  Pass pass(weights_, batch, {});
+  Pass pass(weights_, place(batch), {});
   return pass.token_losses(pass.hidden(/*recompute=*/false, nullptr));
 }
 

@@ -9,14 +9,24 @@
 
 namespace accrue {
 
-TokenBatch make_batch(std::span<const Sample> samples) {
+TokenBatch make_batch(std::span<const Sample> samples, int64_t grain_tokens) {
   TokenBatch batch;
   batch.offsets.push_back(0);
+  int64_t grain_begin = 0; // token
   for (const Sample& sample : samples) {
+    const int64_t end = batch.offsets.back() + sample.length();
+    if (grain_tokens > 0 && end - grain_begin > grain_tokens &&
+        batch.offsets.back() > grain_begin) {
+      batch.grains.push_back(static_cast<int64_t>(batch.sample_ids.size()));
+      grain_begin = batch.offsets.back();
+    }
     for (const Sequence& sequence : sample.sequences) {
       batch.offsets.push_back(batch.offsets.back() + sequence.length());
       batch.sample_ids.push_back(sequence.id);
     }
+  }
+  if (grain_tokens > 0) {
+    batch.grains.push_back(static_cast<int64_t>(batch.sample_ids.size()));
   }
   int64_t num_tokens = batch.offsets.back();
   batch.tokens = at::empty({num_tokens}, at::kLong);

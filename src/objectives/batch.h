@@ -13,8 +13,11 @@
 namespace accrue {
 
 /// Lays the sequences of samples end to end. Targets have weight 1, or 0 where
-/// they are not trained on.
-TokenBatch make_batch(std::span<const Sample> samples);
+/// they are not trained on. A grain has as many samples as fit into
+/// `grain_tokens`, at least one; 0: every sequence is a grain.
+TokenBatch make_batch(
+    std::span<const Sample> samples,
+    int64_t grain_tokens = 0);
 
 /// Calls run(first index, samples) for a whole dataset in order, in batches of
 /// at most `max_tokens` tokens and at least one sample.

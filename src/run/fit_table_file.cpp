@@ -29,6 +29,8 @@ io::Json table_key(const Task& task) {
       {"checkpointing", to_string(o.checkpointing)},
       {"memory", o.memory ? o.memory->value : 0},
       {"threads", at::get_num_threads()},
+      {"device", task.device_name()},
+      {"grain_tokens", task.grain_tokens()},
       {"backend", tensor::backend_name()},
       {"instruction_set", tensor::instruction_set().name},
       {"version", ACCRUE_VERSION}};
@@ -60,6 +62,7 @@ std::optional<drive::FitTable> parse_fit_table(
     }
     drive::FitTable table;
     table.program_bytes = json.at("program_bytes");
+    table.grain = json.at("grain");
     table.commit_seconds = json.at("commit_seconds");
     for (const io::Json& probe : json.at("probes")) {
       table.probes.push_back(
@@ -77,6 +80,7 @@ std::string to_json(const Task& task, const drive::FitTable& table) {
   io::OrderedJson json;
   json["key"] = table_key(task);
   json["program_bytes"] = table.program_bytes;
+  json["grain"] = table.grain;
   json["commit_seconds"] = table.commit_seconds;
   for (const drive::Probe& probe : table.probes) {
     json["probes"].push_back(

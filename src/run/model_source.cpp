@@ -122,18 +122,11 @@ Vocabulary open_vocabulary(const ModelSource& source) {
   return vocabulary;
 }
 
-Transformer open_model(
-    const ModelSource& source,
-    Dtype dtype,
-    uint64_t seed,
-    const std::optional<LoraOptions>& lora) {
+Transformer open_model(const ModelSource& source, ModelOptions options) {
   const bool loads = source.has_weights();
-  ModelOptions options{
-      .dtype = dtype,
-      .seed = seed,
-      .uninitialized = loads,
-      .lora = source.lora ? source.lora : lora};
-  options.bf16_base = options.lora && keeps_bf16(source, dtype);
+  options.uninitialized = loads;
+  options.lora = source.lora ? source.lora : options.lora;
+  options.bf16_base = options.lora && keeps_bf16(source, options.dtype);
   Transformer model(source.config, options);
   if (loads) {
     load_checkpoint(source.base, model);

@@ -37,14 +37,11 @@ ModelSource find_model(const std::string& model);
 /// DataError if a vocabulary of bytes has bytes without an embedding.
 Vocabulary open_vocabulary(const ModelSource& source);
 
-/// Makes the model with the base's weights, or fresh ones from `seed`, and
-/// loads the adapter. `lora` is for new adapters; the adapter folder's own
-/// wins.
-Transformer open_model(
-    const ModelSource& source,
-    Dtype dtype,
-    uint64_t seed,
-    const std::optional<LoraOptions>& lora = std::nullopt);
+/// Makes the model with the base's weights, or fresh ones from the seed, and
+/// loads the adapter. The options' adapters are for new ones; the adapter
+/// folder's own win. Whether weights are loaded and in which type they are kept
+/// follows from the source.
+Transformer open_model(const ModelSource& source, ModelOptions options);
 
 /// Bytes per frozen parameter.
 uint64_t frozen_width(const ModelSource& source, Dtype dtype);

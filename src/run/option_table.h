@@ -34,6 +34,10 @@ void visit_extent(Options& o, Visitor&& v) {
 
 template <class Options, class Visitor>
 void visit_resources(Options& o, Visitor&& v) {
+  v({.name = "device",
+     .value = "cpu|cuda|cuda:N",
+     .help = "where the model is trained; cuda: the first GPU"},
+    o.device);
   v({.name = "micro-batch",
      .value = "N",
      .help = "samples that go through the model at once (default: planned)",
@@ -43,7 +47,8 @@ void visit_resources(Options& o, Visitor&& v) {
   v({.name = "memory",
      .value = "SIZE",
      .help = "most memory the process may take, e.g. 2GiB (default: 80 % of "
-             "what the machine, or its control group, has free)"},
+             "what the machine, or its control group, has free); with "
+             "--device cuda of the GPU's memory (default: 90 %)"},
     o.memory);
   v({.name = "checkpointing",
      .help = "recompute activations in the backward pass: less memory, "

@@ -117,6 +117,14 @@ void visit_numerics(Options& o, Visitor&& v) {
      .value = "S",
      .help = "fixed slices of the global batch; only 1 so far"},
     o.shards);
+  v({.name = "grain-tokens",
+     .value = "N",
+     .help =
+         "on a GPU: consecutive samples of up to N tokens whose gradients "
+         "are summed in one call and never split; a micro-batch holds whole "
+         "grains (default: 2048; on a CPU a grain is one sample)",
+     .bound = at_least(1)},
+    o.grain_tokens);
   v({.name = "on-nonfinite",
      .help = "NaN or infinite loss or gradient: stop, or leave the micro-batch "
              "out"},

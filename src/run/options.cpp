@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "device/device.h"
 #include "run/option_check.h"
 #include "run/option_table.h"
 #include "run/option_text.h"
@@ -97,6 +98,13 @@ void check_ranks(const TrainOptions& o, Problems& problems) {
   }
 }
 
+void check_device(const std::string& device, Problems& problems) {
+  if (!device::parse_device(device)) {
+    problems.add(fmt::format(
+        "--device must be cpu, cuda or cuda:N, got \"{}\"", device));
+  }
+}
+
 } // namespace
 
 void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
@@ -112,6 +120,7 @@ void check_options(const TrainOptions& o, bool needs_out, Problems& problems) {
   if (needs_out && o.out.empty()) {
     problems.add("--out is required");
   }
+  check_device(o.device, problems);
   check_steps(o, problems);
   check_validation(o, problems);
   check_fine_tuning(o, problems);

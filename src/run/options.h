@@ -27,6 +27,10 @@ enum class SaveDtype { kFp32, kBf16, kFp16 };
 /// Largest default of TrainOptions::seq_len, in target tokens.
 constexpr int64_t kDefaultSeqLen = 1024;
 
+/// Default of TrainOptions::grain_tokens. Sums over fewer tokens would cost
+/// more time than they take: docs/devices.md.
+constexpr int64_t kGrainTokens = 2048;
+
 /// Settings of a run. Names, bounds and help of their flags:
 /// run/option_table.h. Where 0 or an empty value has a meaning of its own,
 /// the comment says so.
@@ -105,6 +109,10 @@ struct TrainOptions {
   /// Fixed slices of the global batch. Only 1 is supported.
   int64_t shards = 1;
   OnNonFinite on_nonfinite = OnNonFinite::kError;
+  /// Most tokens of a grain, the samples whose sums over tokens are made in one
+  /// call on a GPU, >= 1; at least one sample. None = kGrainTokens. On a CPU a
+  /// grain is one sample.
+  std::optional<int64_t> grain_tokens;
 
   // Length of the run. It may change at a resume.
 
@@ -119,9 +127,12 @@ struct TrainOptions {
 
   // Settings that decide only the time, and which files are written.
 
+  /// "cpu", "cuda" (the first GPU) or "cuda:N".
+  std::string device = "cpu";
   /// Samples in a micro-batch, >= 1. None = planned from the memory.
   std::optional<int64_t> micro_batch;
-  /// Most memory of the process. None = 80 % of what is free.
+  /// Most memory of the process, on a GPU of what it takes there. None = 80 %
+  /// of what is free, 90 % on a GPU.
   std::optional<Bytes> memory;
   Checkpointing checkpointing = Checkpointing::kAuto;
   /// CPU threads. 0 = OMP_NUM_THREADS, or all cores that may be used.

@@ -94,7 +94,9 @@ MemoryPlan plan_memory(
   }
   plan.batching = *fastest;
   if (const auto& asked = task.options().micro_batch) {
-    plan.batching.max_samples = std::min(*asked, task.global_batch());
+    const int64_t grain = plan.table.grain;
+    plan.batching.max_samples = std::min(
+        std::max(*asked / grain, int64_t{1}) * grain, task.global_batch());
     plan.batching.recompute = false;
     const bool fits = allowed.measured(/*recompute=*/false) &&
         budget.fits(allowed.peak(plan.batching));

@@ -14,11 +14,17 @@
 namespace accrue {
 namespace {
 
-/// Tokens in a micro-batch beyond which more samples at once are hardly faster
-/// on a CPU.
-constexpr int64_t kEnoughTokens = 4096;
-/// Tokens in a micro-batch that gains nothing from recomputation.
-constexpr int64_t kPlentyTokens = 1024;
+/// Sizes of micro-batches that matter on a device, in tokens.
+struct Sizes {
+  int64_t enough; // more at once are hardly faster
+  int64_t plenty; // recomputation gains nothing
+};
+constexpr Sizes kCpuSizes{4096, 1024};
+constexpr Sizes kGpuSizes{65536, 8192};
+
+const Sizes& sizes_of(const Task& task) {
+  return task.device().is_cpu() ? kCpuSizes : kGpuSizes;
+}
 
 /// Planning ends after three optimizer steps or this, whichever is more.
 constexpr double kPlanningSeconds = 20;
@@ -41,7 +47,10 @@ Prober::Prober(const Task& task, Window& window, const ProgressCallback& tick)
       memory_(task.budget().memory()),
       runner_(window, {}, /*may_recompute=*/false, memory_),
       length_(task.train_set().max_length()),
-      started_(std::chrono::steady_clock::now()) {}
+      started_(std::chrono::steady_clock::now()) {
+  table_.grain = std::clamp<int64_t>(
+      task.grain_tokens() / length_, 1, task.global_batch());
+}
 
 drive::FitTable Prober::measure(bool everything) {
   const Checkpointing mode = task_.options().checkpointing;
@@ -50,7 +59,8 @@ drive::FitTable Prober::measure(bool everything) {
     measure_sizes(/*recompute=*/false);
   }
   const int64_t plenty = std::min(
-      task_.global_batch(), std::max<int64_t>(1, kPlentyTokens / length_));
+      task_.global_batch(),
+      std::max(table_.grain, sizes_of(task_).plenty / length_));
   const bool constrained =
       table_.largest(/*recompute=*/false, budget_.usable()) < plenty;
   if (everything || mode == Checkpointing::kOn ||
@@ -103,8 +113,10 @@ std::optional<drive::Probe> Prober::run_timed(
 /// pages are fresh the first time.
 void Prober::measure_sizes(bool recompute) {
   const int64_t limit = std::min(
-      task_.global_batch(), std::max<int64_t>(1, kEnoughTokens / length_));
-  drive::MicroBatching batching{1, recompute};
+      task_.global_batch(),
+      std::max(table_.grain, sizes_of(task_).enough / length_));
+  memory_.empty_cache(); // of larger sizes with another setting
+  drive::MicroBatching batching{table_.grain, recompute};
   if (!measure_first(batching)) {
     return;
   }
@@ -128,7 +140,7 @@ void Prober::measure_sizes(bool recompute) {
   }
 }
 
-/// Measures one sample, and the commit once. Afterwards all code has run and
+/// Measures one grain, and the commit once. Afterwards all code has run and
 /// all lasting tensors are written, so the size of the program is known.
 bool Prober::measure_first(const drive::MicroBatching& one) {
   if (!run(one, length_)) {
@@ -201,7 +213,8 @@ Prober::Minimum Prober::extrapolate(
   return {
       .bytes = device::Budget::needed_for(
           program + idle_bytes_ +
-          static_cast<uint64_t>(per_token * static_cast<double>(length_))),
+          static_cast<uint64_t>(
+              per_token * static_cast<double>(table_.grain * length_))),
       .fitting_length = shorter_length};
 }
 

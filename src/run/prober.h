@@ -22,7 +22,7 @@ class Prober {
   /// pointless.
   drive::FitTable measure(bool everything);
 
-  /// Bytes that the process needs for one sample of the longest length,
+  /// Bytes that the process needs for one grain of the longest samples,
   /// extrapolated from shorter ones; a lower bound if those do not fit either.
   struct Minimum {
     uint64_t bytes = 0;

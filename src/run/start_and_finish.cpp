@@ -63,7 +63,8 @@ void Run::plan(const std::optional<drive::FitTable>& known) {
   runner_.emplace(
       window_,
       task_.batching(chosen),
-      options.checkpointing == Checkpointing::kAuto);
+      options.checkpointing == Checkpointing::kAuto,
+      task_.budget().memory());
   summary_.checkpointing = chosen.recompute;
   summary_.micro_batch = std::min(chosen.max_samples, task_.global_batch());
 }

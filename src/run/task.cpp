@@ -9,9 +9,10 @@
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
 #include "accrue/optim/schedule.h"
-#include "device/process.h"
+#include "device/device.h"
 #include "objectives/language_model.h"
 #include "objectives/preference.h"
+#include "tensor/stream.h"
 
 namespace accrue {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 void check_model_fits(
     const RunSpec& spec,
     bool adapters,
-    uint64_t budget_bytes) {
+    const device::Budget& budget) {
   const TrainOptions& options = spec.options;
   const uint64_t slots = options.optimizer == OptimizerKind::kAdamW ? 2
       : options.momentum != 0                                       ? 1
@@ -30,7 +31,9 @@ void check_model_fits(
   // Only adapters are trained, and these are small.
   const uint64_t per_parameter =
       adapters ? frozen_width(spec.source, options.dtype) : (2 + slots) * width;
-  const uint64_t needed = device::resident_bytes() +
+  const uint64_t budget_bytes = budget.total();
+  const uint64_t needed = budget.memory().program() +
+      budget.memory().reserved() +
       static_cast<uint64_t>(spec.source.config.num_parameters()) *
           per_parameter;
   if (needed > budget_bytes) {
@@ -62,14 +65,34 @@ Task::Task(
     std::unique_ptr<Objective> objective)
     : spec_(resolve(options, needs_out, known)),
       objective_(objective ? std::move(objective) : make_objective(options)),
+      device_(device::open_device(options.device)),
       budget_(std::make_unique<device::Budget>(
-          options.memory ? options.memory->value
-                         : device::Budget::default_bytes())),
+          options.memory
+              ? options.memory->value
+              : device::Budget::default_bytes(device::memory_of(device_)),
+          device::memory_of(device_))),
       data_(load_data(spec_, objective_->reads_pairs(), tick)) {
   const auto lora = lora_options(spec_, data_.trained_tokens);
-  check_model_fits(spec_, lora.has_value(), budget_->total());
+  check_model_fits(spec_, lora.has_value(), *budget_);
   model_.emplace(open_model(
-      spec_.source, options.dtype, static_cast<uint64_t>(options.seed), lora));
+      spec_.source,
+      {.dtype = options.dtype,
+       .seed = static_cast<uint64_t>(options.seed),
+       .lora = lora,
+       .device = device_}));
+}
+
+std::string Task::device_name() const {
+  return device::device_name(device_);
+}
+
+int64_t Task::grain_tokens() const {
+  if (device_.is_cpu()) {
+    // The portable operations sum by grain, too, if they are given one.
+    return tensor::sums_by_sample(device_) ? 0
+                                           : options().grain_tokens.value_or(0);
+  }
+  return options().grain_tokens.value_or(kGrainTokens);
 }
 
 Range Task::window_range(int64_t step) const {

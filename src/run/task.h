@@ -78,6 +78,13 @@ class Task {
   Objective& objective() {
     return *objective_;
   }
+  const at::Device& device() const {
+    return device_;
+  }
+  /// "cpu", or the kind of GPU.
+  std::string device_name() const;
+  /// Most tokens of a grain; 0: every sample is one.
+  int64_t grain_tokens() const;
   /// The most that the process may take: --memory, or a share of what is free.
   device::Budget& budget() const {
     return *budget_;
@@ -98,6 +105,7 @@ class Task {
  private:
   RunSpec spec_;
   std::unique_ptr<Objective> objective_;
+  at::Device device_;
   std::unique_ptr<device::Budget> budget_;
   TrainingData data_;
   std::optional<Transformer> model_;

@@ -32,7 +32,10 @@ Measured run_window(
   Window window(task.model().parameters());
   WindowOfStep work(task, /*step=*/0, progress);
   drive::WindowRunner runner(
-      window, batching, task.options().checkpointing == Checkpointing::kAuto);
+      window,
+      batching,
+      task.options().checkpointing == Checkpointing::kAuto,
+      task.budget().memory());
   const drive::WindowResult result = runner.run(work);
   Measured measured{
       .loss = result.report.loss, .micro_batch = result.micro_batch};

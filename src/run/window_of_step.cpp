@@ -20,7 +20,7 @@ std::optional<drive::Totals> add_examples(
     bool recompute,
     Window& window) {
   const TrainOptions& options = task.options();
-  const TokenBatch batch = make_batch(examples.samples);
+  const TokenBatch batch = make_batch(examples.samples, task.grain_tokens());
   const LossTerms terms = task.objective().terms(batch, examples);
   ModelLoss loss = task.model().loss(
       batch,
@@ -70,6 +70,10 @@ std::optional<drive::Totals> WindowOfStep::add(
     list.push_back(task_.train_set().sample(indices.back()));
   }
   return add_examples(task_, {list, indices}, step_, recompute, window);
+}
+
+int64_t WindowOfStep::grain_tokens() const {
+  return task_.grain_tokens();
 }
 
 void WindowOfStep::on_micro_batch(const drive::MicroBatchRun& run) {
@@ -142,6 +146,14 @@ std::optional<drive::Totals> LongestSamples::add(
       /*step=*/0,
       recompute,
       window);
+}
+
+int64_t LongestSamples::num_tokens(int64_t /*sample*/) const {
+  return longest_.length();
+}
+
+int64_t LongestSamples::grain_tokens() const {
+  return task_.grain_tokens();
 }
 
 std::string LongestSamples::name(int64_t /*sample*/) const {

@@ -21,6 +21,7 @@ class WindowOfStep final : public drive::WindowWork {
     return window_.size();
   }
   int64_t num_tokens(int64_t sample) const override;
+  int64_t grain_tokens() const override;
   std::optional<drive::Totals> add(
       Window& window,
       Range samples,
@@ -46,6 +47,11 @@ class LongestSamples final : public drive::WindowWork {
 
   int64_t num_samples() const override {
     return count_;
+  }
+  int64_t num_tokens(int64_t sample) const override;
+  int64_t grain_tokens() const override;
+  bool wants_times() const override {
+    return true;
   }
   std::optional<drive::Totals> add(
       Window& window,

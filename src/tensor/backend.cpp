@@ -13,15 +13,21 @@
 namespace accrue::tensor {
 namespace {
 
-const Backend& choose_backend() {
+/// Returns what ACCRUE_BACKEND says; "": nothing.
+std::string_view requested_backend() {
   const char* requested = std::getenv("ACCRUE_BACKEND");
-  if (requested == nullptr || *requested == '\0') {
+  return requested == nullptr ? "" : requested;
+}
+
+const Backend& choose_backend() {
+  const std::string_view requested = requested_backend();
+  if (requested.empty()) {
     return cpu_backend();
   }
   const std::array<const Backend*, 2> backends = {
       &cpu_backend(), &portable_backend()};
   for (const Backend* backend : backends) {
-    if (std::string_view(requested) == backend->name()) {
+    if (requested == backend->name()) {
       return *backend;
     }
   }
@@ -52,8 +58,19 @@ void fail_position(int64_t position, int64_t positions) {
       positions));
 }
 
+const Backend& backend_of(const at::Device& device) {
+  return device.is_cpu() ? backend_of_cpu_tensors()
+      : device.is_cuda() && requested_backend() != "portable"
+      ? cuda_backend(device.has_index() ? device.index() : 0)
+      : portable_backend();
+}
+
 const Backend& backend_of(const at::Tensor& tensor) {
-  return tensor.is_cpu() ? backend_of_cpu_tensors() : portable_backend();
+  return backend_of(tensor.device());
+}
+
+bool sums_by_sample(const at::Device& device) {
+  return backend_of(device).cut(Type::kF32).by_sample;
 }
 
 const char* backend_name() {

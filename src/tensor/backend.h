@@ -2,10 +2,19 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "tensor/ops.h"
 
 namespace accrue::tensor {
+
+/// Base of what a backend keeps of a weight.
+struct PackedWeight {
+  PackedWeight() = default;
+  PackedWeight(const PackedWeight&) = delete;
+  PackedWeight& operator=(const PackedWeight&) = delete;
+  virtual ~PackedWeight() = default;
+};
 
 /// The operations of ops.h, which describes them, for the tensors of some
 /// devices.
@@ -18,6 +27,11 @@ class Backend {
 
   /// Name that ACCRUE_BACKEND and `accrue --version` use.
   virtual const char* name() const = 0;
+  /// Returns how the tokens of a micro-batch are cut.
+  virtual Cut cut(Type compute) const = 0;
+  /// Returns the type in which a product reads activations and their
+  /// gradients.
+  virtual Type operand_type(Type compute) const = 0;
   /// Returns a place for packed copies of a weight; nullptr: none are made.
   virtual std::shared_ptr<PackedWeight> make_packed_weight() const = 0;
 
@@ -45,7 +59,8 @@ class Backend {
       const Chunk& chunk,
       const at::Tensor& x,
       const Norm& layer,
-      const NormStatistics& statistics) const = 0;
+      const NormStatistics& statistics,
+      Type result) const = 0;
   virtual void norm_backward(
       const Chunk& chunk,
       const at::Tensor& x,
@@ -120,7 +135,8 @@ class Backend {
       const LinearGradients& gradients) const = 0;
   virtual at::Tensor sum_in_order(const at::Tensor& x) const = 0;
 
-  virtual double l2_norm(const at::Tensor& x) const = 0;
+  virtual std::vector<double> l2_norms(
+      const std::vector<at::Tensor>& tensors) const = 0;
   virtual void adamw(
       const AdamWStep& step,
       const at::Tensor& gradient,
@@ -129,12 +145,6 @@ class Backend {
       const at::Tensor& square_average) const = 0;
 };
 
-/// Throws DataError for a target that is not in the vocabulary.
-[[noreturn]] void fail_target(int64_t target, int64_t vocab);
-
-/// Throws DataError for a position that is not in [0, positions).
-[[noreturn]] void fail_position(int64_t position, int64_t positions);
-
 /// Returns the kernels of tensor/cpu, for CPU tensors.
 const Backend& cpu_backend();
 
@@ -142,8 +152,14 @@ const Backend& cpu_backend();
 /// Their bits may depend on how a batch is split.
 const Backend& portable_backend();
 
-/// Returns the backend of a tensor's device: cpu for CPU tensors, unless
-/// ACCRUE_BACKEND says "portable"; portable for all others.
+/// Returns the operations on a CUDA device that is open. The first call makes
+/// its kernels.
+const Backend& cuda_backend(int index);
+
+/// Returns the backend of a device, or of a tensor's device: cpu for CPU
+/// tensors, unless ACCRUE_BACKEND says "portable"; cuda for CUDA tensors;
+/// portable for all others.
+const Backend& backend_of(const at::Device& device);
 const Backend& backend_of(const at::Tensor& tensor);
 
 } // namespace accrue::tensor

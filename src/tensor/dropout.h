@@ -38,6 +38,11 @@ class Dropout {
   std::span<const int64_t> offsets() const {
     return offsets_;
   }
+  std::span<const uint64_t> sample_ids() const {
+    return sample_ids_;
+  }
+  /// Returns the part of the keys that all samples share.
+  uint64_t step_key() const;
   /// Returns the key of the random words of a sample at a site: element i has
   /// word i % 4 of counter i / 4.
   uint64_t mask_key(size_t sample, uint64_t site) const;

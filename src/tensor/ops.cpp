@@ -35,6 +35,14 @@ at::ScalarType scalar_type(Type type) {
                             : at::kBFloat16;
 }
 
+Type operand_type(const at::Tensor& sibling, Type compute) {
+  return backend_of(sibling).operand_type(compute);
+}
+
+Cut cut_of(const at::Tensor& sibling, Type compute) {
+  return backend_of(sibling).cut(compute);
+}
+
 at::Tensor empty(Type type, at::IntArrayRef shape, const at::Tensor& sibling) {
   return at::empty(
       shape,
@@ -64,8 +72,12 @@ Linear make_linear(at::Tensor weight, at::Tensor bias, WeightLayout layout) {
   return {std::move(weight), std::move(bias), layout, std::move(packed)};
 }
 
+uint64_t Dropout::step_key() const {
+  return mix(key_.seed, key_.step);
+}
+
 uint64_t Dropout::mask_key(size_t sample, uint64_t site) const {
-  return mix(mix(key_.seed, key_.step), mix(sample_ids_[sample], site));
+  return mix(step_key(), mix(sample_ids_[sample], site));
 }
 
 uint64_t Dropout::threshold() const {
@@ -115,8 +127,9 @@ at::Tensor norm(
     const Chunk& chunk,
     const at::Tensor& x,
     const Norm& layer,
-    const NormStatistics& statistics) {
-  return backend_of(x).norm(chunk, x, layer, statistics);
+    const NormStatistics& statistics,
+    Type result) {
+  return backend_of(x).norm(chunk, x, layer, statistics, result);
 }
 
 void norm_backward(
@@ -211,8 +224,9 @@ at::Tensor sum_in_order(const at::Tensor& x) {
   return backend_of(x).sum_in_order(x);
 }
 
-double l2_norm(const at::Tensor& x) {
-  return backend_of(x).l2_norm(x);
+std::vector<double> l2_norms(const std::vector<at::Tensor>& tensors) {
+  return tensors.empty() ? std::vector<double>()
+                         : backend_of(tensors.front()).l2_norms(tensors);
 }
 
 void adamw(

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "accrue/tensor/types.h"
 #include "tensor/adamw_step.h"
@@ -30,8 +31,20 @@ namespace accrue::tensor {
 Type type_of(const at::Tensor& tensor);
 at::ScalarType scalar_type(Type type);
 
+/// Returns the type in which products on the device of `sibling` read
+/// activations and their gradients: the sum type, or `compute`.
+Type operand_type(const at::Tensor& sibling, Type compute);
+
+/// Returns how the tokens of a micro-batch are cut on the device of `sibling`.
+Cut cut_of(const at::Tensor& sibling, Type compute);
+
 /// Returns a tensor that is not initialised, on the device of `sibling`.
 at::Tensor empty(Type type, at::IntArrayRef shape, const at::Tensor& sibling);
+
+/// Throws DataError for a target that is not in the vocabulary.
+[[noreturn]] void fail_target(int64_t target, int64_t vocab);
+/// Throws DataError for a position that is not in [0, positions).
+[[noreturn]] void fail_position(int64_t position, int64_t positions);
 
 /// Returns a view of columns [begin, begin + count) of x [R, C].
 at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
@@ -83,7 +96,8 @@ at::Tensor norm(
     const Chunk& chunk,
     const at::Tensor& x,
     const Norm& layer,
-    const NormStatistics& statistics);
+    const NormStatistics& statistics,
+    Type result);
 
 /// Adds to dx [T, C] the gradient that follows from dy [R, C], in the chunk's
 /// rows, and to `gradients` the gradients of the parameters.
@@ -185,8 +199,8 @@ at::Tensor cross_entropy(
 /// sum in any order; for other values the cpu backend adds in order.
 at::Tensor sum_in_order(const at::Tensor& x);
 
-/// Returns the Euclidean norm, summed up in fp64.
-double l2_norm(const at::Tensor& x);
+/// Returns the Euclidean norms of tensors of one device, summed up in fp64.
+std::vector<double> l2_norms(const std::vector<at::Tensor>& tensors);
 
 /// Updates a parameter and its moments, all fp32 or all fp64 and laid out alike
 /// without gaps. The gradient may have any floating type and layout.

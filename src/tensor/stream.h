@@ -13,7 +13,8 @@ namespace accrue::tensor {
 
 /// Consecutive tokens of a micro-batch that are processed together. Sums over
 /// tokens are made of parts whose boundaries are counted from the start of each
-/// sample, so they do not depend on how the micro-batch is split into chunks.
+/// sample, or grain, so they do not depend on how the logical batch is split
+/// into micro-batches and chunks.
 struct Chunk {
   int64_t begin = 0;
   int64_t end = 0;
@@ -34,19 +35,42 @@ struct Chunk {
   }
 };
 
-/// Splits the samples into chunks of whole samples: as many as fit into
-/// `tokens`, at least one. Sample i consists of tokens [offsets[i], offsets[i +
-/// 1]).
-std::vector<Chunk> sample_chunks(
-    std::span<const int64_t> offsets,
-    Type compute,
-    int64_t tokens);
+/// The samples of a micro-batch, laid end to end.
+struct Stream {
+  /// Sample i consists of tokens [offsets[i], offsets[i + 1]).
+  std::span<const int64_t> offsets;
+  /// Ends of grains, in samples; empty: every sample is one. Grains begin where
+  /// the logical batch says, whatever the micro-batch.
+  std::span<const int64_t> grains = {};
+};
 
-/// Splits the samples into chunks of whole segments: as many as fit into
-/// `tokens`, at least one.
-std::vector<Chunk> segment_chunks(
-    std::span<const int64_t> offsets,
-    Type compute,
-    int64_t tokens);
+/// How a device cuts the tokens of a micro-batch.
+struct Cut {
+  /// Whether sums over tokens begin anew with each sample; else with each
+  /// grain.
+  bool by_sample = true;
+  /// Most tokens that are processed at once, if that is more than one sample,
+  /// or grain.
+  int64_t chunk_tokens = 0;
+  /// Longest segment of a sum over tokens in a matrix product.
+  int64_t segment_tokens = 0;
+  /// The same two numbers for the head, whose rows are as wide as the
+  /// vocabulary; it is cut into whole segments.
+  int64_t head_chunk_tokens = 0;
+  int64_t head_segment_tokens = 0;
+};
+
+/// Whether sums over tokens are made sample by sample on a device; else grain
+/// by grain.
+bool sums_by_sample(const at::Device& device);
+
+/// Returns a cut with sums by sample.
+Cut cut_by_sample(Type compute, int64_t chunk_tokens);
+
+/// Splits the tokens into chunks of whole samples, or grains.
+std::vector<Chunk> sample_chunks(const Stream& stream, const Cut& cut);
+
+/// Splits the tokens into chunks of whole segments of the head.
+std::vector<Chunk> head_chunks(const Stream& stream, const Cut& cut);
 
 } // namespace accrue::tensor

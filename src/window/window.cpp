@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "accrue/core/error.h"
@@ -21,21 +22,41 @@ namespace {
 /// torch.nn.utils.clip_grad_norm_ does.
 constexpr double kClipEpsilon = 1e-6;
 
-double global_norm(const std::vector<at::Tensor>& tensors) {
-  double squares = 0;
-  for (const at::Tensor& tensor : tensors) {
-    if (tensor.defined()) {
-      double value = tensor::l2_norm(tensor);
-      squares += value * value;
+/// Returns the norm of each tensor, 0 where it is undefined.
+std::vector<double> norms_of(const std::vector<at::Tensor>& tensors) {
+  // By device, because each copy from a device waits for all of its work.
+  std::map<std::pair<at::DeviceType, int>, std::vector<size_t>> places;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (tensors[i].defined()) {
+      const at::Device device = tensors[i].device();
+      places[{device.type(), device.index()}].push_back(i);
     }
+  }
+  std::vector<double> norms(tensors.size(), 0.0);
+  for (const auto& [device, indices] : places) {
+    std::vector<at::Tensor> here;
+    for (size_t i : indices) {
+      here.push_back(tensors[i]);
+    }
+    const std::vector<double> values = tensor::l2_norms(here);
+    for (size_t i = 0; i < indices.size(); ++i) {
+      norms[indices[i]] = values[i];
+    }
+  }
+  return norms;
+}
+
+double global_norm(const std::vector<double>& norms) {
+  double squares = 0;
+  for (double norm : norms) {
+    squares += norm * norm;
   }
   return std::sqrt(squares);
 }
 
-std::string first_nonfinite(const std::vector<at::Tensor>& gradients) {
-  for (size_t i = 0; i < gradients.size(); ++i) {
-    if (gradients[i].defined() &&
-        !std::isfinite(tensor::l2_norm(gradients[i]))) {
+std::string first_nonfinite(const std::vector<double>& norms) {
+  for (size_t i = 0; i < norms.size(); ++i) {
+    if (!std::isfinite(norms[i])) {
       return fmt::format("parameter {}", i);
     }
   }
@@ -109,7 +130,7 @@ bool Window::end_add(const at::Tensor& sum, double weight) {
   if (options_.on_nonfinite == OnNonFinite::kSkip) {
     good = weight == 0 ||
         (std::isfinite(sum.item<double>()) &&
-         std::isfinite(global_norm(sums_.all())));
+         std::isfinite(global_norm(norms_of(sums_.all()))));
     if (good) {
       sums_.save(last_good_);
     } else {
@@ -199,12 +220,13 @@ StepReport Window::normalize(const CommitOptions& options) {
     return report;
   }
   // |G / W| = |G| / W, so that one pass divides and clips.
-  report.grad_norm = global_norm(gradients()) / report.weight;
+  const std::vector<double> norms = norms_of(gradients());
+  report.grad_norm = global_norm(norms) / report.weight;
   if (!std::isfinite(report.grad_norm)) {
     throw NonFiniteError(fmt::format(
         "[window] the summed gradients are not finite ({}). Lower the "
         "learning rate or choose to skip such micro-batches.",
-        first_nonfinite(gradients())));
+        first_nonfinite(norms)));
   }
   double clip = 1;
   if (options.clip_norm > 0) {

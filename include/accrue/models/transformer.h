@@ -29,6 +29,12 @@ struct TokenBatch {
   std::vector<int64_t> offsets; // [S + 1]
   std::vector<uint64_t> sample_ids; // [S]
   double target_weight = 0; // sum of weights
+  /// Ends of grains, in samples: on a GPU, sums over tokens are made grain by
+  /// grain, so the bits depend on them. Empty: every sample is one. On a CPU
+  /// they are not looked at.
+  std::vector<int64_t> grains;
+  /// The weights in host memory, if `weights` is on a device.
+  at::Tensor host_weights;
 };
 
 /// Type of the matrix products. Parameters are fp64 for kFp64, else fp32.
@@ -59,6 +65,8 @@ struct ModelOptions {
   std::optional<LoraOptions> lora;
   /// Keep frozen matrices in bf16, as a checkpoint may have them.
   bool bf16_base = false;
+  /// Where the parameters live.
+  at::Device device = at::kCPU;
 };
 
 /// Computes a loss from the cross-entropy [T] of every token, fp64, and stores
@@ -84,7 +92,8 @@ struct PassOptions {
 /// A GPT-2 or Llama language model. Parameters have the names, shapes and
 /// layout of the family's Hugging Face checkpoints. Copies share their weights.
 /// Not thread-safe, copies included: packed bf16 weights are made when a pass
-/// first needs them.
+/// first needs them. Batches may be in host memory whatever the device of the
+/// parameters; those that are on the device are not checked.
 class ACCRUE_API Transformer {
  public:
   /// Parameters drawn by the family's rule. Each depends only on the seed and
@@ -169,6 +178,8 @@ class ACCRUE_API Transformer {
 
  private:
   class Builder;
+
+  TokenBatch place(const TokenBatch& batch) const;
 
   void build_gpt2(Builder& builder);
   void build_llama(Builder& builder);

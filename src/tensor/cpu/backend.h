@@ -12,6 +12,12 @@ class CpuBackend final : public Backend {
   const char* name() const override {
     return "cpu";
   }
+  Cut cut(Type compute) const override {
+    return cut_by_sample(compute, kChunkTokens);
+  }
+  Type operand_type(Type compute) const override {
+    return sum_type(compute); // products round it on the way
+  }
   std::shared_ptr<PackedWeight> make_packed_weight() const override;
 
   void linear(
@@ -38,7 +44,8 @@ class CpuBackend final : public Backend {
       const Chunk& chunk,
       const at::Tensor& x,
       const Norm& layer,
-      const NormStatistics& statistics) const override;
+      const NormStatistics& statistics,
+      Type result) const override;
   void norm_backward(
       const Chunk& chunk,
       const at::Tensor& x,
@@ -111,13 +118,19 @@ class CpuBackend final : public Backend {
       const LinearGradients& gradients) const override;
   at::Tensor sum_in_order(const at::Tensor& x) const override;
 
-  double l2_norm(const at::Tensor& x) const override;
+  std::vector<double> l2_norms(
+      const std::vector<at::Tensor>& tensors) const override;
   void adamw(
       const AdamWStep& step,
       const at::Tensor& gradient,
       const at::Tensor& parameter,
       const at::Tensor& average,
       const at::Tensor& square_average) const override;
+
+ private:
+  /// Enough for the full speed of a matrix product. More would only cost
+  /// memory, most of all in the head.
+  static constexpr int64_t kChunkTokens = 1024;
 };
 
 } // namespace accrue::tensor

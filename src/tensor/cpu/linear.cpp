@@ -11,15 +11,14 @@
 #include "tensor/version.h"
 
 namespace accrue::tensor {
+namespace {
 
 /// A weight in the order in which a product reads it.
-struct PackedWeight {
+struct CpuPackedWeight final : PackedWeight {
   at::Tensor bytes;
   at::Tensor weight; // alias of the memory that was packed
   uint32_t version = 0; // version of the weight that was packed
 };
-
-namespace {
 
 /// Returns W as [in, out].
 Matrix in_out(const Linear& layer) {
@@ -39,7 +38,7 @@ const void* packed_weight(const Linear& layer, const Gemm& g) {
   if (bytes >= layer.weight.nbytes()) {
     return nullptr;
   }
-  PackedWeight& copy = *layer.packed;
+  auto& copy = static_cast<CpuPackedWeight&>(*layer.packed);
   if (!copy.bytes.defined() ||
       !unchanged(layer.weight, copy.weight, copy.version)) {
     if (!copy.bytes.defined()) {
@@ -129,7 +128,7 @@ void base_linear(
 } // namespace
 
 std::shared_ptr<PackedWeight> CpuBackend::make_packed_weight() const {
-  return std::make_shared<PackedWeight>();
+  return std::make_shared<CpuPackedWeight>();
 }
 
 void CpuBackend::linear(

@@ -36,8 +36,9 @@ at::Tensor CpuBackend::norm(
     const Chunk& chunk,
     const at::Tensor& x,
     const Norm& layer,
-    const NormStatistics& statistics) const {
-  at::Tensor y = empty(type_of(x), {chunk.size(), x.size(1)});
+    const NormStatistics& statistics,
+    Type result) const {
+  at::Tensor y = empty(result, {chunk.size(), x.size(1)});
   parallel_for(chunk.size(), kGrainRows, [&](int64_t begin, int64_t end) {
     kernels().norm(
         norm_rows(chunk, x, layer, statistics, begin, end - begin),

@@ -32,9 +32,7 @@ bool is_plain(std::initializer_list<at::Tensor> tensors) {
       });
 }
 
-} // namespace
-
-double CpuBackend::l2_norm(const at::Tensor& x) const {
+double l2_norm(const at::Tensor& x) {
   constexpr int64_t kPart = int64_t{1} << 16;
   auto dtype = x.scalar_type();
   if (!x.is_contiguous() || (dtype != at::kFloat && dtype != at::kDouble)) {
@@ -55,6 +53,17 @@ double CpuBackend::l2_norm(const at::Tensor& x) const {
     }
   });
   return std::sqrt(std::accumulate(parts.begin(), parts.end(), 0.0));
+}
+
+} // namespace
+
+std::vector<double> CpuBackend::l2_norms(
+    const std::vector<at::Tensor>& tensors) const {
+  std::vector<double> norms;
+  for (const at::Tensor& tensor : tensors) {
+    norms.push_back(l2_norm(tensor));
+  }
+  return norms;
 }
 
 void CpuBackend::adamw(

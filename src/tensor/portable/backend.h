@@ -6,13 +6,20 @@
 namespace accrue::tensor::portable {
 
 /// Operations made of LibTorch's operators alone: correct on any device, slower
-/// than kernels, and with bits that may depend on how a batch is split. Each
-/// turns autograd off: parameters require gradients, and sums are written in
-/// place.
-class PortableBackend final : public Backend {
+/// than kernels. All work is done grain by grain, so that its bits depend on
+/// grains, not on micro-batches. Each turns autograd off: parameters require
+/// gradients, and sums are written in place.
+///
+/// Values of tensors on a device are never read by the host, so tokens, targets
+/// and positions are checked before they are moved there.
+class PortableBackend : public Backend {
  public:
   const char* name() const override {
     return "portable";
+  }
+  Cut cut(Type compute) const override;
+  Type operand_type(Type compute) const override {
+    return sum_type(compute);
   }
   std::shared_ptr<PackedWeight> make_packed_weight() const override {
     return nullptr;
@@ -42,7 +49,8 @@ class PortableBackend final : public Backend {
       const Chunk& chunk,
       const at::Tensor& x,
       const Norm& layer,
-      const NormStatistics& statistics) const override;
+      const NormStatistics& statistics,
+      Type result) const override;
   void norm_backward(
       const Chunk& chunk,
       const at::Tensor& x,
@@ -115,7 +123,8 @@ class PortableBackend final : public Backend {
       const LinearGradients& gradients) const override;
   at::Tensor sum_in_order(const at::Tensor& x) const override;
 
-  double l2_norm(const at::Tensor& x) const override;
+  std::vector<double> l2_norms(
+      const std::vector<at::Tensor>& tensors) const override;
   void adamw(
       const AdamWStep& step,
       const at::Tensor& gradient,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/matmul.h>
 
 #include "tensor/portable/backend.h"
 
@@ -11,7 +12,11 @@ void PortableBackend::embed_backward(
     const at::Tensor& dy,
     const at::Tensor& gradient) const {
   const at::NoGradGuard no_grad;
-  gradient.index_add_(0, ids, dy);
+  if (gradient.is_cpu()) {
+    gradient.index_add_(0, ids, dy);
+  } else { // in a fixed order, which index_add_ has on a CPU only
+    gradient.index_put_({ids}, dy, /*accumulate=*/true);
+  }
 }
 
 void PortableBackend::embed_rows_backward(
@@ -20,10 +25,8 @@ void PortableBackend::embed_rows_backward(
     const at::Tensor& trained,
     const at::Tensor& gradient) const {
   const at::NoGradGuard no_grad;
-  // Pairs (token, row of the gradient) of one id.
-  at::Tensor pairs = ids.unsqueeze(1).eq(trained.unsqueeze(0)).nonzero();
-  gradient.index_add_(
-      0, pairs.select(1, 1), dy.index_select(0, pairs.select(1, 0)));
+  at::Tensor uses = trained.unsqueeze(1).eq(ids.unsqueeze(0)); // [n, T]
+  gradient.add_(at::matmul(uses.to(dy.scalar_type()), dy));
 }
 
 } // namespace accrue::tensor::portable

@@ -25,7 +25,8 @@ at::Tensor PortableBackend::norm(
     const Chunk& chunk,
     const at::Tensor& x,
     const Norm& layer,
-    const NormStatistics& statistics) const {
+    const NormStatistics& statistics,
+    Type result) const {
   const at::NoGradGuard no_grad;
   if (is_layer_norm(layer)) {
     chunk.of(statistics.mean).copy_(chunk.of(x).mean(1));
@@ -34,7 +35,10 @@ at::Tensor PortableBackend::norm(
   at::Tensor rstd = (centred_x.square().mean(1) + layer.epsilon).rsqrt();
   chunk.of(statistics.rstd).copy_(rstd);
   at::Tensor y = centred_x * rstd.unsqueeze(1) * layer.weight;
-  return is_layer_norm(layer) ? y.add_(layer.bias) : y;
+  if (is_layer_norm(layer)) {
+    y.add_(layer.bias);
+  }
+  return y.to(scalar_type(result));
 }
 
 void PortableBackend::norm_backward(

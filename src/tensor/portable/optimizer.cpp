@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
 
 #include <cmath>
 
@@ -10,11 +11,17 @@
 
 namespace accrue::tensor::portable {
 
-double PortableBackend::l2_norm(const at::Tensor& x) const {
+std::vector<double> PortableBackend::l2_norms(
+    const std::vector<at::Tensor>& tensors) const {
   const at::NoGradGuard no_grad;
-  return at::linalg_vector_norm(
-             x, 2, /*dim=*/{}, /*keepdim=*/false, at::kDouble)
-      .item<double>();
+  std::vector<at::Tensor> norms;
+  for (const at::Tensor& tensor : tensors) {
+    norms.push_back(at::linalg_vector_norm(
+        tensor, 2, /*dim=*/{}, /*keepdim=*/false, at::kDouble));
+  }
+  const at::Tensor all = at::stack(norms).cpu(); // the one copy from the device
+  const auto* values = all.const_data_ptr<double>();
+  return {values, values + all.numel()};
 }
 
 void PortableBackend::adamw(

@@ -7,6 +7,17 @@
 #include "tensor/portable/backend.h"
 
 namespace accrue::tensor::portable {
+namespace {
+
+void check_positions(const at::Tensor& positions, int64_t limit) {
+  at::Tensor bad =
+      positions.masked_select(positions.lt(0).logical_or(positions.ge(limit)));
+  if (bad.numel() > 0) {
+    fail_position(bad[0].item<int64_t>(), limit);
+  }
+}
+
+} // namespace
 
 RotaryTable PortableBackend::rotary_table(
     int64_t positions,
@@ -28,11 +39,8 @@ void PortableBackend::rotate(
     const RotaryTable& table,
     bool inverse) const {
   const at::NoGradGuard no_grad;
-  int64_t limit = table.cos.size(0);
-  at::Tensor bad =
-      positions.masked_select(positions.lt(0).logical_or(positions.ge(limit)));
-  if (bad.numel() > 0) {
-    fail_position(bad[0].item<int64_t>(), limit);
+  if (positions.is_cpu()) {
+    check_positions(positions, table.cos.size(0));
   }
   at::Tensor pairs = columns(qkv, 0, heads.rotated_width())
                          .unflatten(
