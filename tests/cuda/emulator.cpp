@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator.h"
+
+#include <fmt/format.h>
+#include <ucontext.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "accrue/core/error.h"
+
+namespace accrue::tensor::cuda::emulator {
+namespace {
+
+constexpr unsigned kWarp = 32;
+constexpr unsigned kMaxThreads = 1024;
+constexpr size_t kStackBytes = size_t{1} << 16;
+
+enum class State { kReady, kWaitsForWarp, kWaitsForBlock, kEnded };
+
+/// One thread of a block.
+struct Fiber {
+  ucontext_t context = {};
+  std::unique_ptr<std::byte[]> stack; // kept for the next block
+  State state = State::kEnded;
+  /// Values that the fiber has given to its warp. A fiber can be at most one
+  /// exchange ahead of others, so two places suffice.
+  std::array<uint64_t, 2> given = {};
+  unsigned exchanges = 0;
+};
+
+/// The block that runs.
+struct Block {
+  std::vector<Fiber> fibers = std::vector<Fiber>(kMaxThreads);
+  ucontext_t scheduler = {};
+  const std::function<void()>* kernel = nullptr;
+
+  Fiber& current() {
+    return fibers[current_thread.x];
+  }
+};
+Block block;
+
+void run_kernel() {
+  (*block.kernel)();
+  block.current().state = State::kEnded;
+}
+
+void start(Fiber& fiber) {
+  if (fiber.stack == nullptr) {
+    fiber.stack = std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
+  }
+  getcontext(&fiber.context);
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = kStackBytes;
+  fiber.context.uc_link = &block.scheduler;
+  makecontext(&fiber.context, run_kernel, 0);
+  fiber.state = State::kReady;
+  fiber.exchanges = 0;
+}
+
+/// Makes fibers ready if all of them wait for each other. Returns whether they
+/// do.
+bool release(std::span<Fiber> fibers, State waiting) {
+  if (!std::ranges::all_of(
+          fibers, [&](const Fiber& f) { return f.state == waiting; })) {
+    return false;
+  }
+  for (Fiber& fiber : fibers) {
+    fiber.state = State::kReady;
+  }
+  return true;
+}
+
+/// Ends barriers to which all threads have come. Returns whether there is one.
+bool release_all(std::span<Fiber> fibers) {
+  bool any = release(fibers, State::kWaitsForBlock);
+  // Threads of a warp that lacks some can't exchange values.
+  for (size_t first = 0; first + kWarp <= fibers.size(); first += kWarp) {
+    any |= release(fibers.subspan(first, kWarp), State::kWaitsForWarp);
+  }
+  return any;
+}
+
+void check_ended(const char* kernel, std::span<const Fiber> fibers) {
+  auto count = [&](State state) {
+    return std::ranges::count(fibers, state, &Fiber::state);
+  };
+  if (count(State::kEnded) != std::ssize(fibers)) {
+    throw Error(fmt::format(
+        "[emulator] {}: not all threads come to a barrier: of {} threads of a "
+        "block, {} wait for the block, {} for their warp, {} have ended",
+        kernel,
+        fibers.size(),
+        count(State::kWaitsForBlock),
+        count(State::kWaitsForWarp),
+        count(State::kEnded)));
+  }
+}
+
+void run_block(const char* kernel, unsigned threads, Order order) {
+  std::span<Fiber> fibers = std::span(block.fibers).first(threads);
+  std::ranges::for_each(fibers, start);
+  do {
+    for (unsigned i = 0; i < threads; ++i) {
+      current_thread.x = order == Order::kForward ? i : threads - 1 - i;
+      if (block.current().state == State::kReady) {
+        swapcontext(&block.scheduler, &block.current().context);
+      }
+    }
+  } while (release_all(fibers));
+  check_ended(kernel, fibers);
+}
+
+void check_arguments(
+    const char* name,
+    const Kernel& kernel,
+    std::span<const Argument> arguments) {
+  if (arguments.size() != kernel.sizes.size()) {
+    throw Error(fmt::format(
+        "[emulator] {} has {} parameters, got {} arguments",
+        name,
+        kernel.sizes.size(),
+        arguments.size()));
+  }
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].size != kernel.sizes[i]) {
+      throw Error(fmt::format(
+          "[emulator] {}: parameter {} has {} bytes, got an argument of {}",
+          name,
+          i + 1,
+          kernel.sizes[i],
+          arguments[i].size));
+    }
+  }
+}
+
+} // namespace
+
+void Emulator::launch(
+    const char* kernel,
+    const Grid& grid,
+    std::span<const Argument> arguments) const {
+  auto found = kernels_.find(kernel);
+  if (found == kernels_.end()) {
+    throw Error(fmt::format("[emulator] there is no kernel {}", kernel));
+  }
+  check_arguments(kernel, found->second, arguments);
+  if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || grid.threads == 0 ||
+      grid.threads > kMaxThreads) {
+    throw Error(fmt::format(
+        "[emulator] {}: no device has a grid of {} by {} blocks of {} threads",
+        kernel,
+        grid.x,
+        grid.y,
+        grid.threads));
+  }
+  const std::function<void()> call = [&] { found->second.call(arguments); };
+  block.kernel = &call;
+  block_size = {grid.threads, 1};
+  grid_size = {grid.x, grid.y};
+  const unsigned blocks = grid.x * grid.y;
+  for (unsigned i = 0; i < blocks; ++i) {
+    unsigned number = order_ == Order::kForward ? i : blocks - 1 - i;
+    current_block = {number % grid.x, number / grid.x};
+    run_block(kernel, grid.threads, order_);
+  }
+}
+
+void wait_for(Scope scope) {
+  Fiber& fiber = block.current();
+  fiber.state =
+      scope == Scope::kWarp ? State::kWaitsForWarp : State::kWaitsForBlock;
+  swapcontext(&fiber.context, &block.scheduler);
+}
+
+uint64_t exchange(uint64_t value, unsigned lane) {
+  Fiber& fiber = block.current();
+  const unsigned place = fiber.exchanges % 2;
+  const unsigned from = current_thread.x / kWarp * kWarp + lane;
+  ++fiber.exchanges;
+  fiber.given[place] = value;
+  wait_for(Scope::kWarp);
+  return block.fibers[from].given[place];
+}
+
+unsigned lane() {
+  return current_thread.x % kWarp;
+}
+
+} // namespace accrue::tensor::cuda::emulator
