@@ -1,0 +1,31 @@
+# accrue_cuda(<sources> <limit>)
+#
+# Sets <sources> to the sources of room device that depend on LibTorch's version,
+# and <limit> to whether the order of functions that device/cuda_memory.cpp
+# declares is that of LibTorch's allocator, 1 or 0. No part of CUDA is needed.
+function(accrue_cuda sources limit)
+  set(${limit} 0 PARENT_SCOPE)
+  if(NOT ACCRUE_TORCH_VERSION VERSION_GREATER_EQUAL 2.11)
+    set(${sources} device/cuda_absent.cpp PARENT_SCOPE)
+    return()
+  endif()
+  set(${sources} device/cuda.cpp device/cuda_memory.cpp PARENT_SCOPE)
+
+  set(names "")
+  set(header ${ACCRUE_TORCH_LIB}/../include/c10/cuda/CUDACachingAllocator.h)
+  if(EXISTS ${header})
+    file(READ ${header} text)
+    string(REGEX MATCH
+      "class CUDAAllocator : public DeviceAllocator {.*void setMemoryFraction[^;]*;"
+      text "${text}")
+    string(REGEX MATCHALL "virtual [^;]*;" functions "${text}")
+    string(REGEX MATCHALL "[A-Za-z_]+\\(" names "${functions}")
+  endif()
+  if("${names}" STREQUAL
+     "raw_alloc(;raw_alloc_with_stream(;raw_delete(;init(;getMemoryFraction(;setMemoryFraction(")
+    set(${limit} 1 PARENT_SCOPE)
+  else()
+    message(STATUS "accrue: budgets on CUDA are planned, not enforced: "
+                   "LibTorch's allocator is not one that is known")
+  endif()
+endfunction()
