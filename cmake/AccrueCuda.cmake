@@ -15,14 +15,15 @@ function(accrue_cuda sources limit)
   set(header ${ACCRUE_TORCH_LIB}/../include/c10/cuda/CUDACachingAllocator.h)
   if(EXISTS ${header})
     file(READ ${header} text)
-    string(REGEX MATCH
-      "class CUDAAllocator : public DeviceAllocator {.*void setMemoryFraction[^;]*;"
-      text "${text}")
-    string(REGEX MATCHALL "virtual [^;]*;" functions "${text}")
-    string(REGEX MATCHALL "[A-Za-z_]+\\(" names "${functions}")
+    # Pure functions, up to the first one with a body.
+    string(REGEX MATCH "class CUDAAllocator : public DeviceAllocator {[^{}]*"
+           text "${text}")
+    string(REGEX MATCHALL "virtual [^;]*" functions "${text}")
+    string(REGEX MATCHALL "[A-Za-z_]+\\([^)]*" names "${functions}")
+    string(REGEX REPLACE "[(][^;]*" "" names "${names}")
   endif()
-  if("${names}" STREQUAL
-     "raw_alloc(;raw_alloc_with_stream(;raw_delete(;init(;getMemoryFraction(;setMemoryFraction(")
+  if("${names}" MATCHES
+     "^raw_alloc;raw_alloc_with_stream;raw_delete;init;getMemoryFraction;setMemoryFraction(;|$)")
     set(${limit} 1 PARENT_SCOPE)
   else()
     message(STATUS "accrue: budgets on CUDA are planned, not enforced: "
