@@ -109,8 +109,7 @@ std::optional<uint64_t> free_bytes(int index) {
 void set_environment() {
   // Freed memory of any size serves the next request of any size: reserved
   // memory stays near what is in use. Versions differ in the name they prefer.
-  const char* const names[] = {
-      "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"};
+  const char* const names[] = {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"};
   if (std::getenv(names[0]) == nullptr && std::getenv(names[1]) == nullptr) {
     for (const char* name : names) {
       setenv(name, "expandable_segments:True", 0);

@@ -68,20 +68,36 @@ CudaDriver load_driver() {
   return driver;
 }
 
-/// Adds the files of `folder` that are NVRTC itself: libnvrtc.so.12 or, with a
-/// hash, libnvrtc-672ee683.so.11.2; not libnvrtc-builtins.
-void add_nvrtc_files(const fs::path& folder, std::vector<std::string>& names) {
+constexpr std::string_view kBuiltins = "libnvrtc-builtins";
+
+/// Paths in `folder` of NVRTC itself, libnvrtc.so.12 or, with a hash,
+/// libnvrtc-672ee683.so.11.2, or of the library of its built-in functions.
+std::vector<std::string> nvrtc_files(const fs::path& folder, bool builtins) {
   std::vector<std::string> found;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
     if ((name.starts_with("libnvrtc.so") || name.starts_with("libnvrtc-")) &&
-        !name.starts_with("libnvrtc-builtins")) {
+        name.starts_with(kBuiltins) == builtins &&
+        name.find(".alt.") == std::string::npos) {
       found.push_back(entry.path().string());
     }
   }
   std::sort(found.rbegin(), found.rend()); // the newest first
-  names.insert(names.end(), found.begin(), found.end());
+  return found;
+}
+
+/// Loads what NVRTC loads by name alone, and finds only if it is loaded already
+/// or in a folder that the system searches.
+void load_builtins(const Nvrtc& nvrtc) {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void*>(nvrtc.version), &info) != 0 &&
+      info.dli_fname != nullptr) {
+    const fs::path folder = fs::path(info.dli_fname).parent_path();
+    for (const std::string& name : nvrtc_files(folder, true)) {
+      load_library(name);
+    }
+  }
 }
 
 void* load_nvrtc_library() {
@@ -98,7 +114,8 @@ void* load_nvrtc_library() {
       nvidia / "cu13" / "lib", nvidia / "cuda_nvrtc" / "lib", torch};
   std::vector<std::string> names;
   for (const fs::path& folder : folders) {
-    add_nvrtc_files(folder, names);
+    const std::vector<std::string> files = nvrtc_files(folder, false);
+    names.insert(names.end(), files.begin(), files.end());
   }
   names.insert(names.end(), system.begin(), system.end());
   std::string reason;
@@ -135,6 +152,7 @@ Nvrtc load_nvrtc() {
   require_function(nvrtc.get_program_log, library, "nvrtcGetProgramLog");
   require_function(nvrtc.destroy_program, library, "nvrtcDestroyProgram");
   require_function(nvrtc.get_error_string, library, "nvrtcGetErrorString");
+  load_builtins(nvrtc);
   return nvrtc;
 }
 

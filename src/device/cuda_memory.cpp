@@ -19,11 +19,11 @@
 namespace accrue::device {
 namespace {
 
-/// First virtual functions of c10::cuda::CUDACachingAllocator::CUDAAllocator, in
-/// their order: the limit of reserved memory can be changed by no other way
-/// while the program runs, and LibTorch's header needs CUDA's. Equal in LibTorch
-/// 2.11 to 2.14; cmake/AccrueCuda.cmake compares them with the header of the
-/// LibTorch in use, and ACCRUE_CUDA_LIMIT says whether they agree.
+/// First virtual functions of c10::cuda::CUDACachingAllocator::CUDAAllocator,
+/// in their order: the limit of reserved memory can be changed by no other way
+/// while the program runs, and LibTorch's header needs CUDA's. Equal in
+/// LibTorch 2.11 to 2.14; cmake/AccrueCuda.cmake compares them with the header
+/// of the LibTorch in use, and ACCRUE_CUDA_LIMIT says whether they agree.
 class CudaAllocator : public c10::DeviceAllocator {
  public:
   virtual void* raw_alloc(size_t bytes) = 0;

@@ -33,8 +33,7 @@ const Nvml* nvml() {
       return nullptr;
     }
     find_function(table.init, library, "nvmlInit_v2");
-    find_function(
-        table.driver_version, library, "nvmlSystemGetDriverVersion");
+    find_function(table.driver_version, library, "nvmlSystemGetDriverVersion");
     find_function(table.device_by_uuid, library, "nvmlDeviceGetHandleByUUID");
     find_function(table.memory_info, library, "nvmlDeviceGetMemoryInfo");
     const bool complete = table.init != nullptr &&

@@ -111,8 +111,10 @@ std::string file_name(
   uint64_t hash = hash_of(key);
   for (const KernelSource& source : sources) {
     // The 0 at the end keeps a name and a text apart.
-    hash = hash_of({source.name, std::string_view(source.name).size() + 1}, hash);
-    hash = hash_of({source.text, std::string_view(source.text).size() + 1}, hash);
+    hash =
+        hash_of({source.name, std::string_view(source.name).size() + 1}, hash);
+    hash =
+        hash_of({source.text, std::string_view(source.text).size() + 1}, hash);
   }
   return fmt::format("{:016x}.cubin", hash);
 }
@@ -132,7 +134,8 @@ std::string read_cubin(const fs::path& path) {
   return digits == fmt::format("{:016x}", hash_of(text)) ? text : "";
 }
 
-/// Writes beside the file and renames: other processes see all of it or nothing.
+/// Writes beside the file and renames: other processes see all of it or
+/// nothing.
 void write_cubin(const fs::path& path, const std::string& cubin) {
   std::error_code ignored;
   fs::create_directories(path.parent_path(), ignored);

@@ -61,21 +61,17 @@ Architecture architecture_of(int device) {
   const device::CudaDriver& driver = device::cuda_driver();
   Architecture result;
   driver.check(
-      driver.device_get_attribute(
-          &result.major, device::kComputeMajor, device),
+      driver.device_get_attribute(&result.major, device::kComputeMajor, device),
       "compute capability");
   driver.check(
-      driver.device_get_attribute(
-          &result.minor, device::kComputeMinor, device),
+      driver.device_get_attribute(&result.minor, device::kComputeMinor, device),
       "compute capability");
   return result;
 }
 
 } // namespace
 
-ModuleLauncher::ModuleLauncher(
-    int index,
-    std::span<const KernelSource> sources)
+ModuleLauncher::ModuleLauncher(int index, std::span<const KernelSource> sources)
     : index_(index) {
   const device::CudaDriver& driver = device::cuda_driver();
   int device = 0;
