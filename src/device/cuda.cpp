@@ -96,15 +96,6 @@ int driver_device(int index) {
   return device;
 }
 
-std::optional<uint64_t> free_bytes(int index) {
-  const CudaDriver& driver = cuda_driver();
-  CudaUuid uuid{};
-  if (driver.device_get_uuid(&uuid, driver_device(index)) != 0) {
-    return std::nullopt;
-  }
-  return nvml_free_bytes(uuid);
-}
-
 /// Settings that LibTorch reads when its CUDA half starts. A user's own stay.
 void set_environment() {
   // Freed memory of any size serves the next request of any size: reserved
@@ -119,6 +110,16 @@ void set_environment() {
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
 }
 
+/// Drops warnings of LibTorch on this thread: that a setting is experimental,
+/// or what an error says as well.
+class Silence final : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning& /*warning*/) override {}
+
+ private:
+  c10::WarningUtils::WarningHandlerGuard guard_{this};
+};
+
 /// Loads LibTorch's CUDA half and starts it.
 void start_cuda_half(const std::string& path) {
   set_environment();
@@ -128,6 +129,7 @@ void start_cuda_half(const std::string& path) {
         "LibTorch again with the packages that it needs.",
         load_error()));
   }
+  const Silence silence;
   try {
     at::globalContext().lazyInitDevice(at::kCUDA);
   } catch (const c10::Error& error) {
@@ -145,20 +147,13 @@ void start_cuda_half(const std::string& path) {
   }
 }
 
-/// Drops LibTorch's warning that a setting is experimental.
-class Silence final : public c10::WarningHandler {
- public:
-  void process(const c10::Warning& /*warning*/) override {}
-};
-
 /// Switches whole products of matrices to sums in one order: the bits of a row
 /// must not depend on the other rows of a micro-batch.
 void set_numerics() {
   at::Context& context = at::globalContext();
   context.setAllowBF16ReductionCuBLAS(false, /*allow_splitk=*/false);
   context.setFloat32MatmulPrecision("highest");
-  Silence silence;
-  const c10::WarningUtils::WarningHandlerGuard guard(&silence);
+  const Silence silence;
   context.setBlasPreferredBackend(at::BlasBackend::Cublaslt);
 }
 
@@ -198,7 +193,7 @@ void open_cuda(int index) {
           device.major,
           device.minor));
     }
-    const std::optional<uint64_t> free_before = free_bytes(index);
+    const std::optional<uint64_t> free_before = nvml_free_bytes(index);
     if (open_devices().empty()) {
       start_cuda_half(cuda_half);
       set_numerics();

@@ -42,14 +42,11 @@ class CudaMemory final : public DeviceMemory {
  public:
   explicit CudaMemory(int index)
       : index_(static_cast<c10::DeviceIndex>(index)),
+        total_(describe_cuda(index).total_bytes),
         free_before_(free_before_context(index)) {
-    const CudaDriver& driver = cuda_driver();
-    int device = 0;
-    driver.check(driver.device_get(&device, index), "device of a budget");
-    driver.check(driver.device_get_uuid(&uuid_, device), "device of a budget");
-    size_t total = 0;
-    driver.check(driver.device_total_mem(&total, device), "size of a device");
-    total_ = total;
+    if constexpr (ACCRUE_CUDA_LIMIT) {
+      users_fraction_ = known_allocator().getMemoryFraction(index_);
+    }
   }
 
   uint64_t allocated() override {
@@ -84,6 +81,9 @@ class CudaMemory final : public DeviceMemory {
   static c10::DeviceAllocator& allocator() {
     return *c10::getDeviceAllocator(c10::DeviceType::CUDA);
   }
+  static CudaAllocator& known_allocator() {
+    return static_cast<CudaAllocator&>(allocator());
+  }
   c10::CachingDeviceAllocator::DeviceStats stats() const {
     return allocator().getDeviceStats(index_);
   }
@@ -91,7 +91,7 @@ class CudaMemory final : public DeviceMemory {
   /// Free bytes, by the same source as before the context was made.
   uint64_t free_bytes() const {
     if (free_before_) {
-      if (const std::optional<uint64_t> bytes = nvml_free_bytes(uuid_)) {
+      if (const std::optional<uint64_t> bytes = nvml_free_bytes(index_)) {
         return *bytes;
       }
     }
@@ -107,9 +107,9 @@ class CudaMemory final : public DeviceMemory {
   }
 
   c10::DeviceIndex index_;
+  uint64_t total_;
   std::optional<uint64_t> free_before_;
-  CudaUuid uuid_{};
-  uint64_t total_ = 0;
+  double users_fraction_ = 1; // a limit by PYTORCH_ALLOC_CONF
 };
 
 /// Holds for all that LibTorch's allocator reserves: a request beyond it first
@@ -119,15 +119,15 @@ class CudaMemory final : public DeviceMemory {
 /// budget is kept by planning alone.
 void CudaMemory::set_limit(std::optional<uint64_t> bytes) {
   if constexpr (ACCRUE_CUDA_LIMIT) {
-    double fraction = 1;
+    double fraction = users_fraction_;
     if (bytes && *bytes < total_) {
       const uint64_t limit = *bytes - std::min(*bytes, kPieceBytes);
-      fraction = static_cast<double>(limit) / static_cast<double>(total_);
+      fraction = std::min(
+          fraction, static_cast<double>(limit) / static_cast<double>(total_));
     }
-    auto& known = static_cast<CudaAllocator&>(allocator());
-    known.setMemoryFraction(fraction, index_);
+    known_allocator().setMemoryFraction(fraction, index_);
     // Compared as bytes, to which the allocator rounds.
-    const double set = known.getMemoryFraction(index_);
+    const double set = known_allocator().getMemoryFraction(index_);
     if (!(std::abs(set - fraction) * static_cast<double>(total_) < 4096)) {
       throw Error(fmt::format(
           "[device] LibTorch's CUDA allocator must take a limit of memory: {} "

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "device/cuda_driver.h"
 #include "device/library.h"
 
 namespace accrue::device {
@@ -58,8 +59,12 @@ std::string to_text(const CudaUuid& uuid) {
 
 } // namespace
 
-std::optional<uint64_t> nvml_free_bytes(const CudaUuid& uuid) {
-  if (nvml() == nullptr) {
+std::optional<uint64_t> nvml_free_bytes(int index) {
+  const CudaDriver& driver = cuda_driver();
+  int number = 0;
+  CudaUuid uuid{};
+  if (nvml() == nullptr || driver.device_get(&number, index) != 0 ||
+      driver.device_get_uuid(&uuid, number) != 0) {
     return std::nullopt;
   }
   // A slice of a device (MIG) has an identity of its own.
