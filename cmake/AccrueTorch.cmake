@@ -1,8 +1,8 @@
 # accrue_find_torch(<error>)
 #
-# Defines accrue::torch and ACCRUE_TORCH_LIB, the folder of its libraries, or
-# sets <error> to what is wrong and how to mend it. Also part of the installed
-# package.
+# Defines accrue::torch, ACCRUE_TORCH_LIB, the folder of its libraries, and
+# ACCRUE_TORCH_VERSION, or sets <error> to what is wrong and how to mend it. Also
+# part of the installed package.
 #
 # LibTorch's own CMake package is not asked: in a build for CUDA it stops where
 # there is no CUDA toolkit, and it links libtorch_cuda, half a gigabyte that a
@@ -135,6 +135,7 @@ function(accrue_find_torch error)
   endif()
   get_filename_component(lib ${cpu} DIRECTORY)
   set(ACCRUE_TORCH_LIB ${lib} PARENT_SCOPE)
+  set(ACCRUE_TORCH_VERSION ${version} PARENT_SCOPE)
   if(NOT accrue_FIND_QUIETLY)
     message(STATUS "accrue: LibTorch ${version} from ${lib}")
   endif()

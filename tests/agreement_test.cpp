@@ -20,7 +20,7 @@ namespace {
 INSTANTIATE_TEST_SUITE_P(
     Backends,
     AgreementTest,
-    ::testing::Values(&portable_backend()),
+    ::testing::Values(&portable_backend(), &cuda_test_backend()),
     backend_test_name);
 
 /// Copies of tensors, for one backend to write while the other has the

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
 #include <cstdlib>
-#include <stdexcept>
 #include <string>
 
+#include "device/device.h"
+#include "emulated_backend.h"
 #include "tensor/backend.h"
 
 namespace accrue::tensor {
@@ -16,13 +16,14 @@ namespace accrue::tensor {
 /// Returns the device that ACCRUE_TEST_DEVICE names, by default the CPU.
 inline at::Device test_device() {
   const char* name = std::getenv("ACCRUE_TEST_DEVICE");
-  at::Device device(name == nullptr || *name == '\0' ? "cpu" : name);
-  // Programs are not linked to LibTorch's half for CUDA.
-  if (device.is_cuda() &&
-      dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-    throw std::runtime_error(dlerror());
-  }
-  return device;
+  return device::open_device(name == nullptr || *name == '\0' ? "cpu" : name);
+}
+
+/// Returns the operations on CUDA devices: those of test_device(), or emulated.
+inline const Backend& cuda_test_backend() {
+  const at::Device device = test_device();
+  return device.is_cuda() ? cuda_backend(device.index())
+                          : emulated_cuda_backend();
 }
 
 inline constexpr Activation kActivations[] = {
@@ -52,7 +53,8 @@ class OperationTest : public ::testing::TestWithParam<const Backend*> {
 };
 
 inline auto backends() {
-  return ::testing::Values(&cpu_backend(), &portable_backend());
+  return ::testing::Values(
+      &cpu_backend(), &portable_backend(), &cuda_test_backend());
 }
 inline std::string backend_test_name(
     const ::testing::TestParamInfo<const Backend*>& backend) {

@@ -260,6 +260,7 @@ class HostMemory final : public DeviceMemory {
   void set_limit(std::optional<uint64_t> bytes) override {
     CachingAllocator::instance().set_limit(bytes.value_or(kNoLimit));
   }
+  void synchronize() override {} // work on the CPU is done when it returns
 
  private:
   /// Files, the report and code that has not run yet.
@@ -277,10 +278,13 @@ DeviceMemory& host_memory() {
 }
 
 DeviceMemory& memory_of(const c10::Device& device) {
+  if (device.is_cuda()) {
+    return cuda_memory(device.has_index() ? device.index() : 0);
+  }
   if (!device.is_cpu()) {
     throw ConfigError(fmt::format(
-        "[memory] a budget can be held on the CPU only, not on {}. Leave it "
-        "out: the device's own limit counts.",
+        "[memory] a budget can be held on the CPU and on CUDA devices, not on "
+        "{}. Leave it out: the device's own limit counts.",
         device.str()));
   }
   return host_memory();
