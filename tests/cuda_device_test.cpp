@@ -16,8 +16,8 @@
 #include "device/memory.h"
 #include "tensor/cuda/compile.h"
 
-// What CUDA devices need before there is one: most machines that run these
-// tests have neither a GPU nor a driver.
+// CUDA devices as far as they need no GPU: most machines that run these tests
+// have neither a GPU nor a driver.
 
 namespace accrue {
 namespace {

@@ -21,8 +21,9 @@ struct AccumulateOptions {
   /// Samples per optimizer step. A call may bring fewer, such as the last one
   /// of an epoch, but not more.
   int64_t global_batch = 0;
-  /// The most memory that the process may take. Left out, only the device's own
-  /// limit counts. CPU only.
+  /// The most memory that the process may take: of the host for a module on the
+  /// CPU, of its device for one on CUDA. Left out, only the device's own limit
+  /// counts.
   std::optional<Bytes> memory;
   /// Samples per micro-batch to begin with. Left out, the fastest size that
   /// fits is found on the way, from 1 up.
