@@ -32,6 +32,12 @@ class EmulatedBackend final : public cuda::CudaBackend {
   }
 };
 
+/// Lets `ACCRUE_BACKEND=cuda accrue_tests` run models on it.
+[[maybe_unused]] const bool registered = [] {
+  register_backend(emulated_cuda_backend());
+  return true;
+}();
+
 } // namespace
 
 const Backend& emulated_cuda_backend() {

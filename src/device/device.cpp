@@ -43,6 +43,10 @@ c10::Device open_device(std::string_view name) {
   return *device;
 }
 
+std::string device_versions(const c10::Device& device) {
+  return device.is_cuda() ? cuda_versions() : "";
+}
+
 std::string device_name(const c10::Device& device) {
   return device.is_cuda() ? describe_cuda(device.index()).name
                           : c10::DeviceTypeName(device.type(), true);

@@ -16,6 +16,9 @@ std::optional<c10::Device> parse_device(std::string_view name);
 /// Returns "cpu", or the kind of GPU.
 std::string device_name(const c10::Device& device);
 
+/// Returns the versions that decide the bits on a device; "" for a CPU.
+std::string device_versions(const c10::Device& device);
+
 /// Makes the device that parse_device() understands ready for tensors. Throws
 /// ConfigError that says what is missing.
 c10::Device open_device(std::string_view name);

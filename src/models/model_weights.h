@@ -54,6 +54,8 @@ struct ModelWeights {
   /// Trained rows and their values before training.
   std::vector<std::pair<at::Tensor, at::Tensor>> base_rows;
   tensor::RotaryTable rotary; // undefined for GPT-2
+  /// How tokens are cut; undecided until the first pass.
+  mutable std::optional<tensor::Cut> cut;
 
   /// Puts trained rows into their tables, if they have changed.
   void place_rows();

@@ -13,6 +13,7 @@
 #include "accrue/window/accumulators.h"
 #include "models/kv_cache.h"
 #include "models/model_weights.h"
+#include "models/row_probe.h"
 
 // Data and steps that the parts of a pass share.
 
@@ -40,7 +41,7 @@ struct PassState {
         batch(std::move(b)),
         sums(s),
         cache(c),
-        cut(tensor::cut_of(weights->token_embedding, weights->compute)),
+        cut(cut_of(*weights)),
         chunks(tensor::sample_chunks(stream(), cut)),
         dropout(key, batch.offsets, batch.sample_ids) {}
   PassState(const PassState&) = delete; // dropout looks at the batch

@@ -15,6 +15,7 @@
 
 #include "accrue/core/error.h"
 #include "models/pass.h"
+#include "models/row_probe.h"
 
 namespace accrue {
 namespace {
@@ -100,6 +101,13 @@ TokenBatch Transformer::place(const TokenBatch& batch) const {
     placed.host_weights = batch.weights;
   }
   return placed;
+}
+
+const char* Transformer::computed_at_once() const {
+  const tensor::Cut& cut = cut_of(*weights_);
+  return cut.by_sample       ? "samples"
+      : cut.chunk_tokens > 0 ? "micro-batches"
+                             : "grains";
 }
 
 at::Tensor Transformer::logits(const TokenBatch& batch) const {

@@ -173,6 +173,7 @@ void Checkpoints::save(
     state["step"] = cursor.step;
     state["optimizer_steps"] = optimizer.steps();
     state["num_samples"] = inputs.num_samples;
+    state["numerics"] = inputs.numerics;
     for (const RunInputs::Input& input : inputs.digests) {
       state["inputs"][input.id] = input.digest;
     }
@@ -208,6 +209,14 @@ Cursor Checkpoints::load_newest(
       continue;
     }
     load(folder, state, inputs, model, optimizer);
+    const std::string numerics = state.value("numerics", inputs.numerics);
+    if (numerics != inputs.numerics) {
+      warnings.push_back(fmt::format(
+          "the checkpoint was made with \"{}\", the run goes on with \"{}\": "
+          "its bits are not those of a run on either alone",
+          numerics,
+          inputs.numerics));
+    }
     return {.step = state.at("step").get<int64_t>()};
   }
   std::string reasons;

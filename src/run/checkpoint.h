@@ -27,6 +27,8 @@ struct RunInputs {
     std::string digest;
   };
   uint64_t num_samples = 0; // to train on
+  /// Device and versions that decide the bits. A change is a warning.
+  std::string numerics;
   std::vector<Input> digests;
 };
 

@@ -37,6 +37,7 @@ void RunDirectory::check_lock() const {
 RunInputs RunDirectory::inputs() const {
   RunInputs inputs{
       .num_samples = task_.train_set().size(),
+      .numerics = task_.numerics(),
       .digests = {
           {"training_data", "the training data", task_.train_set().digest()}}};
   if (task_.valid_set() != nullptr) {

@@ -86,6 +86,9 @@ RunSpec resolve(
     check_out(spec.options.out, spec.options.resume, problems);
   }
   problems.throw_if_any<ConfigError>("config");
+  if (spec.options.device != "cpu" && !spec.options.grain_tokens) {
+    spec.options.grain_tokens = kGrainTokens; // recorded
+  }
   if (spec.options.global_batch) {
     spec.global_batch = *spec.options.global_batch;
   }

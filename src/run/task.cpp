@@ -12,6 +12,7 @@
 #include "device/device.h"
 #include "objectives/language_model.h"
 #include "objectives/preference.h"
+#include "tensor/environment.h"
 #include "tensor/stream.h"
 
 namespace accrue {
@@ -86,13 +87,26 @@ std::string Task::device_name() const {
   return device::device_name(device_);
 }
 
+std::string Task::numerics() const {
+  if (device_.is_cpu()) {
+    return tensor::instruction_set().fused_multiply_add
+        ? tensor::backend_name()
+        : fmt::format("{}, no fused multiply-add", tensor::backend_name());
+  }
+  return fmt::format(
+      "{}, {}, {} at once",
+      device_name(),
+      device::device_versions(device_),
+      model_->computed_at_once());
+}
+
 int64_t Task::grain_tokens() const {
   if (device_.is_cpu()) {
     // The portable operations sum by grain, too, if they are given one.
     return tensor::sums_by_sample(device_) ? 0
                                            : options().grain_tokens.value_or(0);
   }
-  return options().grain_tokens.value_or(kGrainTokens);
+  return *options().grain_tokens;
 }
 
 Range Task::window_range(int64_t step) const {

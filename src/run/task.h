@@ -83,6 +83,8 @@ class Task {
   }
   /// "cpu", or the kind of GPU.
   std::string device_name() const;
+  /// Device and versions that decide the bits of a run.
+  std::string numerics() const;
   /// Most tokens of a grain; 0: every sample is one.
   int64_t grain_tokens() const;
   /// The most that the process may take: --memory, or a share of what is free.

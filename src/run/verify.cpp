@@ -83,8 +83,9 @@ Verification verify(
   const Transformer& model = task.model();
   const int64_t num_layers = model.config().num_layers;
   Verification result{
-      .reference =
-          want.micro_batch >= task.global_batch() ? "unsplit" : "per sample",
+      .reference = want.micro_batch >= task.global_batch() ? "unsplit"
+          : want.micro_batch == 1                          ? "per sample"
+                                                           : "per grain",
       .reference_micro_batch = want.micro_batch,
       .loss = got.loss,
       .reference_loss = want.loss};

@@ -27,7 +27,7 @@ struct TensorCheck {
 
 /// One window split as planned against the same window done another way.
 struct Verification {
-  /// "unsplit" or "per sample".
+  /// "unsplit", "per sample" or, on a GPU, "per grain".
   std::string reference;
   int64_t reference_micro_batch = 0;
   double loss = 0;

@@ -3,15 +3,22 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cstdlib>
 #include <string_view>
+#include <vector>
 
 #include "accrue/core/error.h"
 #include "tensor/environment.h"
 
 namespace accrue::tensor {
 namespace {
+
+/// Returns the backends that CPU tensors may have.
+std::vector<const Backend*>& known_backends() {
+  static std::vector<const Backend*> backends = {
+      &cpu_backend(), &portable_backend()};
+  return backends;
+}
 
 /// Returns what ACCRUE_BACKEND says; "": nothing.
 std::string_view requested_backend() {
@@ -24,9 +31,7 @@ const Backend& choose_backend() {
   if (requested.empty()) {
     return cpu_backend();
   }
-  const std::array<const Backend*, 2> backends = {
-      &cpu_backend(), &portable_backend()};
-  for (const Backend* backend : backends) {
+  for (const Backend* backend : known_backends()) {
     if (requested == backend->name()) {
       return *backend;
     }
@@ -44,6 +49,10 @@ const Backend& backend_of_cpu_tensors() {
 }
 
 } // namespace
+
+void register_backend(const Backend& backend) {
+  known_backends().push_back(&backend);
+}
 
 void fail_target(int64_t target, int64_t vocab) {
   throw DataError(fmt::format(

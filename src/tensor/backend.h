@@ -152,6 +152,10 @@ const Backend& cpu_backend();
 /// Their bits may depend on how a batch is split.
 const Backend& portable_backend();
 
+/// Makes a backend for CPU tensors known to ACCRUE_BACKEND, under its name: for
+/// tests, before the first tensor.
+void register_backend(const Backend& backend);
+
 /// Returns the operations on a CUDA device that is open. The first call makes
 /// its kernels.
 const Backend& cuda_backend(int index);
