@@ -24,6 +24,11 @@ class AgreementTest : public OperationTest {
   at::Tensor random(at::IntArrayRef shape, Type type = Type::kF64) const {
     return torch::randn(shape, at::kDouble).to(scalar_type(type));
   }
+  /// Whether the backend looks for indices out of bounds: those of a device are
+  /// checked before they are moved there.
+  static bool checks_indices(const Backend& backend) {
+    return &backend != &cuda_test_backend() && device_.is_cpu();
+  }
   /// Compares a result of the backend with that of the CPU's kernels.
   static void expect_agree(
       const at::Tensor& got,

@@ -193,10 +193,12 @@ TEST_P(AgreementTest, Rotations) {
       backend.rotate(forth, heads, place(positions), table, false);
       at::Tensor back = place(qkv.clone());
       backend.rotate(back, heads, place(positions), table, true);
-      EXPECT_THROW(
-          backend.rotate(
-              back, heads, place(positions + 1), table, /*inverse=*/true),
-          DataError);
+      if (checks_indices(backend)) {
+        EXPECT_THROW(
+            backend.rotate(
+                back, heads, place(positions + 1), table, /*inverse=*/true),
+            DataError);
+      }
       return std::vector<at::Tensor>{table.cos, table.sin, forth, back};
     };
     auto want = run(cpu_backend(), [](const at::Tensor& t) { return t; });
@@ -275,19 +277,18 @@ TEST_P(AgreementTest, GradientsOfEmbeddings) {
   torch::manual_seed(27);
   at::Tensor ids = torch::tensor({2, 0, 2, 5, 1});
   at::Tensor trained = torch::tensor({5, 2});
-  at::Tensor dy = random({5, 6});
-  dy[4][0] = NAN; // of a row that is not trained
-  auto run = [&](const Backend& backend, auto&& place) {
-    at::Tensor all = place(torch::ones({7, 6}, at::kDouble));
-    backend.embed_backward(place(ids), place(dy), all);
-    at::Tensor rows = place(torch::ones({2, 6}, at::kDouble));
-    backend.embed_rows_backward(place(ids), place(dy), place(trained), rows);
-    return std::vector<at::Tensor>{all.nan_to_num(), rows};
-  };
-  auto want = run(cpu_backend(), [](const at::Tensor& t) { return t; });
-  auto got = run(backend_, [&](const at::Tensor& t) { return on_device(t); });
-  expect_agree(got[0], want[0], Type::kF64, "table");
-  expect_agree(got[1], want[1], Type::kF64, "trained rows");
+  for (Type type : {Type::kF64, Type::kF32}) {
+    at::Tensor dy = random({5, 6}, type);
+    dy[4][0] = NAN; // of a row that is not trained
+    auto run = [&](const Backend& backend, auto&& place) {
+      at::Tensor all = place(torch::ones({7, 6}, scalar_type(type)));
+      backend.embed_backward(place(ids), place(dy), all);
+      at::Tensor rows = place(torch::ones({2, 6}, scalar_type(type)));
+      backend.embed_rows_backward(place(ids), place(dy), place(trained), rows);
+      return std::vector<at::Tensor>{all.nan_to_num(), rows};
+    };
+    expect_agreement(run, type);
+  }
 }
 
 TEST(BackendTest, ControlAgreementIsNotTrivial) {

@@ -16,6 +16,7 @@
 #include "objectives/preference.h"
 #include "ragged_batch.h"
 #include "support.h"
+#include "test_device.h"
 
 // Models of every family against the values of tests/oracle.
 
@@ -52,7 +53,7 @@ class FamilyTest : public ::testing::TestWithParam<const char*> {
   }
 
   Transformer oracle_model(const ModelOptions& options = {Dtype::kFp64}) const {
-    Transformer model(config_, options);
+    Transformer model(config_, testing::on_test_device(options));
     copy_tensors(part("weight."), model.state());
     return model;
   }
@@ -183,7 +184,6 @@ TEST_P(FamilyTest, MergedAdaptersGiveTheSameLogits) {
 }
 
 TEST_P(FamilyTest, BitsOfAdaptersAreThoseOfTheFoldPerSample) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
@@ -290,7 +290,8 @@ TEST_P(FamilyTest, SameSeedSameWeightsOtherSeedOther) {
 }
 
 TEST_P(FamilyTest, ForeignWeightsAreListed) {
-  Transformer model(config_, Dtype::kFp32, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));
   TensorMap state = model.state();
   std::string first = state.begin()->first;
   std::string last = state.rbegin()->first;
@@ -305,7 +306,8 @@ TEST_P(FamilyTest, ForeignWeightsAreListed) {
 }
 
 TEST_P(FamilyTest, ALossThatIsDroppedLeavesNoTrace) {
-  Transformer model(config_, Dtype::kFp32, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));
   RaggedBatch batch = random_batch(config_, 4);
   auto want = gradients(model, batch, 2);
   Window window(model.parameters());
@@ -321,10 +323,10 @@ TEST_P(FamilyTest, ALossThatIsDroppedLeavesNoTrace) {
 }
 
 TEST_P(FamilyTest, AnUnfinishedWindowGoesOnInAnotherOne) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
-    Transformer model(config_, dtype, 1);
+    Transformer model(
+        config_, testing::on_test_device({.dtype = dtype, .seed = 1}));
     auto want = gradients(model, batch, 12);
     Window::Unfinished state;
     {
@@ -352,7 +354,8 @@ TEST(InitTest, Gpt2ScalesTheResidualWeights) {
   config.width = 64;
   config.head_dim = 32;
   config.mlp_width = 256;
-  Transformer model(config, Dtype::kFp32, 1);
+  Transformer model(
+      config, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));
   for (const auto& [name, tensor] : model.named_parameters()) {
     double std = tensor.detach().std().item<double>();
     if (name.find("c_proj.weight") != std::string::npos) {

@@ -4,23 +4,17 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
-#include <cstdlib>
 #include <string>
 
-#include "device/device.h"
 #include "emulated_backend.h"
 #include "tensor/backend.h"
+#include "test_device.h"
 
 namespace accrue::tensor {
 
-/// Returns the device that ACCRUE_TEST_DEVICE names, by default the CPU.
-inline at::Device test_device() {
-  const char* name = std::getenv("ACCRUE_TEST_DEVICE");
-  return device::open_device(name == nullptr || *name == '\0' ? "cpu" : name);
-}
-
 /// Returns the operations on CUDA devices: those of test_device(), or emulated.
 inline const Backend& cuda_test_backend() {
+  using accrue::testing::test_device;
   const at::Device device = test_device();
   return device.is_cuda() ? cuda_backend(device.index())
                           : emulated_cuda_backend();
@@ -48,7 +42,7 @@ class OperationTest : public ::testing::TestWithParam<const Backend*> {
   }
 
   // Known before LibTorch looks for devices, which it does once.
-  static inline const at::Device device_ = test_device();
+  static inline const at::Device device_ = accrue::testing::test_device();
   const Backend& backend_ = *GetParam();
 };
 

@@ -5,20 +5,12 @@
 #include <torch/types.h>
 
 #include <numeric>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "accrue/models/transformer.h"
 #include "accrue/window/split.h"
 #include "accrue/window/window.h"
-#include "tensor/environment.h"
-
-/// Skips a test of bits under a backend that promises none.
-#define ACCRUE_SKIP_WITHOUT_BITS()                                 \
-  if (std::string_view(accrue::tensor::backend_name()) != "cpu") { \
-    GTEST_SKIP() << "only the cpu backend promises bits";          \
-  }
 
 namespace accrue::testing {
 

@@ -11,6 +11,7 @@
 #include "ragged_batch.h"
 #include "run/verify.h"
 #include "support.h"
+#include "test_device.h"
 
 // The law for the built-in models: what the split does not decide.
 
@@ -38,7 +39,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_P(SplitTest, EverySplitOfRaggedSamplesGivesTheSameGradients) {
   torch::manual_seed(3);
-  Transformer model(config_, Dtype::kFp64, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp64, .seed = 1}));
   RaggedBatch batch = random_batch(config_, 12);
   auto whole = gradients(model, batch, 12);
   for (int64_t micro_batch : {1, 2, 3, 5, 12}) {
@@ -72,7 +74,8 @@ TEST_P(SplitTest, ControlsFailTheGateInEveryDtype) {
   torch::manual_seed(3);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp64, Dtype::kFp32, Dtype::kBf16}) {
-    Transformer model(config_, dtype, 1);
+    Transformer model(
+        config_, testing::on_test_device({.dtype = dtype, .seed = 1}));
     auto whole = gradients(model, batch, 12);
     auto split = gradients(model, batch, 5);
     auto means = mean_of_means(model, batch, 5);
@@ -120,11 +123,11 @@ std::vector<at::Tensor> fold(
 }
 
 TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
-    Transformer model(config_, dtype, 1);
+    Transformer model(
+        config_, testing::on_test_device({.dtype = dtype, .seed = 1}));
     auto want = fold(model, batch, 1, false);
     for (int64_t micro_batch : {2, 3, 5, 12}) {
       auto got = fold(model, batch, micro_batch, false);
@@ -143,7 +146,8 @@ TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
 TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
-  Transformer model(config_, Dtype::kFp32, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));
   auto want = gradients(model, batch, 5);
   Window window(model.parameters());
   auto zero_grad = [&](bool to_none) {
@@ -174,9 +178,9 @@ TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
 }
 
 TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(3);
-  Transformer model(config_, Dtype::kFp32, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));
   RaggedBatch batch = random_batch(config_, 12);
   auto want = gradients(model, batch, 5);
   batch.targets.masked_fill_(batch.weights == 0, -100);
@@ -193,7 +197,8 @@ TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
 
 TEST_P(SplitTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
   torch::manual_seed(4);
-  Transformer model(config_, Dtype::kFp64, 1);
+  Transformer model(
+      config_, testing::on_test_device({.dtype = Dtype::kFp64, .seed = 1}));
   RaggedBatch batch = random_batch(config_, 6);
   tensor::DropoutKey key{.probability = 0.3, .seed = 9, .step = 4};
   double whole = model.loss_sum(batch.part({0, 6}), key).item<double>();
@@ -208,7 +213,6 @@ TEST_P(SplitTest, DropoutMaskOfASampleDoesNotDependOnTheSplit) {
 }
 
 TEST(LongSampleTest, BitsDoNotDependOnTheSplitOrThreads) {
-  ACCRUE_SKIP_WITHOUT_BITS();
   // Samples longer than a segment, a chunk and a block of queries; products
   // wider than a block of columns, and of widths that fill no vector.
   ModelConfig config = read_model_config(kOracle / "gpt2.json");
@@ -222,7 +226,8 @@ TEST(LongSampleTest, BitsDoNotDependOnTheSplitOrThreads) {
   RaggedBatch batch = random_batch(config, {600, 1, 300, 1100, 37});
   int threads = at::get_num_threads();
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
-    Transformer model(config, dtype, 1);
+    Transformer model(
+        config, testing::on_test_device({.dtype = dtype, .seed = 1}));
     tensor::DropoutKey key{.probability = 0.1, .seed = 9, .step = 4};
     auto want = fold(model, batch, 1, false, key);
     for (int64_t micro_batch : {1, 2, 5}) {

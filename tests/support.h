@@ -16,7 +16,7 @@ namespace accrue::testing {
 inline double max_relative_error(
     const at::Tensor& got,
     const at::Tensor& want) {
-  at::Tensor difference = (got - want).detach().abs();
+  at::Tensor difference = (got.cpu() - want.cpu()).detach().abs();
   double scale = want.detach().abs().max().item<double>();
   double worst = difference.max().item<double>();
   return scale > 0 ? worst / scale : worst;
@@ -33,7 +33,12 @@ inline void expect_near(
   ASSERT_EQ(got.sizes(), want.sizes()) << what;
   double error = max_relative_error(got, want);
   if (!(error <= rtol)) {
-    auto index = (got - want).detach().abs().flatten().argmax().item<int64_t>();
+    auto index = (got.cpu() - want.cpu())
+                     .detach()
+                     .abs()
+                     .flatten()
+                     .argmax()
+                     .item<int64_t>();
     ADD_FAILURE() << what << ": relative error " << error << " > " << rtol
                   << ", worst at flat index " << index << ": got "
                   << got.flatten()[index].item<double>() << ", want "

@@ -47,6 +47,9 @@ TEST_P(AgreementTest, CrossEntropyAndItsGradients) {
         results.push_back(losses(dx));
         results.push_back(dx);
         EXPECT_TRUE(results[0].equal(results[1]));
+        if (!checks_indices(backend)) {
+          continue;
+        }
         EXPECT_THROW(
             backend.cross_entropy(
                 chunk,

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/matmul.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "tensor/portable/backend.h"
 
@@ -25,8 +27,13 @@ void PortableBackend::embed_rows_backward(
     const at::Tensor& trained,
     const at::Tensor& gradient) const {
   const at::NoGradGuard no_grad;
-  at::Tensor uses = trained.unsqueeze(1).eq(ids.unsqueeze(0)); // [n, T]
-  gradient.add_(at::matmul(uses.to(dy.scalar_type()), dy));
+  // Rows of tokens that are not trained go to one more row.
+  at::Tensor uses = trained.unsqueeze(0).eq(ids.unsqueeze(1)); // [T, n]
+  at::Tensor rows = at::where(
+      uses.any(1), uses.to(at::kLong).argmax(1), trained.numel()); // [T]
+  at::Tensor sums = at::cat({gradient, at::zeros_like(dy.narrow(0, 0, 1))});
+  embed_backward(rows, dy, sums);
+  gradient.copy_(sums.narrow(0, 0, trained.numel()));
 }
 
 } // namespace accrue::tensor::portable
