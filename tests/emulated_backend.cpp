@@ -17,18 +17,55 @@ class EmulatedBackend final : public cuda::CudaBackend {
   EmulatedBackend()
       : CudaBackend(std::make_unique<const cuda::emulator::Emulator>()) {}
 
+  /// Several grains to a chunk, several chunks to a micro-batch.
+  Cut cut(Type compute) const override {
+    Cut cut = CudaBackend::cut(compute);
+    if (compute != Type::kF64) {
+      cut.chunk_tokens = 40;
+      cut.head_chunk_tokens = 24;
+      cut.head_segment_tokens = 8;
+    }
+    return cut;
+  }
+
+  void attention(
+      std::span<const int64_t> offsets,
+      const at::Tensor& qkv,
+      const Heads& heads,
+      const at::Tensor& out,
+      const at::Tensor& logsumexp) const override {
+    cpu_backend().attention(offsets, qkv, heads, out, logsumexp);
+  }
+  at::Tensor attention_backward(
+      const Chunk& chunk,
+      std::span<const int64_t> offsets,
+      const at::Tensor& qkv,
+      const Heads& heads,
+      const at::Tensor& out,
+      const at::Tensor& logsumexp,
+      const at::Tensor& dout) const override {
+    return cpu_backend()
+        .attention_backward(
+            chunk, offsets, qkv, heads, out, logsumexp, portable::widen(dout))
+        .to(dout.scalar_type());
+  }
+
  protected:
+  /// Sums one product after the other, so that rows are independent.
   void multiply(
       const at::Tensor& a,
       const at::Tensor& b,
       const at::Tensor& c,
       bool add) const override {
-    const at::Tensor sum =
-        torch::matmul(portable::widen(a), portable::widen(b));
-    c.copy_(add ? portable::widen(c) + sum : sum);
-  }
-  bool has_flash_attention(const at::Tensor&, const Heads&) const override {
-    return false;
+    at::Tensor sum = add
+        ? c.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+        : torch::zeros(c.sizes(), at::kFloat);
+    const at::Tensor wide_a = portable::widen(a).t().contiguous();
+    const at::Tensor wide_b = portable::widen(b).contiguous();
+    for (int64_t k = 0; k < wide_b.size(0); ++k) {
+      sum.addcmul_(wide_a[k].unsqueeze(1), wide_b[k].unsqueeze(0));
+    }
+    c.copy_(sum);
   }
 };
 

@@ -184,6 +184,7 @@ TEST_P(FamilyTest, MergedAdaptersGiveTheSameLogits) {
 }
 
 TEST_P(FamilyTest, BitsOfAdaptersAreThoseOfTheFoldPerSample) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
@@ -323,6 +324,7 @@ TEST_P(FamilyTest, ALossThatIsDroppedLeavesNoTrace) {
 }
 
 TEST_P(FamilyTest, AnUnfinishedWindowGoesOnInAnotherOne) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
     Transformer model(

@@ -123,6 +123,7 @@ std::vector<at::Tensor> fold(
 }
 
 TEST_P(SplitTest, BitsAreThoseOfTheFoldPerSample) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(7);
   RaggedBatch batch = random_batch(config_, 12);
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
@@ -178,6 +179,7 @@ TEST_P(SplitTest, ZeroGradChangesNoBitsOrIsRefused) {
 }
 
 TEST_P(SplitTest, TargetsWithoutWeightMayBeAnything) {
+  ACCRUE_SKIP_WITHOUT_BITS();
   torch::manual_seed(3);
   Transformer model(
       config_, testing::on_test_device({.dtype = Dtype::kFp32, .seed = 1}));

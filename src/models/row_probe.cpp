@@ -13,7 +13,6 @@
 namespace accrue {
 namespace {
 
-constexpr int64_t kMostRows = 16384;
 constexpr int64_t kMostElements = int64_t{1} << 28; // of a result
 
 /// Returns rows [rows, width] of numbers that differ, in the type of operands.
@@ -36,7 +35,7 @@ bool is_independent(const at::Tensor& x, const Product& product) {
   for (const auto& [begin, end] :
        {std::pair(int64_t{0}, rows / 8),
         std::pair(rows / 8, rows / 2),
-        std::pair(int64_t{37}, rows / 4 + 5)}) {
+        std::pair(rows / 5 + 1, rows / 2 + 3)}) {
     const at::Tensor part = product(x.narrow(0, begin, end - begin));
     if (!at::equal(whole.narrow(0, begin, end - begin), part)) {
       return false;
@@ -45,11 +44,13 @@ bool is_independent(const at::Tensor& x, const Product& product) {
   return true;
 }
 
-bool is_independent(const tensor::Linear& layer, tensor::Type compute) {
+bool is_independent(
+    const tensor::Linear& layer,
+    tensor::Type compute,
+    int64_t most_rows) {
   const int64_t in = tensor::in_width(layer);
   const int64_t out = tensor::out_width(layer);
-  const int64_t rows =
-      std::clamp<int64_t>(kMostElements / std::max(in, out), 256, kMostRows);
+  const int64_t rows = std::min(kMostElements / std::max(in, out), most_rows);
   const tensor::Type operand = tensor::operand_type(layer.weight, compute);
   for (tensor::Type type : {operand, tensor::sum_type(compute)}) {
     auto forward = [&](const at::Tensor& x) {
@@ -76,7 +77,7 @@ const tensor::Cut& cut_of(const ModelWeights& weights) {
   if (!weights.cut) {
     tensor::Cut cut = tensor::cut_of(weights.token_embedding, weights.compute);
     if (!cut.by_sample && cut.chunk_tokens > 0 &&
-        !rows_are_independent(weights)) {
+        !rows_are_independent(weights, cut.chunk_tokens)) {
       cut.chunk_tokens = 0;
       cut.head_chunk_tokens = 0;
     }
@@ -85,7 +86,7 @@ const tensor::Cut& cut_of(const ModelWeights& weights) {
   return *weights.cut;
 }
 
-bool rows_are_independent(const ModelWeights& weights) {
+bool rows_are_independent(const ModelWeights& weights, int64_t most_rows) {
   std::vector<const tensor::Linear*> layers{&weights.head};
   if (!weights.blocks.empty()) {
     for (const tensor::Linear* layer : weights.blocks.front().linears()) {
@@ -100,7 +101,7 @@ bool rows_are_independent(const ModelWeights& weights) {
                                  tensor::out_width(*layer),
                                  layer->layout})
                             .second;
-    return !is_new || is_independent(*layer, weights.compute);
+    return !is_new || is_independent(*layer, weights.compute, most_rows);
   });
 }
 
