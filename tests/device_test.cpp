@@ -9,7 +9,7 @@
 #include <string>
 
 #include "accrue/accrue.h"
-#include "device/device.h"
+#include "accrue/device/device.h"
 #include "drive/window_runner.h"
 #include "objectives/batch.h"
 #include "ragged_batch.h"
@@ -48,8 +48,9 @@ TORCH_LIBRARY_IMPL(aten, Meta, m) {
       [](const at::Tensor&, at::Tensor& out) -> at::Tensor& { return out; });
   m.impl(
       "masked_fill_.Scalar",
-      [](at::Tensor& self, const at::Tensor&, const at::Scalar&)
-          -> at::Tensor& { return self; });
+      [](at::Tensor& self,
+         const at::Tensor&,
+         const at::Scalar&) -> at::Tensor& { return self; });
   m.impl(
       "_index_put_impl_",
       [](at::Tensor& self,
@@ -67,12 +68,12 @@ TORCH_LIBRARY_IMPL(aten, Meta, m) {
 }
 
 TEST(DeviceTest, NamesOfDevices) {
-  EXPECT_EQ(device::parse_device("cpu"), at::Device("cpu"));
-  EXPECT_EQ(device::parse_device("cuda"), at::Device("cuda:0"));
-  EXPECT_EQ(device::parse_device("cuda:3"), at::Device("cuda:3"));
+  EXPECT_EQ(parse_device("cpu"), at::Device("cpu"));
+  EXPECT_EQ(parse_device("cuda"), at::Device("cuda:0"));
+  EXPECT_EQ(parse_device("cuda:3"), at::Device("cuda:3"));
   for (const char* wrong :
        {"", "gpu", "cuda:", "cuda:-1", "cuda:x", "cuda:1x"}) {
-    EXPECT_FALSE(device::parse_device(wrong)) << wrong;
+    EXPECT_FALSE(parse_device(wrong)) << wrong;
   }
 }
 

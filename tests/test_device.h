@@ -5,15 +5,15 @@
 
 #include <cstdlib>
 
+#include "accrue/device/device.h"
 #include "accrue/models/transformer.h"
-#include "device/device.h"
 
 namespace accrue::testing {
 
 /// Returns the device that ACCRUE_TEST_DEVICE names, by default the CPU.
 inline at::Device test_device() {
   const char* name = std::getenv("ACCRUE_TEST_DEVICE");
-  return device::open_device(name == nullptr || *name == '\0' ? "cpu" : name);
+  return open_device(name == nullptr || *name == '\0' ? "cpu" : name);
 }
 
 /// Returns options of a model that lives there.

@@ -7,6 +7,7 @@
 #include "accrue/core/random.h"
 #include "accrue/core/units.h"
 #include "accrue/core/version.h"
+#include "accrue/device/device.h"
 #include "accrue/drive/accumulate.h"
 #include "accrue/generate/generate.h"
 #include "accrue/generate/sampler.h"

@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "accrue/core/error.h"
+#include "accrue/device/device.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/data.h"
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
-#include "device/device.h"
 #include "io/json.h"
 #include "objectives/batch.h"
 #include "run/compare.h"
@@ -146,7 +146,7 @@ void evaluate(
     const ProgressCallback& tick) {
   Transformer model = open_model(
       subject.source,
-      {.dtype = options.dtype, .device = device::open_device(options.device)});
+      {.dtype = options.dtype, .device = open_device(options.device)});
   subject.losses =
       sample_losses(model, *subject.dataset, kEvaluationTokens, tick);
   subject.total = total(subject.losses);

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "accrue/core/error.h"
+#include "accrue/device/device.h"
 #include "accrue/generate/generate.h"
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/flag_parser.h"
 #include "cli/threads.h"
-#include "device/device.h"
 #include "io/json.h"
 #include "run/model_source.h"
 #include "text/chat.h"
@@ -217,8 +217,7 @@ int run_generate(const std::vector<std::string>& arguments) {
   }
   Vocabulary vocabulary = open_vocabulary(source);
   Transformer model = open_model(
-      source,
-      {.dtype = flags.dtype, .device = device::open_device(flags.device)});
+      source, {.dtype = flags.dtype, .device = open_device(flags.device)});
   if (!flags.json && !flags.chat) {
     fmt::print("{}", flags.prompt);
     std::fflush(stdout);

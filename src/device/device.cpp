@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device/device.h"
+#include "accrue/device/device.h"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,9 @@
 
 #include "accrue/core/error.h"
 #include "device/cuda.h"
+#include "device/description.h"
 
-namespace accrue::device {
+namespace accrue {
 
 std::optional<c10::Device> parse_device(std::string_view name) {
   if (name == "cpu") {
@@ -35,13 +36,15 @@ c10::Device open_device(std::string_view name) {
   const std::optional<c10::Device> device = parse_device(name);
   if (!device) {
     throw ConfigError(fmt::format(
-        "[config] --device must be cpu, cuda or cuda:N, got \"{}\".", name));
+        "[device] there is no device \"{}\". Choose cpu, cuda or cuda:N.", name));
   }
   if (device->is_cuda()) {
-    open_cuda(device->index());
+    device::open_cuda(device->index());
   }
   return *device;
 }
+
+namespace device {
 
 std::string device_versions(const c10::Device& device) {
   return device.is_cuda() ? cuda_versions() : "";
@@ -52,4 +55,5 @@ std::string device_name(const c10::Device& device) {
                           : c10::DeviceTypeName(device.type(), true);
 }
 
-} // namespace accrue::device
+} // namespace device
+} // namespace accrue

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run/options.h"
+#include "accrue/device/device.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +9,6 @@
 #include <string_view>
 #include <utility>
 
-#include "device/device.h"
 #include "run/option_check.h"
 #include "run/option_table.h"
 #include "run/option_text.h"
@@ -99,7 +99,7 @@ void check_ranks(const TrainOptions& o, Problems& problems) {
 }
 
 void check_device(const std::string& device, Problems& problems) {
-  if (!device::parse_device(device)) {
+  if (!parse_device(device)) {
     problems.add(fmt::format(
         "--device must be cpu, cuda or cuda:N, got \"{}\"", device));
   }

@@ -8,8 +8,9 @@
 
 #include "accrue/core/error.h"
 #include "accrue/core/units.h"
+#include "accrue/device/device.h"
 #include "accrue/optim/schedule.h"
-#include "device/device.h"
+#include "device/description.h"
 #include "objectives/language_model.h"
 #include "objectives/preference.h"
 #include "tensor/environment.h"
@@ -66,7 +67,7 @@ Task::Task(
     std::unique_ptr<Objective> objective)
     : spec_(resolve(options, needs_out, known)),
       objective_(objective ? std::move(objective) : make_objective(options)),
-      device_(device::open_device(options.device)),
+      device_(open_device(options.device)),
       budget_(std::make_unique<device::Budget>(
           options.memory
               ? options.memory->value
