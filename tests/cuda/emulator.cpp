@@ -73,14 +73,24 @@ bool release(std::span<Fiber> fibers, State waiting) {
   return true;
 }
 
-/// Ends barriers to which all threads have come. Returns whether there is one.
-bool release_all(std::span<Fiber> fibers) {
-  bool any = release(fibers, State::kWaitsForBlock);
-  // Threads of a warp that lacks some can't exchange values.
-  for (size_t first = 0; first + kWarp <= fibers.size(); first += kWarp) {
-    any |= release(fibers.subspan(first, kWarp), State::kWaitsForWarp);
-  }
-  return any;
+/// Returns i, or the i-th number from the end.
+unsigned in_order(unsigned i, unsigned count, Order order) {
+  return order == Order::kForward ? i : count - 1 - i;
+}
+
+/// Runs the threads of a warp until all wait for the block or have ended.
+/// Threads of a warp that lacks some can't exchange values.
+void run_warp(std::span<Fiber> fibers, unsigned first, Order order) {
+  auto count = std::min(kWarp, static_cast<unsigned>(fibers.size()) - first);
+  do {
+    for (unsigned i = 0; i < count; ++i) {
+      current_thread.x = first + in_order(i, count, order);
+      if (block.current().state == State::kReady) {
+        swapcontext(&block.scheduler, &block.current().context);
+      }
+    }
+  } while (count == kWarp &&
+           release(fibers.subspan(first, count), State::kWaitsForWarp));
 }
 
 void check_ended(const char* kernel, std::span<const Fiber> fibers) {
@@ -102,14 +112,12 @@ void check_ended(const char* kernel, std::span<const Fiber> fibers) {
 void run_block(const char* kernel, unsigned threads, Order order) {
   std::span<Fiber> fibers = std::span(block.fibers).first(threads);
   std::ranges::for_each(fibers, start);
+  const unsigned warps = (threads + kWarp - 1) / kWarp;
   do {
-    for (unsigned i = 0; i < threads; ++i) {
-      current_thread.x = order == Order::kForward ? i : threads - 1 - i;
-      if (block.current().state == State::kReady) {
-        swapcontext(&block.scheduler, &block.current().context);
-      }
+    for (unsigned i = 0; i < warps; ++i) {
+      run_warp(fibers, in_order(i, warps, order) * kWarp, order);
     }
-  } while (release_all(fibers));
+  } while (release(fibers, State::kWaitsForBlock));
   check_ended(kernel, fibers);
 }
 
@@ -162,7 +170,7 @@ void Emulator::launch(
   grid_size = {grid.x, grid.y};
   const unsigned blocks = grid.x * grid.y;
   for (unsigned i = 0; i < blocks; ++i) {
-    unsigned number = order_ == Order::kForward ? i : blocks - 1 - i;
+    unsigned number = in_order(i, blocks, order_);
     current_block = {number % grid.x, number / grid.x};
     run_block(kernel, grid.threads, order_);
   }
