@@ -2,6 +2,7 @@
 #include "emulator.h"
 
 #include <fmt/format.h>
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -19,10 +20,12 @@ constexpr size_t kStackBytes = size_t{1} << 16;
 
 enum class State { kReady, kWaitsForWarp, kWaitsForBlock, kEnded };
 
-/// One thread of a block.
+/// One thread of a block. It is kept for the blocks that follow. Jumps between
+/// fibers take a fraction of the time of swapcontext(), which asks the kernel.
 struct Fiber {
-  ucontext_t context = {};
-  std::unique_ptr<std::byte[]> stack; // kept for the next block
+  jmp_buf place = {}; // where it goes on
+  bool exists = false;
+  std::unique_ptr<std::byte[]> stack;
   State state = State::kEnded;
   /// Values that the fiber has given to its warp. A fiber can be at most one
   /// exchange ahead of others, so two places suffice.
@@ -33,7 +36,7 @@ struct Fiber {
 /// The block that runs.
 struct Block {
   std::vector<Fiber> fibers = std::vector<Fiber>(kMaxThreads);
-  ucontext_t scheduler = {};
+  jmp_buf scheduler = {};
   const std::function<void()>* kernel = nullptr;
 
   Fiber& current() {
@@ -42,20 +45,43 @@ struct Block {
 };
 Block block;
 
-void run_kernel() {
-  (*block.kernel)();
-  block.current().state = State::kEnded;
+/// Goes back to the scheduler, until it lets the fiber go on.
+void leave(Fiber& fiber) {
+  if (_setjmp(fiber.place) == 0) {
+    _longjmp(block.scheduler, 1);
+  }
 }
 
-void start(Fiber& fiber) {
+/// Runs the kernel of every block.
+void run_kernels() {
+  for (;;) {
+    (*block.kernel)();
+    block.current().state = State::kEnded;
+    leave(block.current());
+  }
+}
+
+/// Lets a fiber run until it leaves.
+void go_on(Fiber& fiber) {
+  if (_setjmp(block.scheduler) != 0) {
+    return;
+  }
+  if (fiber.exists) {
+    _longjmp(fiber.place, 1);
+  }
+  fiber.exists = true;
   if (fiber.stack == nullptr) {
     fiber.stack = std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
   }
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
-  fiber.context.uc_stack.ss_size = kStackBytes;
-  fiber.context.uc_link = &block.scheduler;
-  makecontext(&fiber.context, run_kernel, 0);
+  ucontext_t context = {};
+  getcontext(&context);
+  context.uc_stack.ss_sp = fiber.stack.get();
+  context.uc_stack.ss_size = kStackBytes;
+  makecontext(&context, run_kernels, 0);
+  setcontext(&context);
+}
+
+void start(Fiber& fiber) {
   fiber.state = State::kReady;
   fiber.exchanges = 0;
 }
@@ -73,21 +99,34 @@ bool release(std::span<Fiber> fibers, State waiting) {
   return true;
 }
 
-/// Ends barriers to which all threads have come. Returns whether there is one.
-bool release_all(std::span<Fiber> fibers) {
-  bool any = release(fibers, State::kWaitsForBlock);
-  // Threads of a warp that lacks some can't exchange values.
-  for (size_t first = 0; first + kWarp <= fibers.size(); first += kWarp) {
-    any |= release(fibers.subspan(first, kWarp), State::kWaitsForWarp);
-  }
-  return any;
+/// Returns i, or the i-th number from the end.
+unsigned in_order(unsigned i, unsigned count, Order order) {
+  return order == Order::kForward ? i : count - 1 - i;
 }
 
-void check_ended(const char* kernel, std::span<const Fiber> fibers) {
+/// Runs the threads of a warp until all wait for the block or have ended.
+/// Threads of a warp that lacks some can't exchange values.
+void run_warp(std::span<Fiber> fibers, unsigned first, Order order) {
+  auto count = std::min(kWarp, static_cast<unsigned>(fibers.size()) - first);
+  do {
+    for (unsigned i = 0; i < count; ++i) {
+      current_thread.x = first + in_order(i, count, order);
+      if (block.current().state == State::kReady) {
+        go_on(block.current());
+      }
+    }
+  } while (count == kWarp &&
+           release(fibers.subspan(first, count), State::kWaitsForWarp));
+}
+
+void check_ended(const char* kernel, std::span<Fiber> fibers) {
   auto count = [&](State state) {
     return std::ranges::count(fibers, state, &Fiber::state);
   };
   if (count(State::kEnded) != std::ssize(fibers)) {
+    for (Fiber& fiber : fibers) {
+      fiber.exists = false; // it would go on in this kernel
+    }
     throw Error(fmt::format(
         "[emulator] {}: not all threads come to a barrier: of {} threads of a "
         "block, {} wait for the block, {} for their warp, {} have ended",
@@ -102,14 +141,12 @@ void check_ended(const char* kernel, std::span<const Fiber> fibers) {
 void run_block(const char* kernel, unsigned threads, Order order) {
   std::span<Fiber> fibers = std::span(block.fibers).first(threads);
   std::ranges::for_each(fibers, start);
+  const unsigned warps = (threads + kWarp - 1) / kWarp;
   do {
-    for (unsigned i = 0; i < threads; ++i) {
-      current_thread.x = order == Order::kForward ? i : threads - 1 - i;
-      if (block.current().state == State::kReady) {
-        swapcontext(&block.scheduler, &block.current().context);
-      }
+    for (unsigned i = 0; i < warps; ++i) {
+      run_warp(fibers, in_order(i, warps, order) * kWarp, order);
     }
-  } while (release_all(fibers));
+  } while (release(fibers, State::kWaitsForBlock));
   check_ended(kernel, fibers);
 }
 
@@ -162,7 +199,7 @@ void Emulator::launch(
   grid_size = {grid.x, grid.y};
   const unsigned blocks = grid.x * grid.y;
   for (unsigned i = 0; i < blocks; ++i) {
-    unsigned number = order_ == Order::kForward ? i : blocks - 1 - i;
+    unsigned number = in_order(i, blocks, order_);
     current_block = {number % grid.x, number / grid.x};
     run_block(kernel, grid.threads, order_);
   }
@@ -172,7 +209,7 @@ void wait_for(Scope scope) {
   Fiber& fiber = block.current();
   fiber.state =
       scope == Scope::kWarp ? State::kWaitsForWarp : State::kWaitsForBlock;
-  swapcontext(&fiber.context, &block.scheduler);
+  leave(fiber);
 }
 
 uint64_t exchange(uint64_t value, unsigned lane) {

@@ -52,8 +52,8 @@ using Table = std::map<std::string, Kernel>;
 /// Returns the kernels of tensor/cuda/kernels.
 const Table& all_kernels();
 
-/// Order in which threads run between barriers, and blocks. Where results
-/// differ, a kernel lacks a barrier.
+/// Order in which the warps of a block, and their threads, run, each until it
+/// has to wait. Where results differ, a kernel lacks a barrier.
 enum class Order { kForward, kBackward };
 
 class Emulator : public Launcher {

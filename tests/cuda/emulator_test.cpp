@@ -28,6 +28,18 @@ void neighbours(int* numbers) {
   shared[threadIdx.x] = -1;
 }
 
+/// Writes to shared memory again without waiting for those who read.
+void reused(double* values) {
+  __shared__ double shared;
+  for (int round = 1; round <= 2; ++round) {
+    if (threadIdx.x == 0) {
+      shared = round;
+    }
+    __syncthreads();
+    values[threadIdx.x] += __shfl_xor_sync(0xffffffffU, shared, 1);
+  }
+}
+
 /// Leaves out the last barrier in thread 5.
 void one_leaves_out(int barriers) {
   for (int i = 0; i < barriers; ++i) {
@@ -60,6 +72,7 @@ const emulator::Table& controls() {
   static const emulator::Table table = {
       {"neighbours", kernel(neighbours<true>)},
       {"neighbours_without_barrier", kernel(neighbours<false>)},
+      {"reused", kernel(reused)},
       {"one_leaves_out", kernel(one_leaves_out)},
       {"one_leaves_out_an_exchange", kernel(one_leaves_out_an_exchange)},
       {"exchange", kernel(exchange)},
@@ -109,6 +122,13 @@ TEST(EmulatorTest, ControlAMissingBarrierChangesResults) {
       {.threads = 64},
       backward.data());
   EXPECT_NE(forward, backward);
+}
+
+TEST(EmulatorTest, ControlMemoryThatIsReusedTooSoonChangesResults) {
+  std::vector<double> values(64);
+  launch(Emulator(controls()), "reused", {.threads = 64}, values.data());
+  EXPECT_EQ(values[0], 1 + 2);
+  EXPECT_NE(values[63], 1 + 2);
 }
 
 TEST(EmulatorTest, WarpsExchangeValues) {

@@ -167,6 +167,17 @@ TYPED_TEST(NormKernels, ForwardAgreesWithFp64) {
   }
 }
 
+TYPED_TEST(NormKernels, MeanMayBeLarge) {
+  Data<TypeParam> data(130, true);
+  for (float& value : data.x.data) {
+    value += 5000;
+  }
+  data.forward(0, kRows);
+  for (int64_t r = 0; r < kRows; ++r) {
+    EXPECT_NEAR(data.rstd[static_cast<size_t>(r)] / Row(data, r).rstd, 1, 1e-5);
+  }
+}
+
 TYPED_TEST(NormKernels, InputGradientAgreesWithFp64) {
   for (int width : kWidths) {
     for (bool layer : {true, false}) {
