@@ -1,0 +1,486 @@
+#!/usr/bin/env python3
+"""Throughput of accrue and of a plain PyTorch loop on one GPU.
+
+    bench/gpu_peers.py --accrue build/release/bin/accrue --seconds 170 --out FILE.json
+
+`./dev gpu` calls it. Everybody trains the same shapes on bytes of the same text, from
+fresh weights: bf16 products (autocast), SDPA, fused AdamW, gradients accumulated
+over the micro-batches of a global batch, the summed loss divided by all targets.
+One process per system, all alive at once; they take turns, round by round, and
+whoever is not measured waits (accrue is stopped by SIGSTOP). A figure is the
+median of all steps of all rounds.
+
+Model FLOPs of a token: 6 N + 6 L C T. N: parameters in matrix products (the tied
+head once, no embeddings beside it), 2 FLOPs each forward, 4 backward; L layers of
+width C attend to T/2 tokens on average: 2 products of 2 C FLOPs for each of them,
+three times. Recomputation is not counted.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import select
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from peers import Gpt, optimizer_of
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+LLAMA_1B = {"model_type": "llama", "vocab_size": 32000, "max_position_embeddings": 2048,
+            "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
+            "num_attention_heads": 32, "num_key_value_heads": 4, "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": False}  # TinyLlama's
+TINY = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 64, "n_embd": 64, "n_layer": 2,
+        "n_head": 2}
+
+
+class Setting:
+    """A model, its batch, and who is measured at which micro-batches."""
+
+    def __init__(self, name, config, tokens, batch, micro_batches, systems, memory, steps=3):
+        self.name, self.config, self.tokens, self.batch = name, config, tokens, batch
+        self.micro_batches, self.systems, self.memory = micro_batches, systems, memory
+        self.steps = steps  # per turn
+
+
+def settings(gpu):
+    if not gpu:
+        return [Setting("tiny", TINY, 64, 16, (4, 16), ("eager",), "400MiB")]
+    gpt2 = json.loads((ROOT / "configs/gpt2-124m/config.json").read_text())
+    return [Setting("gpt2-124m", gpt2, 1024, 64, (1, 8, 16, 32), ("eager", "compile"), "20GiB"),
+            Setting("llama-1b", LLAMA_1B, 2048, 16, (1, 4), ("eager",), "40GiB", 2)]
+
+
+def text_of(setting):
+    from pydoc_data.topics import topics
+    text = " ".join(topics.values()).encode("ascii", "replace")
+    return text[:setting.batch * setting.tokens]
+
+
+# ---- the peer: a process that takes orders on stdin --------------------------
+
+def rotated(x, cos, sin):
+    a, b = x.chunk(2, -1)
+    return x * cos + torch.cat((-b, a), -1) * sin
+
+
+class LlamaBlock(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        width, inner = config["hidden_size"], config["intermediate_size"]
+        self.heads, self.groups = config["num_attention_heads"], config["num_key_value_heads"]
+        self.size = width // self.heads
+        linear = lambda a, b: nn.Linear(a, b, bias=False)  # noqa: E731
+        self.norm_1 = nn.RMSNorm(width, eps=config["rms_norm_eps"])
+        self.norm_2 = nn.RMSNorm(width, eps=config["rms_norm_eps"])
+        self.qkv = linear(width, width + 2 * self.groups * self.size)
+        self.out = linear(width, width)
+        self.gate, self.up = linear(width, inner), linear(width, inner)
+        self.down = linear(inner, width)
+
+    def forward(self, x, cos, sin):
+        b, t, c = x.shape
+        qkv = self.qkv(self.norm_1(x)).view(b, t, -1, self.size).transpose(1, 2)
+        q, k, v = qkv.split((self.heads, self.groups, self.groups), 1)
+        q, k = rotated(q, cos, sin), rotated(k, cos, sin)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True,
+                                               enable_gqa=self.heads != self.groups)
+        x = x + self.out(mixed.transpose(1, 2).reshape(b, t, c))
+        y = self.norm_2(x)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+class Llama(nn.Module):
+    """Llama as one writes it in PyTorch; returns the sum of the losses."""
+
+    def __init__(self, config):
+        super().__init__()
+        width, size = config["hidden_size"], config["hidden_size"] // config["num_attention_heads"]
+        self.embedding = nn.Embedding(config["vocab_size"], width)
+        self.blocks = nn.ModuleList(
+            LlamaBlock(config) for _ in range(config["num_hidden_layers"]))
+        self.norm = nn.RMSNorm(width, eps=config["rms_norm_eps"])
+        self.head = nn.Linear(width, config["vocab_size"], bias=False)
+        angles = torch.outer(torch.arange(config["max_position_embeddings"]).float(),
+                             10000.0 ** (-torch.arange(0, size, 2).float() / size))
+        self.register_buffer("cos", angles.cos().repeat(1, 2).bfloat16())
+        self.register_buffer("sin", angles.sin().repeat(1, 2).bfloat16())
+
+    def forward(self, tokens, targets):
+        t = tokens.shape[1]
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x, self.cos[:t], self.sin[:t])
+        logits = self.head(self.norm(x))
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum")
+
+
+class Peer:
+    def __init__(self, setting, system, device):
+        torch.manual_seed(1)
+        self.device, self.cuda = device, device != "cpu"
+        stream = torch.tensor(list(text_of(setting)) + [0], device=device)
+        self.x, self.y = (s.view(-1, setting.tokens) for s in (stream[:-1], stream[1:]))
+        with torch.device(device):
+            kind = Gpt if setting.config["model_type"] == "gpt2" else Llama
+            self.model = kind(setting.config)
+        for weight in self.model.parameters():
+            if weight.dim() > 1:
+                nn.init.normal_(weight, std=0.02)
+        self.optimizer = optimizer_of(self.model)
+        self.call = torch.compile(self.model) if system == "compile" else self.model
+
+    def wait(self):
+        if self.cuda:
+            torch.cuda.synchronize()
+
+    def step(self, micro_batch):
+        total = torch.zeros((), device=self.device)
+        for x, y in zip(self.x.split(micro_batch), self.y.split(micro_batch)):
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+                loss = self.call(x, y) / self.y.numel()
+            loss.backward()
+            total += loss.detach()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return total.item()
+
+    def measure(self, micro_batch, steps):
+        if self.cuda:
+            torch.cuda.reset_peak_memory_stats()
+        self.step(micro_batch)  # also fills the allocator
+        seconds = []
+        for _ in range(steps):
+            self.wait()
+            start = time.perf_counter()
+            loss = self.step(micro_batch)
+            self.wait()
+            seconds.append(time.perf_counter() - start)
+        reserved = torch.cuda.max_memory_reserved() if self.cuda else 0
+        return {"seconds": seconds, "reserved_bytes": reserved, "loss": loss}
+
+    def rest(self):
+        if self.cuda:
+            torch.cuda.empty_cache()
+
+
+def peak_tflops():
+    """bf16 products of 8192³ per second: what a library reaches on this card."""
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    times = []
+    for _ in range(20):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(4):
+            torch.mm(a, b)
+        torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return 8 * 8192 ** 3 / statistics.median(times) / 1e12
+
+
+def work(args):
+    """Answers each line of stdin, a micro-batch and a number of steps, with a line of JSON."""
+    setting = next(s for s in settings(args.device != "cpu") if s.name == args.setting)
+    peer = Peer(setting, args.work, args.device)
+    facts = {"PyTorch": f"{torch.__version__}, CUDA {torch.version.cuda}"}
+    if peer.cuda:
+        facts["GPU"] = torch.cuda.get_device_name()
+        if args.work == "eager":
+            facts["bf16 peak of 8192^3 products, TFLOP/s"] = f"{peak_tflops():.0f}"
+    print(json.dumps({"facts": facts}), flush=True)
+    for line in sys.stdin:
+        micro_batch, steps = map(int, line.split())
+        try:
+            answer = peer.measure(micro_batch, steps)
+        except Exception as error:  # out of memory, or a compiler that fails
+            answer = {"error": f"{type(error).__name__}: {str(error)[:600]}"}
+            peer.optimizer.zero_grad()
+        peer.rest()
+        print(json.dumps(answer), flush=True)
+
+
+# ---- the driver -------------------------------------------------------------
+
+class PeerProcess:
+    def __init__(self, args, setting, system, folder):
+        self.log = open(folder / f"{setting.name}-{system}.log", "w+")
+        self.child = subprocess.Popen(
+            [sys.executable, __file__, "--work", system, "--setting", setting.name, "--device",
+             args.device], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            text=True, bufsize=1, start_new_session=True)
+        self.facts = None
+
+    def read(self, deadline):
+        """The next answer, or None if there is none yet."""
+        ready, _, _ = select.select([self.child.stdout], [], [],
+                                    max(0, deadline - time.monotonic()))
+        if not ready:
+            return None
+        line = self.child.stdout.readline()
+        if not line:
+            self.log.seek(0)
+            return {"error": f"ended: {self.log.read()[-600:]}"}
+        return json.loads(line)
+
+    def ask(self, micro_batch, steps):
+        try:
+            self.child.stdin.write(f"{micro_batch} {steps}\n")
+        except (BrokenPipeError, OSError):
+            pass  # the answer says so
+
+    def measure(self, micro_batch, steps, deadline):
+        self.ask(micro_batch, steps)
+        return self.read(deadline)
+
+    def end(self):
+        stop(self.child)
+
+
+class Accrue:
+    """A run that goes on while it is measured and is stopped between."""
+
+    def __init__(self, args, setting, micro_batch, folder):
+        self.out = folder / f"{setting.name}-{micro_batch}"
+        model = folder / f"{setting.name}.json"
+        model.write_text(json.dumps(setting.config))
+        text = folder / f"{setting.name}.txt"
+        text.write_bytes(text_of(setting))
+        size = ["--memory", setting.memory] if micro_batch == "planned" else [
+            "--micro-batch", str(micro_batch)]
+        self.log = open(folder / f"{self.out.name}.log", "w+")
+        self.child = subprocess.Popen(
+            [args.accrue, "train", "--model", model, "--data", text, "--seq-len",
+             str(setting.tokens), "--global-batch", str(setting.batch), "--dtype", "bf16",
+             "--device", args.device, "--steps", "100000", "--quiet", "--out", self.out, *size],
+            stdout=self.log, stderr=self.log, start_new_session=True)
+        self.stopped = False
+
+    def metrics(self):
+        path = self.out / "metrics.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text().splitlines(keepends=True)
+                if line.endswith("\n")]
+
+    def wait_for(self, count, deadline):
+        while len(self.metrics()) < count:
+            if self.child.poll() is not None:
+                self.log.seek(0)
+                return {"error": f"exit {self.child.returncode}: {self.log.read()[-600:]}"}
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.005)
+        return {}
+
+    def pause(self):
+        if not self.stopped and self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGSTOP)
+            self.stopped = True
+
+    def measure(self, _, steps, deadline):
+        begin = len(self.metrics())
+        if self.stopped:
+            os.killpg(self.child.pid, signal.SIGCONT)
+            self.stopped = False
+        # The first step has the pause in it, the second may have been begun before.
+        answer = self.wait_for(begin + 2 + steps, deadline)
+        self.pause()
+        if answer == {}:
+            fresh = self.metrics()[begin + 2:]
+            answer = {"seconds": [m["step_s"] for m in fresh], "loss": fresh[-1]["loss"],
+                      "reserved_bytes": max(m["peak_bytes"] for m in self.metrics()),
+                      "micro_batch": fresh[-1]["micro_batch"]}
+        return answer
+
+    def end(self):
+        stop(self.child)
+
+
+def stop(child):
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+
+
+def token_flops(setting):
+    """Model FLOPs of a token; the formula is above."""
+    c = setting.config
+    if c["model_type"] == "gpt2":
+        width, layers = c["n_embd"], c["n_layer"]
+        products = layers * 12 * width ** 2 + width * c["vocab_size"]
+    else:
+        width, layers = c["hidden_size"], c["num_hidden_layers"]
+        groups = c["num_key_value_heads"] * width // c["num_attention_heads"]
+        products = layers * (2 * width ** 2 + 2 * width * groups
+                             + 3 * width * c["intermediate_size"]) + width * c["vocab_size"]
+    return 6 * products + 6 * layers * width * setting.tokens
+
+
+class Driver:
+    def __init__(self, args, folder):
+        self.args, self.folder = args, folder
+        self.deadline = time.monotonic() + args.seconds
+        self.result = {"facts": {}, "notes": [], "rows": [], "table": []}
+
+    def left(self):
+        return self.deadline - time.monotonic()
+
+    def run(self, setting, seconds):
+        """Measures one setting within so many seconds."""
+        end = min(self.deadline, time.monotonic() + seconds)
+        turns, waiting, peers = [], {}, {}
+        try:
+            # The planned run measures free memory: it begins alone.
+            planned = Accrue(self.args, setting, "planned", self.folder)
+            turns.append(("accrue", "planned", planned))
+            ready = planned.wait_for(1, min(end, time.monotonic() + seconds / 3))
+            planned.pause()
+            if ready != {}:
+                self.note(setting, "accrue", "planned", ready or "not ready in time")
+            for system in setting.systems:
+                peers[system] = waiting[system] = PeerProcess(
+                    self.args, setting, system, self.folder)
+            for micro_batch in setting.micro_batches:
+                turns.append(("accrue", micro_batch, Accrue(
+                    self.args, setting, micro_batch, self.folder)))
+            for _, micro_batch, run in turns[1:]:
+                if (answer := run.wait_for(1, end)) != {}:
+                    self.note(setting, "accrue", micro_batch, answer or "not ready in time")
+                run.pause()
+            turns = [turn for turn in turns if turn[2].child.poll() is None]
+            self.rounds(setting, turns, waiting, end)
+        finally:
+            for owner in [*peers.values(), *(turn[2] for turn in turns)]:
+                owner.end()
+
+    def admit(self, setting, waiting, turns, pending, end):
+        """Lets peers take turns that have answered to every micro-batch once."""
+        for system, peer in list(waiting.items()):
+            if (answer := peer.read(time.monotonic())) is None:
+                continue
+            if "facts" in answer:
+                self.result["facts"].update(answer["facts"])
+                pending[system] = list(setting.micro_batches)
+            elif "error" in answer:
+                self.note(setting, system, pending[system][0] if pending.get(system) else "",
+                          answer)
+                pending[system] = pending.get(system, [0])[1:]
+                if peer.child.poll() is not None:
+                    pending[system] = []
+            else:
+                turns.append((system, pending[system].pop(0), peer))
+            if pending[system]:
+                peer.ask(pending[system][0], 1)  # compiles, too
+            else:
+                del waiting[system]
+
+    def rounds(self, setting, turns, waiting, end):
+        samples, pending = {}, {}
+        # Without those that compile on the side: a round beside them counts less.
+        while time.monotonic() < end:
+            quiet = not waiting
+            self.admit(setting, waiting, turns, pending, end)
+            if "compile" not in waiting and waiting:
+                time.sleep(0.05)
+                continue
+            if waiting and len(samples) and not turns:
+                time.sleep(0.05)
+                continue
+            busy = {id(peer) for peer in waiting.values()}
+            for system, micro_batch, owner in list(turns):
+                if id(owner) in busy:
+                    continue
+                answer = owner.measure(micro_batch, setting.steps, end)
+                if answer is None:
+                    break
+                if "error" in answer:
+                    self.note(setting, system, micro_batch, answer)
+                    turns.remove((system, micro_batch, owner))
+                    continue
+                samples.setdefault((system, micro_batch), []).append((quiet, answer))
+            self.rows(setting, samples)
+            if quiet and min(map(len, samples.values()), default=0) >= 8:
+                break
+        for system in waiting:
+            self.note(setting, system, "", "not ready in time")
+
+    def note(self, setting, system, micro_batch, answer):
+        reason = answer["error"] if isinstance(answer, dict) else answer
+        self.result["notes"].append(f"{setting.name} {system} {micro_batch}: {reason}")
+        self.write()
+
+    def rows(self, setting, samples):
+        rows = [row for row in self.result["rows"] if row["model"] != setting.name]
+        for (system, micro_batch), answers in samples.items():
+            chosen = [a for quiet, a in answers if quiet] or [a for _, a in answers]
+            seconds = [s for answer in chosen for s in answer["seconds"]]
+            per_second = setting.batch * setting.tokens / statistics.median(seconds)
+            rows.append({
+                "model": setting.name, "system": system,
+                "micro_batch": chosen[-1].get("micro_batch", micro_batch),
+                "planned": micro_batch == "planned", "tokens_per_s": per_second,
+                "tflops": per_second * token_flops(setting) / 1e12, "rounds": len(chosen),
+                "quiet": any(quiet for quiet, _ in answers), "seconds": seconds,
+                "reserved_bytes": max(a["reserved_bytes"] for a in chosen),
+                "loss": chosen[-1]["loss"]})
+        self.result["rows"] = rows
+        self.write()
+
+    def write(self):
+        peak = float(self.result["facts"].get("bf16 peak of 8192^3 products, TFLOP/s", 0))
+        lines = ["| model | system | micro-batch | tokens/s | TFLOP/s | of peak | GiB | rounds |",
+                 "|---|---|---|---|---|---|---|---|"]
+        for row in self.result["rows"]:
+            share = f"{row['tflops'] / peak:.2f}" if peak else ""
+            lines.append(
+                f"| {row['model']} | {row['system']}{' (planned)' if row['planned'] else ''} | "
+                f"{row['micro_batch']} | {row['tokens_per_s']:.0f} | {row['tflops']:.2f} | {share} | "
+                f"{row['reserved_bytes'] / 2 ** 30:.2f} | "
+                f"{row['rounds']}{'' if row['quiet'] else ', beside a compiler'} |")
+        self.result["table"] = lines
+        part = self.args.out.with_suffix(".part")
+        part.write_text(json.dumps(self.result))
+        part.replace(self.args.out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--accrue")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--seconds", type=float, default=170)
+    parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--setting", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        work(args)
+        return
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="accrue-throughput-"))
+    driver = Driver(args, folder)
+    driver.write()
+    try:
+        todo = settings(args.device != "cpu")
+        for place, setting in enumerate(todo):
+            share = 1.0 if place == len(todo) - 1 else 0.65
+            driver.run(setting, share * driver.left())
+    finally:
+        driver.write()
+        shutil.rmtree(folder, ignore_errors=True)
+    print("\n".join([*driver.result["notes"], *driver.result["table"]]))
+
+
+if __name__ == "__main__":
+    main()
