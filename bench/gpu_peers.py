@@ -51,6 +51,7 @@ class Setting:
         self.name, self.config, self.tokens, self.batch = name, config, tokens, batch
         self.micro_batches, self.systems, self.memory = micro_batches, systems, memory
         self.steps = steps  # per turn
+        # memory: budget of a planned run. All systems are on the GPU together.
 
 
 def settings(gpu):
@@ -58,7 +59,7 @@ def settings(gpu):
         return [Setting("tiny", TINY, 64, 16, (4, 16), ("eager",), "400MiB")]
     gpt2 = json.loads((ROOT / "configs/gpt2-124m/config.json").read_text())
     return [Setting("gpt2-124m", gpt2, 1024, 64, (1, 8, 16, 32), ("eager", "compile"), "20GiB"),
-            Setting("llama-1b", LLAMA_1B, 2048, 16, (1, 4), ("eager",), "40GiB", 2)]
+            Setting("llama-1b", LLAMA_1B, 2048, 16, (1, 4), ("eager",), None, 2)]
 
 
 def text_of(setting):
@@ -343,30 +344,29 @@ class Driver:
         end = min(self.deadline, time.monotonic() + seconds)
         turns, waiting, peers = [], {}, {}
         try:
-            # The planned run measures free memory: it begins alone.
-            planned = Accrue(self.args, setting, "planned", self.folder)
-            turns.append(("accrue", "planned", planned))
-            ready = planned.wait_for(1, min(end, time.monotonic() + seconds / 3))
-            planned.pause()
-            if ready != {}:
-                self.note(setting, "accrue", "planned", ready or "not ready in time")
+            if setting.memory:  # measures free memory: it begins alone
+                self.begin(setting, "planned", turns, min(end, time.monotonic() + seconds / 3))
             for system in setting.systems:
                 peers[system] = waiting[system] = PeerProcess(
                     self.args, setting, system, self.folder)
             for micro_batch in setting.micro_batches:
-                turns.append(("accrue", micro_batch, Accrue(
-                    self.args, setting, micro_batch, self.folder)))
-            for _, micro_batch, run in turns[1:]:
-                if (answer := run.wait_for(1, end)) != {}:
-                    self.note(setting, "accrue", micro_batch, answer or "not ready in time")
-                run.pause()
-            turns = [turn for turn in turns if turn[2].child.poll() is None]
+                self.begin(setting, micro_batch, turns, end)
             self.rounds(setting, turns, waiting, end)
         finally:
             for owner in [*peers.values(), *(turn[2] for turn in turns)]:
                 owner.end()
 
-    def admit(self, setting, waiting, turns, pending, end):
+    def begin(self, setting, micro_batch, turns, deadline):
+        """Starts a run of accrue and stops it after its first step."""
+        run = Accrue(self.args, setting, micro_batch, self.folder)
+        answer = run.wait_for(1, deadline)
+        run.pause()
+        if answer != {}:
+            self.note(setting, "accrue", micro_batch, answer or "not ready in time")
+        if run.child.poll() is None:
+            turns.append(("accrue", micro_batch, run))
+
+    def admit(self, setting, waiting, turns, pending):
         """Lets peers take turns that have answered to every micro-batch once."""
         for system, peer in list(waiting.items()):
             if (answer := peer.read(time.monotonic())) is None:
@@ -389,16 +389,17 @@ class Driver:
 
     def rounds(self, setting, turns, waiting, end):
         samples, pending = {}, {}
-        # Without those that compile on the side: a round beside them counts less.
         while time.monotonic() < end:
             quiet = not waiting
-            self.admit(setting, waiting, turns, pending, end)
-            if "compile" not in waiting and waiting:
+            self.admit(setting, waiting, turns, pending)
+            # Two rounds beside a compiler, in case it doesn't end in time. They do not count
+            # if there are others.
+            enough = min(map(len, samples.values()), default=0) >= 2
+            if waiting and (enough or not turns or "compile" not in waiting):
                 time.sleep(0.05)
                 continue
-            if waiting and len(samples) and not turns:
-                time.sleep(0.05)
-                continue
+            if not turns:
+                break
             busy = {id(peer) for peer in waiting.values()}
             for system, micro_batch, owner in list(turns):
                 if id(owner) in busy:
