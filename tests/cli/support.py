@@ -34,11 +34,16 @@ def prose(words, seed=1):
 
 
 def on_test_device(args):
-    """Arguments of the program with the device of the tests, unless they name one."""
+    """Arguments of the program with the device of the tests, unless they name one. Grains
+    there are single samples, as on a CPU: tests count micro-batches."""
     args = list(map(str, args))
-    takes_device = args[:1] and args[0] in ("train", "plan", "verify", "eval", "generate")
-    if DEVICE and takes_device and not {"--device", "--help"} & set(args):
-        args += ["--device", DEVICE]
+    flags = {"train": ("--device", "--grain-tokens"), "plan": ("--device", "--grain-tokens"),
+             "verify": ("--device", "--grain-tokens"), "eval": ("--device",),
+             "generate": ("--device",)}.get(args[0] if args else "", ())
+    if DEVICE and "--help" not in args:
+        for flag, value in zip(flags, (DEVICE, "1")):
+            if flag not in args:
+                args += [flag, value]
     return args
 
 

@@ -145,7 +145,7 @@ def cli_tests(part, bench, names):
 def tests(part, bench):
     unit_tests(part, bench, "operations and models", FILTER if bench.gpu else FILTER_CPU,
                bench.test_env)
+    cli_tests(part, bench, CLI if bench.gpu else CLI_CPU)
     if bench.gpu:
         unit_tests(part, bench, "the same, portable operations", "*Agreement*:Families/*",
                    {**bench.test_env, "ACCRUE_BACKEND": "portable"})
-    cli_tests(part, bench, CLI if bench.gpu else CLI_CPU)
