@@ -1,4 +1,4 @@
-"""Throughput beside PyTorch, measured by bench/gpu_peers.py."""
+"""Throughput beside PyTorch, measured by bench/gpu.py."""
 
 import json
 
@@ -10,7 +10,7 @@ def throughput(part, bench):
     try:
         # Stops by itself a moment before its time is over.
         done = part.run(
-            [bench.python, bench.root / "bench" / "gpu_peers.py", "--accrue", bench.accrue,
+            [bench.python, bench.root / "bench" / "gpu.py", "--accrue", bench.accrue,
              "--device", bench.device, "--seconds", f"{part.left() - 8:.0f}", "--out", out],
             env={"XDG_CACHE_HOME": bench.env["XDG_CACHE_HOME"], "TMPDIR": str(bench.work)})
         if done.code != 0:
