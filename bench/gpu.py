@@ -14,9 +14,13 @@ Model FLOPs of a token: 6 N + 6 L C T. N: parameters in matrix products (the tie
 head once, no embeddings beside it), 2 FLOPs each forward, 4 backward; L layers of
 width C attend to T/2 tokens on average: 2 products of 2 C FLOPs for each of them,
 three times. Recomputation is not counted.
+
+torch.compile specializes for the largest micro-batch and for 1; the others share a graph
+of dynamic shape, as its defaults have it.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -52,7 +56,7 @@ def settings(gpu):
     if not gpu:
         return [Setting("tiny", TINY, 64, 16, (4, 16), ("eager",), "400MiB")]
     gpt2 = json.loads((ROOT / "configs/gpt2-124m/config.json").read_text())
-    return [Setting("gpt2-124m", gpt2, 1024, 64, (1, 8, 16, 32), ("eager", "compile"), "20GiB"),
+    return [Setting("gpt2-124m", gpt2, 1024, 64, (1, 8, 16, 32), ("eager", "compile"), "20GiB", 2),
             Setting("llama-1b", LLAMA_1B, 2048, 16, (1, 4), ("eager",), None, 2)]
 
 
@@ -62,13 +66,19 @@ def text_of(setting):
     return text[:setting.batch * setting.tokens]
 
 
+def end_with_parent():
+    """Lets the kernel kill this process when its parent ends (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class PeerProcess:
     def __init__(self, args, setting, system, folder):
         self.log = open(folder / f"{setting.name}-{system}.log", "w+")
         self.child = subprocess.Popen(
             [sys.executable, ROOT / "bench" / "gpu_peers.py", system, setting.name, "--device",
              args.device], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
-            text=True, bufsize=1, start_new_session=True)
+            text=True, bufsize=1, start_new_session=True,
+            preexec_fn=end_with_parent)
         self.facts = None
 
     def read(self, deadline):
@@ -113,7 +123,8 @@ class Accrue:
             [args.accrue, "train", "--model", model, "--data", text, "--seq-len",
              str(setting.tokens), "--global-batch", str(setting.batch), "--dtype", "bf16",
              "--device", args.device, "--steps", "100000", "--quiet", "--out", self.out, *size],
-            stdout=self.log, stderr=self.log, start_new_session=True)
+            stdout=self.log, stderr=self.log, start_new_session=True,
+            preexec_fn=end_with_parent)
         self.stopped = False
 
     def metrics(self):
@@ -222,7 +233,8 @@ class Driver:
                 continue
             if "facts" in answer:
                 self.result["facts"].update(answer["facts"])
-                pending[system] = list(setting.micro_batches)
+                # The largest first: it is compiled for its shape alone.
+                pending[system] = sorted(setting.micro_batches, reverse=True)
             elif "error" in answer:
                 self.note(setting, system, pending[system][0] if pending.get(system) else "",
                           answer)

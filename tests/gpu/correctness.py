@@ -389,7 +389,8 @@ def sanitize(tool, part, bench):
         if reports:
             part.check(False, f"{tool} {names[place]}", " | ".join(errors[:6]))
         elif not isinstance(done, TimeOver):
-            part.check(True, f"{tool} {names[place]}: no errors")
+            part.check(done.code == 0, f"{tool} {names[place]}: no errors",
+                       "" if done.code == 0 else f"exit {done.code}, {text.strip()[-300:]}")
     if not finished and not part.checked:
         raise Skip(f"{tool}: none of {len(names)} tests finished in time")
     part.note(f"{tool}: {finished} of {len(names)} tests finished in time")
