@@ -14,6 +14,8 @@ SOURCE = pathlib.Path(os.environ["ACCRUE_SOURCE"])
 # A sanitizer takes time, and keeps freed memory for a while.
 SANITIZED = "ACCRUE_SANITIZE" in os.environ
 PATIENCE = 10 if SANITIZED else 1
+# Where the commands that have --device run, such as "cuda"; empty: where they do by default.
+DEVICE = os.environ.get("ACCRUE_TEST_DEVICE", "")
 
 GPT2 = {"model_type": "gpt2", "vocab_size": 256, "n_positions": 64, "n_embd": 32,
         "n_layer": 2, "n_head": 2}
@@ -29,6 +31,20 @@ def prose(words, seed=1):
     """Text with something to learn: few words, in random order."""
     pick = random.Random(seed)
     return " ".join(pick.choice(WORDS) for _ in range(words))
+
+
+def on_test_device(args):
+    """Arguments of the program with the device of the tests, unless they name one. Grains
+    there are single samples, as on a CPU: tests count micro-batches."""
+    args = list(map(str, args))
+    flags = {"train": ("--device", "--grain-tokens"), "plan": ("--device", "--grain-tokens"),
+             "verify": ("--device", "--grain-tokens"), "eval": ("--device",),
+             "generate": ("--device",)}.get(args[0] if args else "", ())
+    if DEVICE and "--help" not in args:
+        for flag, value in zip(flags, (DEVICE, "1")):
+            if flag not in args:
+                args += [flag, value]
+    return args
 
 
 class CliTest(unittest.TestCase):
@@ -64,12 +80,13 @@ class CliTest(unittest.TestCase):
 
     def run_accrue(self, *args, expect=0, **kwargs):
         kwargs.setdefault("env", self.env)
+        args = on_test_device(args)
         done = subprocess.run(
-            [ACCRUE, *map(str, args)], capture_output=True, text=True,
+            [ACCRUE, *args], capture_output=True, text=True,
             errors="replace", timeout=300 * PATIENCE, **kwargs)
         self.assertEqual(
             done.returncode, expect,
-            f"\n$ accrue {' '.join(map(str, args))}\n{done.stdout}\n{done.stderr}")
+            f"\n$ accrue {' '.join(args)}\n{done.stdout}\n{done.stderr}")
         return done
 
     def train_args(self, out, *extra):
@@ -80,7 +97,7 @@ class CliTest(unittest.TestCase):
         given = [arg for arg in extra if arg in args]
         kept = [part for flag, value in args.items() if flag not in given
                 for part in (flag, value)]
-        return ["train", *kept, *extra]
+        return on_test_device(["train", *kept, *extra])
 
     def train(self, out, *extra, expect=0):
         return self.run_accrue(*self.train_args(out, *extra), expect=expect)
