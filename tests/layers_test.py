@@ -48,7 +48,8 @@ TENSOR_HEADERS = {"tensor/ops.h", "tensor/stream.h", "tensor/version.h", "tensor
 TENSOR_INCLUDE = re.compile(r'^#include "(tensor/[\w./]+)"', re.M)
 
 # Only these go from a tensor to its memory: all else runs on any device.
-POINTERS = ("src/tensor/cpu/", "src/io/", "src/objectives/batch.cpp", "src/models/build.cpp")
+POINTERS = ("src/tensor/cpu/", "src/tensor/cuda/", "src/io/", "src/objectives/batch.cpp",
+            "src/models/build.cpp", "src/models/fresh_weights.cpp")
 
 
 def wrong_tensor_includes(room, text):

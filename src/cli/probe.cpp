@@ -94,6 +94,12 @@ std::string probe_in_child(const std::vector<std::string>& arguments) {
   return table;
 }
 
+std::string saved_fit_table(const TrainOptions& options) {
+  const std::filesystem::path path = fit_table_path(options);
+  return options.resume && std::filesystem::exists(path) ? io::read_file(path)
+                                                         : "";
+}
+
 int run_probe(const std::vector<std::string>& arguments) {
   prctl(PR_SET_PDEATHSIG, SIGTERM); // useless without its parent
   ParsedFlags flags = parse_flags(
@@ -104,15 +110,11 @@ int run_probe(const std::vector<std::string>& arguments) {
   Task task(options, /*needs_out=*/true, progress.callback(), flags.problems);
   Window window(
       task.model().parameters(), {.on_nonfinite = options.on_nonfinite});
-  std::filesystem::path path = fit_table_path(options);
-  std::string known;
-  if (options.resume && std::filesystem::exists(path)) {
-    known = io::read_file(path);
-  }
   MemoryPlan plan = plan_memory(
       task,
       window,
-      {.known = parse_fit_table(task, known), .tick = progress.callback()});
+      {.known = parse_fit_table(task, saved_fit_table(options)),
+       .tick = progress.callback()});
   fmt::print("{}", to_json(task, plan.table));
   return 0;
 }

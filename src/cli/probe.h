@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "run/options.h"
+
 namespace accrue::cli {
 
 /// Runs `accrue probe` with these arguments of `train` and returns the fit
@@ -12,5 +14,9 @@ namespace accrue::cli {
 /// process never falls. Throws Exit with the child's exit code if the child
 /// failed; its message is on stderr.
 std::string probe_in_child(const std::vector<std::string>& arguments);
+
+/// Returns the fit table that an earlier start of a resumed run has left in its
+/// folder; "" without one.
+std::string saved_fit_table(const TrainOptions& options);
 
 } // namespace accrue::cli

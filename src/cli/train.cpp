@@ -65,6 +65,8 @@ io::OrderedJson to_json(
   json["seconds"] = s.seconds;
   json["micro_batch"] = s.micro_batch;
   json["resident_peak_bytes"] = s.resident_peak_bytes;
+  json["device_peak_bytes"] =
+      s.device_peak_bytes > 0 ? io::OrderedJson(s.device_peak_bytes) : nullptr;
   json["predicted_peak_bytes"] = s.predicted_peak_bytes > 0
       ? io::OrderedJson(s.predicted_peak_bytes)
       : nullptr;
@@ -101,7 +103,9 @@ void print_result(const TrainOptions& options, const TrainSummary& s) {
   }
   fmt::print(
       "this run took                      {}\n",
-      format_bytes(s.resident_peak_bytes));
+      s.device_peak_bytes > 0
+          ? format_bytes(s.device_peak_bytes) + " of the GPU's memory"
+          : format_bytes(s.resident_peak_bytes));
   if (s.best) {
     fmt::print(
         "lowest validation loss {:.4f}, at step {}\n",
@@ -137,11 +141,11 @@ int run_train(const std::vector<std::string>& arguments) {
   report::Progress progress(progress_stream(flags.call.json), flags.call.quiet);
   std::string fit_table;
   auto planning_started = Clock::now();
-  // A GPU's memory can be given back and its peak reset: probes need no process
-  // of their own there.
-  if (needs_plan(options) && flags.problems.empty() &&
-      options.device == "cpu") {
-    fit_table = probe_in_child(arguments);
+  if (needs_plan(options) && flags.problems.empty()) {
+    // A GPU's memory can be given back and its peak reset: probes need no
+    // process of their own there.
+    fit_table = options.device == "cpu" ? probe_in_child(arguments)
+                                        : saved_fit_table(options);
   }
   std::chrono::duration<double> planning = Clock::now() - planning_started;
   Task task(options, /*needs_out=*/true, progress.callback(), flags.problems);

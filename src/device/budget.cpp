@@ -12,7 +12,9 @@ namespace accrue::device {
 namespace {
 
 constexpr uint64_t kSafetyBytes = uint64_t{4} << 20;
-constexpr double kDefaultShare = 0.8;
+/// Shares of what is available: others may want host memory, too.
+constexpr double kHostShare = 0.8;
+constexpr double kDeviceShare = 0.9;
 
 } // namespace
 
@@ -23,8 +25,8 @@ Budget::~Budget() {
 }
 
 uint64_t Budget::default_bytes(DeviceMemory& memory) {
-  return static_cast<uint64_t>(
-      static_cast<double>(memory.available()) * kDefaultShare);
+  const double share = &memory == &host_memory() ? kHostShare : kDeviceShare;
+  return static_cast<uint64_t>(static_cast<double>(memory.available()) * share);
 }
 
 uint64_t Budget::usable() const {

@@ -36,7 +36,8 @@ c10::Device open_device(std::string_view name) {
   const std::optional<c10::Device> device = parse_device(name);
   if (!device) {
     throw ConfigError(fmt::format(
-        "[device] there is no device \"{}\". Choose cpu, cuda or cuda:N.", name));
+        "[device] there is no device \"{}\". Choose cpu, cuda or cuda:N.",
+        name));
   }
   if (device->is_cuda()) {
     device::open_cuda(device->index());

@@ -73,6 +73,7 @@ std::optional<WindowResult> WindowRunner::try_once(WindowWork& work) {
     memory_.reset_peak();
     if (auto message = out_of_memory([&] { add(work, samples, result); })) {
       window_.begin();
+      memory_.empty_cache(); // its blocks are those of too large tensors
       failure_ = {samples, *std::move(message)};
       return std::nullopt;
     }

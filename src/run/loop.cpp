@@ -40,6 +40,8 @@ TrainSummary Run::run(const std::optional<drive::FitTable>& known) {
     on_step_(m);
     summary_.first_loss = summary_.first_loss.value_or(m.loss);
     summary_.last_loss = m.loss;
+    summary_.device_peak_bytes =
+        std::max(summary_.device_peak_bytes, m.peak_bytes);
     check_ends();
     if (ends() || directory_.checkpoint_is_due(cursor_)) {
       directory_.save(cursor_, *optimizer_);

@@ -48,6 +48,7 @@ void Run::plan(const std::optional<drive::FitTable>& known) {
   } else {
     plan_ = plan_memory(
         task_, window_, {.known = known, .tick = progress_.callback()});
+    task_.budget().memory().empty_cache(); // of probes
     chosen = plan_->batching;
     summary_.predicted_peak_bytes = plan_->peak_bytes;
     summary_.unsplit_bytes = plan_->unsplit_bytes;
@@ -86,6 +87,9 @@ void Run::finish() {
   }
   write_report(task_.options().out);
   summary_.resident_peak_bytes = device::peak_resident_bytes();
+  summary_.device_peak_bytes = task_.device().is_cpu()
+      ? 0
+      : summary_.device_peak_bytes + task_.budget().memory().program();
 }
 
 bool needs_plan(const TrainOptions& options) {

@@ -24,7 +24,10 @@ struct TrainSummary {
   int64_t micro_batch = 0;
   bool checkpointing = false;
   uint64_t resident_peak_bytes = 0;
-  /// Resident peak that the plan predicted; 0 if nothing was planned.
+  /// The most that the process took of a GPU's memory; 0 on a CPU.
+  uint64_t device_peak_bytes = 0;
+  /// Peak that the plan predicted, of what the budget counts; 0 if nothing was
+  /// planned.
   uint64_t predicted_peak_bytes = 0;
   /// Predicted peak of the whole global batch at once; 0 if it was not probed.
   uint64_t unsplit_bytes = 0;

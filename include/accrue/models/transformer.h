@@ -174,8 +174,8 @@ class ACCRUE_API Transformer {
 
   const std::optional<LoraOptions>& lora() const;
 
-  /// What is done at once: "samples" on a CPU; on a GPU "micro-batches", or
-  /// "grains" where rows of a product have other bits when it has more of them.
+  /// Returns how much is computed at once: "samples" on a CPU; on a GPU
+  /// "micro-batches", or "grains" where rows of a product have other bits when it has more of them.
   [[nodiscard]] const char* computed_at_once() const;
 
   const ModelConfig& config() const;

@@ -20,8 +20,12 @@ std::vector<double> PortableBackend::l2_norms(
         tensor, 2, /*dim=*/{}, /*keepdim=*/false, at::kDouble));
   }
   const at::Tensor all = at::stack(norms).cpu(); // the one copy from the device
-  const auto* values = all.const_data_ptr<double>();
-  return {values, values + all.numel()};
+  const auto values = all.accessor<double, 1>();
+  std::vector<double> list;
+  for (int64_t i = 0; i < all.size(0); ++i) {
+    list.push_back(values[i]);
+  }
+  return list;
 }
 
 void PortableBackend::adamw(
