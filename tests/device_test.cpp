@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <ATen/DeviceAccelerator.h>
 #include <torch/library.h>
 #include <torch/torch.h>
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 
 #include "accrue/accrue.h"
 #include "accrue/device/device.h"
+#include "device/memory.h"
 #include "drive/window_runner.h"
 #include "objectives/batch.h"
 #include "ragged_batch.h"
 #include "support.h"
+#include "test_device.h"
 #include "window/next_micro_batch.h"
 
 // Work on devices: what can be shown without one. Tensors of the device "meta"
@@ -29,7 +34,7 @@ using testing::random_batch;
 
 const std::filesystem::path kOracle = ACCRUE_ORACLE_DIR;
 
-/// What LibTorch lacks for tensors without values.
+/// Operators that LibTorch lacks for tensors without values.
 TORCH_LIBRARY_IMPL(aten, Meta, m) {
   m.impl(
       "index_select",
@@ -177,6 +182,74 @@ TEST(DeviceTest, ABatchKnowsItsGrains) {
     sample.sequences.push_back({sample.id, {1, 2}, {}});
   }
   EXPECT_EQ(make_batch(samples, 8).grains, (Ends{4, 8, 10}));
+}
+
+/// Work on the GPU that ACCRUE_TEST_DEVICE names.
+class GpuDeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (device_.is_cpu()) {
+      GTEST_SKIP() << "set ACCRUE_TEST_DEVICE=cuda on a machine with a GPU";
+    }
+  }
+
+  const at::Device device_ = testing::test_device();
+};
+
+TEST_F(GpuDeviceTest, TheHostDoesNotWaitForAMicroBatch) {
+  const ModelConfig config = read_model_config(kOracle / "llama.json");
+  const auto batch = random_batch(config, 6);
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    Transformer model(config, {.dtype = dtype, .device = device_});
+    at::Tensor weight = torch::randn({64, 64}, device_).requires_grad_();
+    Window built_in(model.parameters());
+    Window own({weight});
+    auto add = [&] {
+      for (Range part : split_range(batch.size(), 2)) {
+        built_in.add(model.loss(batch.part(part)));
+        own.add(LossSum{.sum = weight.square().sum(), .weight = 1});
+      }
+    };
+    add(); // makes kernels and blocks of memory
+    built_in.begin();
+    own.begin();
+    at::Tensor busy = torch::randn({8192, 8192}, device_);
+    for (int i = 0; i < 100; ++i) { // seconds of work
+      busy = torch::matmul(busy, busy).tanh_();
+    }
+    add();
+    EXPECT_FALSE(at::accelerator::getCurrentStream(device_.index()).query());
+    EXPECT_TRUE(std::isfinite(built_in.normalize().loss)); // waits
+    EXPECT_TRUE(std::isfinite(own.normalize().loss));
+  }
+}
+
+TEST_F(GpuDeviceTest, AccumulateStaysWithinABudgetAndFollowsTheCpu) {
+  auto train = [](const at::Device& device, std::optional<Bytes> memory) {
+    torch::manual_seed(3);
+    auto net = std::make_shared<torch::nn::LinearImpl>(512, 4096);
+    net->to(device);
+    torch::optim::SGD optimizer(net->parameters(), 0.01);
+    Accumulate step(net, optimizer, {.global_batch = 4096, .memory = memory});
+    double loss = 0;
+    for (int i = 0; i < 3; ++i) {
+      torch::data::Example<> batch{
+          torch::randn({4096, 512}).to(device),
+          torch::zeros({4096}).to(device)};
+      loss = step(batch, [&](const torch::data::Example<>& micro) {
+               return LossSum{
+                   .sum = net->forward(micro.data).square().sum(),
+                   .weight = micro.target.numel()};
+             }).loss;
+    }
+    return loss;
+  };
+  device::DeviceMemory& memory = device::memory_of(device_);
+  const Bytes budget{
+      memory.program() + memory.reserved() + (uint64_t{150} << 20)};
+  const double loss = train(device_, budget);
+  EXPECT_LE(memory.program() + memory.reserved(), budget.value);
+  EXPECT_NEAR(loss / train(at::kCPU, std::nullopt), 1, 1e-4);
 }
 
 /// Samples of given lengths, whose losses are their numbers.

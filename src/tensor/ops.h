@@ -10,6 +10,7 @@
 #include "accrue/tensor/types.h"
 #include "tensor/adamw_step.h"
 #include "tensor/dropout.h"
+#include "tensor/elements.h"
 #include "tensor/heads.h"
 #include "tensor/stream.h"
 #include "tensor/type.h"
@@ -27,27 +28,10 @@
 
 namespace accrue::tensor {
 
-/// Returns the type of a tensor of fp32, fp64 or bf16. Throws Error for others.
-Type type_of(const at::Tensor& tensor);
-at::ScalarType scalar_type(Type type);
-
-/// Returns the type in which products on the device of `sibling` read
-/// activations and their gradients: the sum type, or `compute`.
-Type operand_type(const at::Tensor& sibling, Type compute);
-
-/// Returns how the tokens of a micro-batch are cut on the device of `sibling`.
-Cut cut_of(const at::Tensor& sibling, Type compute);
-
-/// Returns a tensor that is not initialised, on the device of `sibling`.
-at::Tensor empty(Type type, at::IntArrayRef shape, const at::Tensor& sibling);
-
 /// Throws DataError for a target that is not in the vocabulary.
 [[noreturn]] void fail_target(int64_t target, int64_t vocab);
 /// Throws DataError for a position that is not in [0, positions).
 [[noreturn]] void fail_position(int64_t position, int64_t positions);
-
-/// Returns a view of columns [begin, begin + count) of x [R, C].
-at::Tensor columns(const at::Tensor& x, int64_t begin, int64_t count);
 
 /// Computes y [R, out] = x [R, in] · W + bias, of the compute type or its sum
 /// type; `add`: y, of the sum type, += x · W, without bias.
