@@ -213,10 +213,16 @@ std::string cuda_versions() {
       cublas_property(2, &numbers[2]) == 0) {
     cublas = fmt::format("{}.{}.{}", numbers[0], numbers[1], numbers[2]);
   }
+  int nvrtc_major = 0;
+  int nvrtc_minor = 0;
+  nvrtc().version(&nvrtc_major, &nvrtc_minor);
   return fmt::format(
-      "CUDA {}, cuBLAS {}, driver {}",
+      "LibTorch {}, CUDA {}, cuBLAS {}, NVRTC {}.{}, driver {}",
+      TORCH_VERSION,
       version_text(at::detail::getCUDAHooks().versionCUDART()),
       cublas,
+      nvrtc_major,
+      nvrtc_minor,
       driver_text());
 }
 

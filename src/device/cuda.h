@@ -31,8 +31,8 @@ struct CudaDevice {
 /// Describes a device, which need not be open. Throws as open_cuda.
 CudaDevice describe_cuda(int index);
 
-/// Versions that decide results: "CUDA 13.0, cuBLAS 13.1.1, driver 580.65.06
-/// (CUDA 13.0)". Call after open_cuda.
+/// Versions that decide results: "LibTorch 2.13.0, CUDA 13.0, cuBLAS 13.1.1,
+/// NVRTC 13.0, driver 580.65.06 (CUDA 13.0)". Call after open_cuda.
 std::string cuda_versions();
 
 /// Bytes that were free on the device before this process made its context

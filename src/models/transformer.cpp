@@ -77,10 +77,13 @@ const std::optional<LoraOptions>& Transformer::lora() const {
 
 TokenBatch Transformer::place(const TokenBatch& batch) const {
   const at::Device device = weights_->token_embedding.device();
+  // The kernels of the CPU look for themselves.
+  if (batch.tokens.is_cpu() && !cut_of(*weights_).by_sample) {
+    check_indices(batch, config());
+  }
   if (batch.tokens.device() == device) {
     return batch;
   }
-  check_indices(batch, config());
   std::vector<at::Tensor> rows{batch.tokens, batch.positions};
   if (batch.weights.defined()) {
     rows.push_back(batch.targets);
